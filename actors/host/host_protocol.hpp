@@ -1,0 +1,69 @@
+#pragma once
+
+#include "actors/message.hpp"
+
+#include <sluice/core/ids.hpp>
+#include <sluice/flow_spec.hpp>
+
+#include <caf/replies_to.hpp>
+#include <caf/typed_actor.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice::host {
+
+/// Where one replica stands; numbered chart in `replica_state.hpp`.
+enum class replica_phase : std::uint8_t { starting, running, draining, down, failed };
+
+std::string_view to_string(replica_phase phase) noexcept;
+
+/// What a node wants of one replica.
+enum class replica_goal : std::uint8_t { run, drain };
+
+/// Counters since the replica started.
+struct replica_report {
+  replica_id id;
+  processor_name processor;
+  replica_phase phase = replica_phase::starting;
+  std::uint64_t processed_total = 0; ///< records whose results are confirmed
+  std::uint64_t failed_total = 0;    ///< attempts that ended in an error
+  std::uint32_t in_flight = 0;       ///< taken from the source, not settled
+  std::chrono::milliseconds busy_longest{0}; ///< age of the oldest call into user code
+  std::string last_error;
+};
+
+struct replica_order {
+  replica_id id;
+  processor_name processor;
+  replica_goal goal = replica_goal::run;
+};
+
+/// All replicas a host should have. What is not named is drained, then down.
+/// Level-triggered: sent on every change and again on every reconnect.
+struct desired_replicas {
+  using actor_message = void;
+  std::uint64_t revision = 0;
+  std::vector<replica_order> replicas;
+};
+
+/// How all replicas of a host stand. Sent on every change of phase and at least
+/// every `limits::heartbeat_interval`.
+struct host_report {
+  using actor_message = void;
+  host_id host;
+  std::uint64_t revision = 0; ///< of the newest `desired_replicas` seen
+  std::vector<replica_report> replicas;
+};
+
+/// The node's view of a host process.
+using handle = caf::typed_actor<
+  caf::reacts_to<desired_replicas>>;
+
+/// A host's view of its node.
+using node_handle = caf::typed_actor<
+  caf::reacts_to<host_report>>;
+
+} // namespace sluice::host

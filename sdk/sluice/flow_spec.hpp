@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sluice/core/ids.hpp>
+#include <sluice/core/limits.hpp>
+#include <sluice/core/result.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+/// How a processor is fed.
+enum class pattern : std::uint8_t { consumer, endpoint, collector, websocket, batch };
+
+std::string_view to_string(pattern value) noexcept;
+
+/// A source or sink by kind and options, for example {"queue", {{"name", "orders"}}}.
+/// What a kind accepts is decided by its connector; unknown options are refused.
+struct io_spec {
+  std::string kind;
+  std::map<std::string, std::string> options;
+
+  friend bool operator==(const io_spec&, const io_spec&) = default;
+};
+
+/// One processor as data: everything the cluster needs to place and feed it.
+struct processor_spec {
+  processor_name name;
+  pattern kind = pattern::consumer;
+  io_spec source;
+  io_spec sink;
+  std::uint32_t num_replicas = 1;
+  std::uint32_t min_replicas = 1;
+  std::uint32_t max_replicas = 1;
+  bool autoscale = true;
+  double num_cpus = 1.0;
+  std::uint64_t memory_bytes = 0;         ///< reserved per replica; 0 = not reserved
+  std::uint32_t num_concurrency = 1;
+  std::chrono::milliseconds timeout{0};   ///< per record; 0 = none
+  std::uint32_t max_attempts = limits::attempts_max_default;
+  std::uint32_t batch_size = 500;         ///< records per pull
+  std::string log_level = "info";
+  std::string input_type;                 ///< for people
+  std::string output_type;
+
+  friend bool operator==(const processor_spec&, const processor_spec&) = default;
+};
+
+/// What one binary describes. Plain data: built by `flow`, carried by `--describe`,
+/// stored by the head.
+struct flow_spec {
+  flow_name name;
+  std::string sluice_version;             ///< of the SDK it was built with
+  std::vector<processor_spec> processors;
+
+  friend bool operator==(const flow_spec&, const flow_spec&) = default;
+};
+
+/// Names the first mistake: processor, option and rule (`errc::invalid_argument`).
+result<void> check(const flow_spec& spec);
+
+/// The JSON of `--describe`: {"sluice":"<version>","flow":{...}}, indented.
+std::string to_json(const flow_spec& spec);
+
+/// Reads what `to_json` wrote; unknown members are ignored, missing options take
+/// their defaults. Fails with the path of the first wrong member.
+result<flow_spec> flow_spec_from_json(std::string_view text);
+
+} // namespace sluice

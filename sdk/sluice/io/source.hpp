@@ -1,0 +1,44 @@
+#pragma once
+
+#include <sluice/core/record_block.hpp>
+#include <sluice/core/result.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace sluice {
+
+/// What one pull brought. `end` = the source is exhausted and will give no more.
+struct pulled {
+  record_block records;
+  bool end = false;
+};
+
+/// Where a processor's records come from when it is not the built-in queue.
+/// Delivery is at least once.
+///
+/// One replica owns one source and calls it from one thread; an implementation
+/// needs no locks. Every record carries a `seq` that grows and from which reading
+/// can resume; the replica stores the highest seq below which everything is settled
+/// and gives it to `open` after a restart.
+class source {
+public:
+  virtual ~source() = default;
+
+  /// Called once, first. `after_seq` 0 = from the beginning.
+  virtual result<void> open(std::uint64_t after_seq) = 0;
+
+  /// Waits at most `wait_max` for at most `count_max` records. An empty block is no
+  /// failure. A failure means "try again later" unless its code is
+  /// `invalid_argument` or `not_found`, which end the replica.
+  virtual result<pulled> pull(std::uint32_t count_max, std::chrono::milliseconds wait_max) = 0;
+
+  /// Everything up to `seq` is settled and its position stored.
+  virtual void settled(std::uint64_t /*seq*/) {}
+
+  /// Records waiting at the origin, or nullopt where it cannot tell.
+  virtual std::optional<std::uint64_t> backlog_count() { return std::nullopt; }
+};
+
+} // namespace sluice
