@@ -33,6 +33,8 @@ struct replica_report {
   std::uint32_t in_flight = 0;       ///< taken from the source, not settled
   std::chrono::milliseconds busy_longest{0}; ///< age of the oldest call into user code
   std::string last_error;
+  bool exhausted = false;            ///< its source ended and everything of it is settled
+  std::uint64_t stale_total = 0;     ///< records somebody else had taken over before they were settled
 };
 
 struct replica_order {

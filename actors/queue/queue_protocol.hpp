@@ -136,12 +136,15 @@ struct renew_request {
 
 /// Gives leases back. Empty or zero members of `owner` match all: a dead node is
 /// {node}, a dead host {node, host}. `failed` counts a delivery attempt, with
-/// `error` as its reason; a drain does not.
+/// `error` as its reason; a drain does not. With `seqs`, only these records of
+/// `queue` go back: a draining replica keeps what it already works on.
 struct release_request {
   using actor_message = void;
   owner_id owner;
   bool failed = false;
   std::string error;
+  queue_name queue;                ///< only with `seqs`
+  std::vector<std::uint64_t> seqs; ///< empty = all of the owner's
 };
 
 /// Reads the stored position of a source that is no queue; empty = none.

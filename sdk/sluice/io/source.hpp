@@ -34,6 +34,10 @@ public:
   /// `invalid_argument` or `not_found`, which end the replica.
   virtual result<pulled> pull(std::uint32_t count_max, std::chrono::milliseconds wait_max) = 0;
 
+  /// Whether reading can resume at a stored seq. A source without a position, for
+  /// example a timer, still gives every record a seq of its own.
+  virtual bool has_position() const noexcept { return true; }
+
   /// Everything up to `seq` is settled and its position stored.
   virtual void settled(std::uint64_t /*seq*/) {}
 
