@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice::control {
 
@@ -40,9 +41,10 @@ class artifact_admission_port {
 public:
   virtual ~artifact_admission_port() = default;
 
-  /// Starts an upload of `size_bytes` whose SHA-256 will be `expected`.
-  virtual result<std::unique_ptr<artifact_upload>> begin(const artifact_id& expected,
-                                                         std::uint64_t size_bytes) = 0;
+  /// Starts an upload of `size_bytes` whose SHA-256 will be `expected`. `args` are what
+  /// hosts will start the binary with; `--describe` is asked with them too.
+  virtual result<std::unique_ptr<artifact_upload>> begin(const artifact_id& expected, std::uint64_t size_bytes,
+                                                         const std::vector<std::string>& args) = 0;
 };
 
 } // namespace sluice::control
