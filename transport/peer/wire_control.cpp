@@ -1,0 +1,444 @@
+#include "transport/peer/wire.hpp"
+#include "transport/peer/wire_detail.hpp"
+
+#include "sluice/link/v1/wire.pb.h"
+
+namespace sluice::peer {
+
+namespace pb = sluice::link::v1;
+using detail::parse;
+
+namespace {
+
+// Enums travel as numbers. One that is unknown here comes from a newer neighbour
+// and falls back to the given value.
+template <class Enum>
+Enum to_enum(std::uint32_t number, Enum last, Enum fallback) {
+  return number <= static_cast<std::uint32_t>(last) ? static_cast<Enum>(number) : fallback;
+}
+
+std::int64_t to_unix_ms(std::chrono::system_clock::time_point at) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
+}
+
+std::chrono::system_clock::time_point from_unix_ms(std::int64_t ms) {
+  return std::chrono::system_clock::time_point{std::chrono::milliseconds{ms}};
+}
+
+void pack(const node::node_info& from, pb::NodeInfo& to) {
+  to.set_id(from.id.value);
+  to.set_started_high(from.started.bits[0]);
+  to.set_started_low(from.started.bits[1]);
+  to.set_address(from.address);
+  to.set_cpus(from.cpus);
+  to.set_memory_bytes(from.memory_bytes);
+  to.mutable_labels()->insert(from.labels.begin(), from.labels.end());
+  to.set_sluice_version(from.sluice_version);
+  to.set_is_head(from.is_head);
+}
+
+node::node_info unpack(const pb::NodeInfo& from) {
+  node::node_info to;
+  to.id = node_id{from.id()};
+  to.started.bits = {from.started_high(), from.started_low()};
+  to.address = from.address();
+  to.cpus = from.cpus();
+  to.memory_bytes = from.memory_bytes();
+  to.labels.insert(from.labels().begin(), from.labels().end());
+  to.sluice_version = from.sluice_version();
+  to.is_head = from.is_head();
+  return to;
+}
+
+void pack(const host::replica_report& from, pb::ReplicaReport& to) {
+  to.set_id(from.id.value);
+  to.set_processor(from.processor.value);
+  to.set_phase(static_cast<std::uint32_t>(from.phase));
+  to.set_processed_total(from.processed_total);
+  to.set_failed_total(from.failed_total);
+  to.set_in_flight(from.in_flight);
+  to.set_busy_longest_ms(from.busy_longest.count());
+  to.set_last_error(from.last_error);
+}
+
+host::replica_report unpack(const pb::ReplicaReport& from) {
+  host::replica_report to;
+  to.id = replica_id{from.id()};
+  to.processor = processor_name{from.processor()};
+  to.phase = to_enum(from.phase(), host::replica_phase::failed, host::replica_phase::starting);
+  to.processed_total = from.processed_total();
+  to.failed_total = from.failed_total();
+  to.in_flight = from.in_flight();
+  to.busy_longest = std::chrono::milliseconds{from.busy_longest_ms()};
+  to.last_error = from.last_error();
+  return to;
+}
+
+void pack(const node::crash_report& from, pb::CrashReport& to) {
+  to.set_at_unix_ms(to_unix_ms(from.at));
+  to.set_host(from.host.value);
+  to.set_exit_code(from.exit_code);
+  to.set_signal(from.signal);
+  to.set_reason(from.reason);
+  to.set_backtrace(from.backtrace);
+  to.mutable_log_tail()->Add(from.log_tail.begin(), from.log_tail.end());
+}
+
+node::crash_report unpack(const pb::CrashReport& from) {
+  node::crash_report to;
+  to.at = from_unix_ms(from.at_unix_ms());
+  to.host = host_id{from.host()};
+  to.exit_code = from.exit_code();
+  to.signal = from.signal();
+  to.reason = from.reason();
+  to.backtrace = from.backtrace();
+  to.log_tail.assign(from.log_tail().begin(), from.log_tail().end());
+  return to;
+}
+
+void pack(const node::host_status& from, pb::HostStatus& to) {
+  to.set_id(from.id.value);
+  to.set_flow(from.flow.value);
+  to.set_version(from.version.value);
+  to.set_phase(static_cast<std::uint32_t>(from.phase));
+  to.set_pid(from.pid);
+  to.set_restarts(from.restarts);
+  to.set_memory_bytes(from.memory_bytes);
+  to.set_cpu_used(from.cpu_used);
+  to.set_detail(from.detail);
+  if (from.last_crash)
+    pack(*from.last_crash, *to.mutable_last_crash());
+  for (auto& replica : from.replicas)
+    pack(replica, *to.add_replicas());
+}
+
+node::host_status unpack(const pb::HostStatus& from) {
+  node::host_status to;
+  to.id = host_id{from.id()};
+  to.flow = flow_name{from.flow()};
+  to.version = flow_version{from.version()};
+  to.phase = to_enum(from.phase(), node::host_phase::down, node::host_phase::starting);
+  to.pid = from.pid();
+  to.restarts = from.restarts();
+  to.memory_bytes = from.memory_bytes();
+  to.cpu_used = from.cpu_used();
+  to.detail = from.detail();
+  if (from.has_last_crash())
+    to.last_crash = unpack(from.last_crash());
+  for (auto& replica : from.replicas())
+    to.replicas.push_back(unpack(replica));
+  return to;
+}
+
+host::replica_goal to_goal(std::uint32_t number) {
+  return to_enum(number, host::replica_goal::drain, host::replica_goal::run);
+}
+
+} // namespace
+
+std::string encode(const cluster::register_node& x) {
+  pb::NodeInfo out;
+  pack(x.info, out);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, cluster::register_node& x) {
+  pb::NodeInfo in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.info = unpack(in);
+  return {};
+}
+
+std::string encode(const cluster::registered& x) {
+  pb::Registered out;
+  out.set_cluster_id(x.cluster_id);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, cluster::registered& x) {
+  pb::Registered in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.cluster_id = in.cluster_id();
+  return {};
+}
+
+std::string encode(const node::node_report& x) {
+  pb::NodeReport out;
+  out.set_node(x.node.value);
+  out.set_started_high(x.started.bits[0]);
+  out.set_started_low(x.started.bits[1]);
+  out.set_revision(x.revision);
+  out.set_cpu_used(x.cpu_used);
+  out.set_memory_used_bytes(x.memory_used_bytes);
+  for (auto& host : x.hosts)
+    pack(host, *out.add_hosts());
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, node::node_report& x) {
+  pb::NodeReport in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.node = node_id{in.node()};
+  x.started.bits = {in.started_high(), in.started_low()};
+  x.revision = in.revision();
+  x.cpu_used = in.cpu_used();
+  x.memory_used_bytes = in.memory_used_bytes();
+  for (auto& host : in.hosts())
+    x.hosts.push_back(unpack(host));
+  return {};
+}
+
+std::string encode(const cluster::node_leaves& x) {
+  pb::NodeLeaves out;
+  out.set_node(x.node.value);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, cluster::node_leaves& x) {
+  pb::NodeLeaves in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.node = node_id{in.node()};
+  return {};
+}
+
+std::string encode(const cluster::host_ended& x) {
+  pb::HostEnded out;
+  out.set_node(x.node.value);
+  out.set_flow(x.flow.value);
+  pack(x.report, *out.mutable_report());
+  out.set_expected(x.expected);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, cluster::host_ended& x) {
+  pb::HostEnded in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.node = node_id{in.node()};
+  x.flow = flow_name{in.flow()};
+  x.report = unpack(in.report());
+  x.expected = in.expected();
+  return {};
+}
+
+std::string encode(const node::desired_state& x) {
+  pb::DesiredState out;
+  out.set_revision(x.revision);
+  for (auto& from : x.flows) {
+    auto& to = *out.add_flows();
+    to.set_flow(from.flow.value);
+    to.set_version(from.version.value);
+    to.set_artifact(from.artifact.value);
+    to.set_artifact_size_bytes(from.artifact_size_bytes);
+    to.mutable_args()->Add(from.args.begin(), from.args.end());
+    to.set_spec_json(to_json(from.spec));
+  }
+  for (auto& from : x.assignments) {
+    auto& to = *out.add_assignments();
+    to.set_id(from.id.value);
+    to.set_flow(from.flow.value);
+    to.set_version(from.version.value);
+    to.set_processor(from.processor.value);
+    to.set_goal(static_cast<std::uint32_t>(from.goal));
+  }
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, node::desired_state& x) {
+  pb::DesiredState in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.revision = in.revision();
+  for (auto& from : in.flows()) {
+    auto& to = x.flows.emplace_back();
+    to.flow = flow_name{from.flow()};
+    to.version = flow_version{from.version()};
+    to.artifact = artifact_id{from.artifact()};
+    to.artifact_size_bytes = from.artifact_size_bytes();
+    to.args.assign(from.args().begin(), from.args().end());
+    auto spec = flow_spec_from_json(from.spec_json());
+    if (!spec)
+      return fail(errc::corrupt, "link: flow " + from.flow() + ": " + spec.error().message);
+    to.spec = std::move(*spec);
+  }
+  for (auto& from : in.assignments())
+    x.assignments.push_back({replica_id{from.id()}, flow_name{from.flow()},
+                             flow_version{from.version()}, processor_name{from.processor()},
+                             to_goal(from.goal())});
+  return {};
+}
+
+std::string encode(const node::log_request& x) {
+  pb::LogRequest out;
+  out.set_flow(x.flow.value);
+  out.set_host(x.host.value);
+  out.set_offset(x.offset);
+  out.set_tail_lines(x.tail_lines);
+  out.set_size_bytes_max(x.size_bytes_max);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, node::log_request& x) {
+  pb::LogRequest in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.flow = flow_name{in.flow()};
+  x.host = host_id{in.host()};
+  x.offset = in.offset();
+  x.tail_lines = in.tail_lines();
+  x.size_bytes_max = in.size_bytes_max();
+  return {};
+}
+
+std::string encode(const node::log_chunk& x) {
+  pb::LogChunk out;
+  out.set_host(x.host.value);
+  out.set_text(x.text);
+  out.set_offset_next(x.offset_next);
+  out.set_host_ended(x.host_ended);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, node::log_chunk& x) {
+  pb::LogChunk in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.host = host_id{in.host()};
+  x.text = in.text();
+  x.offset_next = in.offset_next();
+  x.host_ended = in.host_ended();
+  return {};
+}
+
+std::string encode(const node::log_sources_request& x) {
+  pb::LogSourcesRequest out;
+  out.set_flow(x.flow.value);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, node::log_sources_request& x) {
+  pb::LogSourcesRequest in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.flow = flow_name{in.flow()};
+  return {};
+}
+
+std::string encode(const node::log_sources_reply& x) {
+  pb::LogSourcesReply out;
+  for (auto& from : x.sources) {
+    auto& to = *out.add_sources();
+    to.set_flow(from.flow.value);
+    to.set_host(from.host.value);
+    to.set_ended(from.ended);
+  }
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, node::log_sources_reply& x) {
+  pb::LogSourcesReply in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  for (auto& from : in.sources())
+    x.sources.push_back({flow_name{from.flow()}, host_id{from.host()}, from.ended()});
+  return {};
+}
+
+std::string encode(const host::desired_replicas& x) {
+  pb::DesiredReplicas out;
+  out.set_revision(x.revision);
+  for (auto& from : x.replicas) {
+    auto& to = *out.add_replicas();
+    to.set_id(from.id.value);
+    to.set_processor(from.processor.value);
+    to.set_goal(static_cast<std::uint32_t>(from.goal));
+  }
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, host::desired_replicas& x) {
+  pb::DesiredReplicas in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.revision = in.revision();
+  for (auto& from : in.replicas())
+    x.replicas.push_back({replica_id{from.id()}, processor_name{from.processor()}, to_goal(from.goal())});
+  return {};
+}
+
+std::string encode(const host::host_report& x) {
+  pb::HostReport out;
+  out.set_host(x.host.value);
+  out.set_revision(x.revision);
+  for (auto& replica : x.replicas)
+    pack(replica, *out.add_replicas());
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, host::host_report& x) {
+  pb::HostReport in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.host = host_id{in.host()};
+  x.revision = in.revision();
+  for (auto& replica : in.replicas())
+    x.replicas.push_back(unpack(replica));
+  return {};
+}
+
+std::string encode(caf::unit_t) { return {}; }
+
+result<void> decode(std::string_view, caf::unit_t&) { return {}; }
+
+std::string encode(const artifact_request& x) {
+  pb::ArtifactRequest out;
+  out.set_artifact(x.artifact.value);
+  out.set_offset(x.offset);
+  out.set_size_bytes(x.size_bytes);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, artifact_request& x) {
+  pb::ArtifactRequest in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.artifact = artifact_id{in.artifact()};
+  x.offset = in.offset();
+  x.size_bytes = in.size_bytes();
+  return {};
+}
+
+std::string encode(const artifact_chunk& x) {
+  pb::ArtifactChunk out;
+  out.set_data(x.data);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, artifact_chunk& x) {
+  pb::ArtifactChunk in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.data = std::move(*in.mutable_data());
+  return {};
+}
+
+std::string encode_failure(const failure& why) {
+  std::string bytes;
+  bytes.reserve(1 + why.message.size());
+  bytes.push_back(static_cast<char>(why.code));
+  bytes.append(why.message);
+  return bytes;
+}
+
+failure decode_failure(std::string_view bytes) {
+  if (bytes.empty())
+    return {errc::internal, "the peer gave no reason"};
+  auto code = to_enum(static_cast<std::uint8_t>(bytes.front()), errc::internal, errc::internal);
+  return {code == errc::ok ? errc::internal : code, std::string{bytes.substr(1)}};
+}
+
+} // namespace sluice::peer
