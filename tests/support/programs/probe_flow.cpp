@@ -1,0 +1,91 @@
+// The flow of the end-to-end tests: each record says what is to happen to it.
+#include <sluice/sluice.hpp>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+struct job {
+  std::uint64_t id;
+  std::optional<std::string> act; // throw, crash, exit, hang, eat, slow, log
+  std::optional<std::uint64_t> ms;
+};
+
+struct done {
+  std::uint64_t id;
+  std::string by;
+};
+
+// PROBE_VERSION is set per target, so that two builds of one flow differ.
+#ifndef PROBE_VERSION
+#define PROBE_VERSION "v1"
+#endif
+
+done work(const job& in) {
+  auto act = in.act.value_or("");
+  if (act == "throw")
+    throw std::runtime_error{"asked to fail on record " + std::to_string(in.id)};
+  if (act == "crash")
+    std::raise(SIGSEGV);
+  if (act == "exit")
+    std::_Exit(3);
+  if (act == "hang")
+    for (std::atomic<std::uint64_t> spin{0};;)
+      ++spin;
+  if (act == "eat") {
+    std::vector<std::vector<char>> eaten;
+    for (;;)
+      eaten.emplace_back(std::size_t{8} << 20, 'x');
+  }
+  if (act == "slow")
+    usleep(static_cast<useconds_t>(in.ms.value_or(10) * 1000));
+  if (act == "log")
+    std::fprintf(stderr, "probe saw record %llu\n", static_cast<unsigned long long>(in.id));
+  return {in.id, PROBE_VERSION};
+}
+
+int main(int argc, char** argv) {
+  // Arguments after "--" at submit come here: --name NAME --in QUEUE --out QUEUE --replicas N
+  std::string name = "probe";
+  std::string in = "in";
+  std::string out = "out";
+  std::uint32_t replicas = 1;
+  long timeout_ms = 0;
+  std::uint64_t memory_mib = 0;
+  std::vector<char*> rest{argv[0]};
+  for (int i = 1; i < argc; ++i) {
+    std::string arg = argv[i];
+    bool has_value = i + 1 < argc;
+    if (arg == "--name" && has_value)
+      name = argv[++i];
+    else if (arg == "--in" && has_value)
+      in = argv[++i];
+    else if (arg == "--out" && has_value)
+      out = argv[++i];
+    else if (arg == "--replicas" && has_value)
+      replicas = static_cast<std::uint32_t>(std::atoi(argv[++i]));
+    else if (arg == "--timeout-ms" && has_value)
+      timeout_ms = std::atol(argv[++i]);
+    else if (arg == "--memory-mib" && has_value)
+      memory_mib = static_cast<std::uint64_t>(std::atol(argv[++i]));
+    else
+      rest.push_back(argv[i]);
+  }
+  sluice::flow flow{name};
+  flow.consumer<work>("work", {.source = sluice::queue(in),
+                               .sink = sluice::queue(out),
+                               .num_replicas = replicas,
+                               .max_replicas = 8,
+                               .num_cpus = 0.1,
+                               .memory_bytes = memory_mib << 20,
+                               .timeout = std::chrono::milliseconds{timeout_ms},
+                               .max_attempts = 3});
+  rest.push_back(nullptr);
+  return sluice::run(flow, static_cast<int>(rest.size()) - 1, rest.data());
+}
