@@ -28,7 +28,15 @@ enum class host_phase : std::uint8_t { fetching, starting, running, backing_off,
 
 std::string_view to_string(host_phase phase) noexcept;
 
-/// Why a host process ended, for people.
+/// A record that was inside user code when its host ended.
+struct suspect_record {
+  replica_id replica;
+  std::uint64_t seq = 0;
+
+  friend bool operator==(const suspect_record&, const suspect_record&) = default;
+};
+
+/// Why a host process ended, for people; and whom to blame.
 struct crash_report {
   std::chrono::system_clock::time_point at;
   host_id host;
@@ -37,6 +45,7 @@ struct crash_report {
   std::string reason;            ///< "killed by SIGSEGV", "exited with code 3", "out of memory", "hung: ..."
   std::string backtrace;
   std::vector<std::string> log_tail;
+  std::vector<suspect_record> suspects; ///< count an attempt; all else the host held does not
 };
 
 struct host_status {

@@ -59,6 +59,8 @@ void pack(const host::replica_report& from, pb::ReplicaReport& to) {
   to.set_in_flight(from.in_flight);
   to.set_busy_longest_ms(from.busy_longest.count());
   to.set_last_error(from.last_error);
+  to.set_exhausted(from.exhausted);
+  to.set_stale_total(from.stale_total);
 }
 
 host::replica_report unpack(const pb::ReplicaReport& from) {
@@ -71,6 +73,8 @@ host::replica_report unpack(const pb::ReplicaReport& from) {
   to.in_flight = from.in_flight();
   to.busy_longest = std::chrono::milliseconds{from.busy_longest_ms()};
   to.last_error = from.last_error();
+  to.exhausted = from.exhausted();
+  to.stale_total = from.stale_total();
   return to;
 }
 
@@ -82,6 +86,11 @@ void pack(const node::crash_report& from, pb::CrashReport& to) {
   to.set_reason(from.reason);
   to.set_backtrace(from.backtrace);
   to.mutable_log_tail()->Add(from.log_tail.begin(), from.log_tail.end());
+  for (auto& suspect : from.suspects) {
+    auto& out = *to.add_suspects();
+    out.set_replica(suspect.replica.value);
+    out.set_seq(suspect.seq);
+  }
 }
 
 node::crash_report unpack(const pb::CrashReport& from) {
@@ -93,6 +102,8 @@ node::crash_report unpack(const pb::CrashReport& from) {
   to.reason = from.reason();
   to.backtrace = from.backtrace();
   to.log_tail.assign(from.log_tail().begin(), from.log_tail().end());
+  for (auto& suspect : from.suspects())
+    to.suspects.push_back({replica_id{suspect.replica()}, suspect.seq()});
   return to;
 }
 

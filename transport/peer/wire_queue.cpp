@@ -213,6 +213,8 @@ std::string encode(const queue::release_request& x) {
   pack(x.owner, *out.mutable_owner());
   out.set_failed(x.failed);
   out.set_error(x.error);
+  out.set_queue(x.queue.value);
+  out.mutable_seqs()->Add(x.seqs.begin(), x.seqs.end());
   return out.SerializeAsString();
 }
 
@@ -223,6 +225,8 @@ result<void> decode(std::string_view bytes, queue::release_request& x) {
   x.owner = unpack(in.owner());
   x.failed = in.failed();
   x.error = in.error();
+  x.queue = queue_name{in.queue()};
+  x.seqs.assign(in.seqs().begin(), in.seqs().end());
   return {};
 }
 

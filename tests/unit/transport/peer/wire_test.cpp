@@ -116,6 +116,7 @@ TEST_CASE("a node's report keeps hosts, replicas and the last crash") {
   crash.signal = 11;
   crash.reason = "killed by SIGSEGV";
   crash.log_tail = {"a", "b"};
+  crash.suspects = {{replica_id{4}, 99}};
   host.last_crash = crash;
   host.replicas = {{replica_id{4}, processor_name{"p"}, host::replica_phase::failed, 10, 2, 1, 250ms, "bad"}};
   x.hosts = {host};
@@ -125,6 +126,7 @@ TEST_CASE("a node's report keeps hosts, replicas and the last crash") {
   CHECK(back.hosts[0].phase == node::host_phase::crash_loop);
   REQUIRE(back.hosts[0].last_crash);
   CHECK(back.hosts[0].last_crash->log_tail == crash.log_tail);
+  CHECK(back.hosts[0].last_crash->suspects == crash.suspects);
   REQUIRE(back.hosts[0].replicas.size() == 1);
   CHECK(back.hosts[0].replicas[0].busy_longest == 250ms);
   CHECK(back.hosts[0].replicas[0].phase == host::replica_phase::failed);
