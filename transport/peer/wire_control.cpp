@@ -1,7 +1,7 @@
 #include "transport/peer/wire.hpp"
 #include "transport/peer/wire_detail.hpp"
 
-#include "sluice/link/v1/wire.pb.h"
+#include "proto/sluice/link/v1/wire.pb.h"
 
 namespace sluice::peer {
 
