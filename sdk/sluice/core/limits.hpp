@@ -45,6 +45,14 @@ constexpr std::size_t log_files_max = 4;                  ///< per host
 constexpr std::size_t log_line_bytes_max = 16u << 10;     ///< a longer line is cut
 constexpr auto drain_timeout = 30s;
 
+// Flows
+constexpr std::uint32_t replicas_max = 10000;             ///< per processor: a typo must not ask for millions
+constexpr std::uint32_t concurrency_max = 1024;           ///< calls at once per replica; each sync one is a thread
+constexpr std::uint32_t attempts_max = 1000;              ///< more is a loop, not a retry
+constexpr double cpus_max = 1024;                         ///< per replica
+constexpr std::size_t processors_max = 1000;              ///< per flow
+constexpr std::size_t flow_spec_bytes_max = 4u << 20;     ///< believed from `--describe`
+
 // Control
 constexpr std::size_t artifact_size_bytes_max = 512u << 20;
 constexpr std::size_t artifact_chunk_bytes = 1u << 20;
