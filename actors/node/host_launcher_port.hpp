@@ -6,6 +6,7 @@
 #include <caf/replies_to.hpp>
 #include <caf/typed_actor.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -87,8 +88,9 @@ public:
   /// Asks the host to end: SIGTERM. Its replicas are drained already, or time is up.
   virtual void terminate(host_id host) = 0;
 
-  /// Ends the host at once: SIGKILL.
-  virtual void kill(host_id host) = 0;
+  /// Ends the host at once: SIGKILL. After a hang, `hung_after` > 0: only records that
+  /// were inside user code for at least that long become `crash_report::suspects`.
+  virtual void kill(host_id host, std::chrono::milliseconds hung_after) = 0;
 };
 
 } // namespace sluice::node

@@ -80,7 +80,8 @@ void begin_terminate(host_state& state, const moment& at, host_actions& out) {
   out.emplace_back(action::terminate{state.host});
 }
 
-void begin_kill(host_state& state, std::string reason, const moment& at, host_actions& out) {
+void begin_kill(host_state& state, std::string reason, const moment& at, host_actions& out,
+                milliseconds hung_after = {}) {
   if (!state.kill_reason.empty())
     return; // under way; the repetition is the timer's business
   state.kill_reason = std::move(reason);
@@ -88,7 +89,7 @@ void begin_kill(host_state& state, std::string reason, const moment& at, host_ac
   if (state.phase == host_phase::stopping)
     state.step = stop_step::killing;
   state.due = at.now + limits::host_terminate_grace;
-  out.emplace_back(action::kill{state.host});
+  out.emplace_back(action::kill{state.host, hung_after});
 }
 
 void back_off_fetch(host_state& state, const std::string& why, const moment& at) {
@@ -135,14 +136,20 @@ bool is_expected_end(const host_state& state, const crash_report& report) {
 }
 
 /// Names the first replica that has worked on one call for too long.
-std::optional<std::string> find_hang(const host_state& state) {
+struct hang {
+  std::string reason;
+  milliseconds timeout;
+};
+
+std::optional<hang> find_hang(const host_state& state) {
   for (const auto& replica : state.replicas) {
     auto timeout = state.timeouts.find(replica.processor);
     if (timeout == state.timeouts.end() || timeout->second <= milliseconds{0})
       continue;
     if (replica.busy_longest >= timeout->second + limits::host_hang_grace)
-      return "hung: processor '" + replica.processor.value + "' has worked on one call for "
-             + to_text(replica.busy_longest) + ", its timeout is " + to_text(timeout->second);
+      return hang{"hung: processor '" + replica.processor.value + "' has worked on one call for "
+                    + to_text(replica.busy_longest) + ", its timeout is " + to_text(timeout->second),
+                  timeout->second};
   }
   return std::nullopt;
 }
@@ -182,7 +189,7 @@ void begin_stop(host_state& state, const moment& at, host_actions& out) {
 void on_due(host_state& state, const moment& at, host_actions& out) {
   if (!state.kill_reason.empty() || state.step == stop_step::killing) {
     state.due = at.now + limits::host_terminate_grace;
-    out.emplace_back(action::kill{state.host});
+    out.emplace_back(action::kill{state.host, {}});
     return;
   }
   switch (state.phase) {
@@ -205,7 +212,7 @@ void on_due(host_state& state, const moment& at, host_actions& out) {
       state.detail = "is being killed: did not end within " + to_text(limits::host_terminate_grace)
                      + " of SIGTERM";
       state.due = at.now + limits::host_terminate_grace;
-      out.emplace_back(action::kill{state.host});
+      out.emplace_back(action::kill{state.host, {}});
       break;
     case host_phase::fetching:
     case host_phase::down: state.due.reset(); break;
@@ -370,7 +377,9 @@ host_actions apply(host_state& state, const event::exited& what, const moment& a
     state.loop_count = 0;
   }
   clear_process(state);
-  if (!expected)
+  if (expected)
+    report.suspects.clear(); // a stop is nobody's fault
+  else
     state.last_crash = report;
   out.emplace_back(action::report_end{report, expected});
   if (!was_stopping)
@@ -391,8 +400,8 @@ host_actions apply(host_state& state, const host::host_report& what, const momen
   if (state.heard_at)
     state.heard_at = at.now;
   if (state.isolated && state.kill_reason.empty())
-    if (auto hang = find_hang(state))
-      begin_kill(state, std::move(*hang), at, out);
+    if (auto found = find_hang(state))
+      begin_kill(state, std::move(found->reason), at, out, found->timeout);
   if (state.phase == host_phase::stopping && state.step == stop_step::draining && drain_is_done(state))
     begin_terminate(state, at, out);
   return out;

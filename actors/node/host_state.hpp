@@ -116,6 +116,7 @@ struct terminate {
 };
 struct kill {
   host_id host;
+  std::chrono::milliseconds hung_after{0}; ///< > 0: records inside user code for that long are to blame
 };
 struct report_end {
   crash_report report;

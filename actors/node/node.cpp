@@ -70,7 +70,7 @@ struct state {
   std::optional<time_point> reported_at;
   std::optional<time_point> due_at; ///< a `due_atom` is on its way for then
   bool flush_is_due = false;
-  std::vector<caf::typed_response_promise<caf::unit_t>> stop_promises;
+  std::vector<caf::typed_response_promise<void>> stop_promises;
 };
 
 using pointer = self_type::stateful_pointer<state>;
@@ -151,7 +151,7 @@ void carry_out(pointer self, node_action&& each) {
     st.opts.launcher->terminate(terminate->host);
   } else if (auto* kill = std::get_if<action::kill>(&each.what)) {
     notice(self, "host of flow '" + key.flow.value + "' " + entry->second.host.detail);
-    st.opts.launcher->kill(kill->host);
+    st.opts.launcher->kill(kill->host, kill->hung_after);
   } else if (auto* end = std::get_if<action::report_end>(&each.what)) {
     remember_end(self, key, std::move(*end));
   } else {
@@ -176,7 +176,7 @@ void finish_stop(pointer self) {
   st.has_left = true;
   st.is_registered = false;
   for (auto& promise : st.stop_promises)
-    promise.deliver(caf::unit);
+    promise.deliver();
   st.stop_promises.clear();
 }
 
@@ -353,9 +353,9 @@ self_type::behavior_type run(pointer self, options opts) {
       s.is_registered = false;
       ++s.head_count;
     },
-    [self](const stop_request&) -> caf::result<caf::unit_t> {
+    [self](const stop_request&) -> caf::result<void> {
       auto& s = self->state;
-      auto promise = self->make_response_promise<caf::unit_t>();
+      auto promise = self->make_response_promise<void>();
       s.stop_promises.push_back(promise);
       carry_out_all(self, begin_stop(s.node, now(self)));
       return promise;

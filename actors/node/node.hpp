@@ -10,7 +10,6 @@
 #include <caf/actor_system.hpp>
 #include <caf/replies_to.hpp>
 #include <caf/typed_actor.hpp>
-#include <caf/unit.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -43,6 +42,7 @@ struct head_lost {
 /// Drains and stops every host, then tells the head that the node leaves. Answered
 /// when no host is left: at most `limits::drain_timeout` + `limits::host_terminate_grace`
 /// later, unless a process cannot be killed. A second request joins the first.
+/// (The answer is `with<void>`: to `with<unit_t>` a typed caller gets `unexpected_response`.)
 struct stop_request {
   using actor_message = void;
 };
@@ -58,7 +58,7 @@ using agent_handle = handle::extend<
   caf::reacts_to<host_exited>,
   caf::reacts_to<head_connected>,
   caf::reacts_to<head_lost>,
-  caf::replies_to<stop_request>::with<caf::unit_t>>;
+  caf::replies_to<stop_request>::with<void>>;
 
 struct options {
   node_info info;
