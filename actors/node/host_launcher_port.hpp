@@ -59,12 +59,9 @@ struct host_exited {
 /// `host_connected`, any number of `host::host_report`, at most one
 /// `host_unreachable`, and exactly one `host_exited` as the last. Instead of all of
 /// them there may be one `launch_failed`. May come from any thread.
-using host_observer = host::node_handle::extend<
-  caf::reacts_to<host_started>,
-  caf::reacts_to<host_connected>,
-  caf::reacts_to<host_unreachable>,
-  caf::reacts_to<launch_failed>,
-  caf::reacts_to<host_exited>>;
+using host_observer = host::node_handle::extend<caf::reacts_to<host_started>, caf::reacts_to<host_connected>,
+                                                caf::reacts_to<host_unreachable>,
+                                                caf::reacts_to<launch_failed>, caf::reacts_to<host_exited>>;
 
 /// Starts and ends hosts. Production: child processes with one end of a socket pair
 /// as fd 3 (`transport/process`). Local mode: a host in this process.

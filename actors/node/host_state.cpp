@@ -27,9 +27,7 @@ std::string to_text(milliseconds span) {
   return text;
 }
 
-std::string to_mib(std::uint64_t bytes) {
-  return std::to_string((bytes + (1u << 19)) >> 20) + " MiB";
-}
+std::string to_mib(std::uint64_t bytes) { return std::to_string((bytes + (1u << 19)) >> 20) + " MiB"; }
 
 bool same_orders(const std::vector<host::replica_order>& a, const std::vector<host::replica_order>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
@@ -101,15 +99,14 @@ void back_off_fetch(host_state& state, const std::string& why, const moment& at)
 }
 
 /// Transitions 4 and 6: a process ended that should not have.
-void back_off_end(host_state& state, const std::string& reason, bool has_finished_records,
-                  const moment& at) {
+void back_off_end(host_state& state, const std::string& reason, bool has_finished_records, const moment& at) {
   while (!state.ends.empty() && at.now - state.ends.front() >= limits::host_restart_window)
     state.ends.pop_front();
   state.ends.push_back(at.now);
   const std::size_t ends_max = limits::host_restarts_max + (has_finished_records ? 1 : 0);
   if (state.ends.size() < ends_max && state.loop_count == 0) {
-    auto delay = backoff_delay(state.backoff_count++, at.jitter, limits::host_backoff_min,
-                               limits::host_backoff_max);
+    auto delay =
+      backoff_delay(state.backoff_count++, at.jitter, limits::host_backoff_min, limits::host_backoff_max);
     state.phase = host_phase::backing_off;
     state.due = at.now + delay;
     state.detail = reason + "; starts again in " + to_text(delay);
@@ -166,23 +163,28 @@ void begin_stop(host_state& state, const moment& at, host_actions& out) {
     return;
   }
   switch (state.phase) {
-    case host_phase::fetching:
-    case host_phase::backing_off:
-    case host_phase::crash_loop: go_down(state); return;
-    case host_phase::starting: begin_terminate(state, at, out); break;
-    case host_phase::running:
-      if (!state.link_is_up) {
-        begin_terminate(state, at, out);
-        break;
-      }
-      state.phase = host_phase::stopping;
-      state.step = stop_step::draining;
-      state.detail = "drains its replicas";
-      state.due = at.now + limits::drain_timeout;
-      send_orders(state, {}, out);
+  case host_phase::fetching:
+  case host_phase::backing_off:
+  case host_phase::crash_loop:
+    go_down(state);
+    return;
+  case host_phase::starting:
+    begin_terminate(state, at, out);
+    break;
+  case host_phase::running:
+    if (!state.link_is_up) {
+      begin_terminate(state, at, out);
       break;
-    case host_phase::stopping:
-    case host_phase::down: break;
+    }
+    state.phase = host_phase::stopping;
+    state.step = stop_step::draining;
+    state.detail = "drains its replicas";
+    state.due = at.now + limits::drain_timeout;
+    send_orders(state, {}, out);
+    break;
+  case host_phase::stopping:
+  case host_phase::down:
+    break;
   }
 }
 
@@ -193,29 +195,34 @@ void on_due(host_state& state, const moment& at, host_actions& out) {
     return;
   }
   switch (state.phase) {
-    case host_phase::backing_off:
-    case host_phase::crash_loop: begin_fetch(state, out); break;
-    case host_phase::starting:
-      begin_kill(state, state.link_loss.empty()
-                          ? "did not say hello within " + to_text(limits::host_start_deadline)
-                          : state.link_loss, at, out);
+  case host_phase::backing_off:
+  case host_phase::crash_loop:
+    begin_fetch(state, out);
+    break;
+  case host_phase::starting:
+    begin_kill(state,
+               state.link_loss.empty() ? "did not say hello within " + to_text(limits::host_start_deadline)
+                                       : state.link_loss,
+               at, out);
+    break;
+  case host_phase::running: // only a lost link sets a timer here
+    begin_kill(state, "hung: " + state.link_loss, at, out);
+    break;
+  case host_phase::stopping:
+    if (state.step == stop_step::draining) {
+      begin_terminate(state, at, out);
       break;
-    case host_phase::running: // only a lost link sets a timer here
-      begin_kill(state, "hung: " + state.link_loss, at, out);
-      break;
-    case host_phase::stopping:
-      if (state.step == stop_step::draining) {
-        begin_terminate(state, at, out);
-        break;
-      }
-      state.step = stop_step::killing;
-      state.detail = "is being killed: did not end within " + to_text(limits::host_terminate_grace)
-                     + " of SIGTERM";
-      state.due = at.now + limits::host_terminate_grace;
-      out.emplace_back(action::kill{state.host, {}});
-      break;
-    case host_phase::fetching:
-    case host_phase::down: state.due.reset(); break;
+    }
+    state.step = stop_step::killing;
+    state.detail =
+      "is being killed: did not end within " + to_text(limits::host_terminate_grace) + " of SIGTERM";
+    state.due = at.now + limits::host_terminate_grace;
+    out.emplace_back(action::kill{state.host, {}});
+    break;
+  case host_phase::fetching:
+  case host_phase::down:
+    state.due.reset();
+    break;
   }
 }
 
@@ -370,8 +377,7 @@ host_actions apply(host_state& state, const event::exited& what, const moment& a
   const bool was_stopping = state.phase == host_phase::stopping;
   const bool has_finished_records = std::any_of(state.replicas.begin(), state.replicas.end(),
                                                 [](const auto& r) { return r.processed_total > 0; });
-  if (state.phase == host_phase::running
-      && at.now - state.running_since >= limits::host_restart_window) {
+  if (state.phase == host_phase::running && at.now - state.running_since >= limits::host_restart_window) {
     state.ends.clear();
     state.backoff_count = 0;
     state.loop_count = 0;
@@ -416,8 +422,10 @@ host_actions apply(host_state& state, const event::tick& what, const moment& at)
   if (!state.isolated || !has_process(state))
     return out;
   if (state.memory_limit_bytes > 0 && state.memory_bytes > state.memory_limit_bytes)
-    begin_kill(state, "out of memory: " + to_mib(state.memory_bytes) + " used, limit "
-                        + to_mib(state.memory_limit_bytes), at, out);
+    begin_kill(state,
+               "out of memory: " + to_mib(state.memory_bytes) + " used, limit "
+                 + to_mib(state.memory_limit_bytes),
+               at, out);
   if (state.phase == host_phase::running && state.heard_at
       && at.now - *state.heard_at >= limits::host_silence_timeout) {
     state.heard_at.reset();

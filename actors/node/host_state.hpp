@@ -56,8 +56,8 @@ using time_point = std::chrono::steady_clock::time_point;
 /// What the world contributes to a transition.
 struct moment {
   time_point now;
-  double jitter = 0;    ///< uniform in [0, 1)
-  host_id host_next;    ///< id for a process, should one be launched
+  double jitter = 0; ///< uniform in [0, 1)
+  host_id host_next; ///< id for a process, should one be launched
 };
 
 namespace event {
@@ -125,8 +125,8 @@ struct report_end {
 
 } // namespace action
 
-using host_action = std::variant<action::fetch, action::launch, action::send_replicas,
-                                 action::terminate, action::kill, action::report_end>;
+using host_action = std::variant<action::fetch, action::launch, action::send_replicas, action::terminate,
+                                 action::kill, action::report_end>;
 using host_actions = std::vector<host_action>;
 
 /// How far the end of a host has come.
@@ -134,7 +134,7 @@ enum class stop_step : std::uint8_t { none, draining, terminating, killing };
 
 struct host_state {
   // fixed
-  bool isolated = true;                                      ///< can be killed and measured
+  bool isolated = true;                                         ///< can be killed and measured
   std::map<processor_name, std::chrono::milliseconds> timeouts; ///< per record, 0 = none
 
   // wished
@@ -144,8 +144,8 @@ struct host_state {
 
   // actual
   host_phase phase = host_phase::down;
-  host_id host;                    ///< of the running or last process
-  std::int64_t pid = 0;            ///< 0 = not known or gone
+  host_id host;         ///< of the running or last process
+  std::int64_t pid = 0; ///< 0 = not known or gone
   std::uint32_t starts_total = 0;
   std::uint64_t memory_bytes = 0;
   std::string detail;
@@ -154,16 +154,16 @@ struct host_state {
   std::uint64_t order_revision = 0; ///< of the newest order to the running process
   std::uint64_t revision_seen = 0;  ///< by the process
   bool link_is_up = false;
-  std::string link_loss;            ///< why it is not up any more
+  std::string link_loss; ///< why it is not up any more
 
   // timers
-  std::optional<time_point> due;   ///< the next thing happens then
+  std::optional<time_point> due;      ///< the next thing happens then
   std::optional<time_point> heard_at; ///< set while the host is expected to report
   time_point running_since{};
 
   // ending
   stop_step step = stop_step::none;
-  std::string kill_reason;         ///< why we killed the process, until it is gone
+  std::string kill_reason; ///< why we killed the process, until it is gone
 
   // memory of failures
   std::deque<time_point> ends;     ///< at most `limits::host_restarts_max` + 1, within the window
@@ -193,8 +193,7 @@ host_actions apply(host_state& state, const event::slept& what, const moment& at
 
 /// Wait before restart number `count` (from 0): `min · 2^count`, between half and all
 /// of it by `jitter`, never above `max`.
-std::chrono::milliseconds backoff_delay(std::uint32_t count, double jitter,
-                                        std::chrono::milliseconds min,
+std::chrono::milliseconds backoff_delay(std::uint32_t count, double jitter, std::chrono::milliseconds min,
                                         std::chrono::milliseconds max) noexcept;
 
 } // namespace sluice::node

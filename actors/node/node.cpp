@@ -4,6 +4,7 @@
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
+#include <caf/unit.hpp>
 
 #include <algorithm>
 #include <deque>
@@ -47,14 +48,10 @@ struct log_sources_done {
 };
 
 /// The public interface plus what only this file sends.
-using self_type = agent_handle::extend<
-  caf::reacts_to<tick_atom>,
-  caf::reacts_to<due_atom>,
-  caf::reacts_to<flush_atom>,
-  caf::reacts_to<join_atom, std::uint64_t>,
-  caf::reacts_to<artifact_done>,
-  caf::reacts_to<log_read_done>,
-  caf::reacts_to<log_sources_done>>;
+using self_type =
+  agent_handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<due_atom>, caf::reacts_to<flush_atom>,
+                       caf::reacts_to<join_atom, std::uint64_t>, caf::reacts_to<artifact_done>,
+                       caf::reacts_to<log_read_done>, caf::reacts_to<log_sources_done>>;
 
 struct state {
   static inline const char* name = "node";
@@ -63,9 +60,9 @@ struct state {
   node_state node;
   std::map<host_id, host::handle> links;
   std::optional<cluster::node_facing_handle> head;
-  std::uint64_t head_count = 0;     ///< tells answers of an older link from those of this one
+  std::uint64_t head_count = 0; ///< tells answers of an older link from those of this one
   bool is_registered = false;
-  bool has_left = false;            ///< nothing is told to a head any more
+  bool has_left = false;                ///< nothing is told to a head any more
   std::deque<cluster::host_ended> ends; ///< not told yet
   std::optional<time_point> reported_at;
   std::optional<time_point> due_at; ///< a `due_atom` is on its way for then
@@ -86,9 +83,7 @@ void notice(pointer self, std::string text) {
     self->state.opts.notice(std::move(text));
 }
 
-self_type handle_of(pointer self) {
-  return caf::actor_cast<self_type>(self->ctrl());
-}
+self_type handle_of(pointer self) { return caf::actor_cast<self_type>(self->ctrl()); }
 
 void send_report(pointer self) {
   auto& st = self->state;
@@ -176,7 +171,7 @@ void finish_stop(pointer self) {
   st.has_left = true;
   st.is_registered = false;
   for (auto& promise : st.stop_promises)
-    promise.deliver();
+    static_cast<caf::response_promise&>(promise).deliver(caf::unit);
   st.stop_promises.clear();
 }
 
@@ -230,11 +225,11 @@ void on_host_report(pointer self, const host::host_report& what) {
   if (!key)
     return;
   auto& replicas = st.node.hosts.at(*key).host.replicas;
-  const bool is_news = !std::equal(replicas.begin(), replicas.end(), what.replicas.begin(),
-                                   what.replicas.end(), [](const auto& a, const auto& b) {
-                                     return a.id == b.id && a.phase == b.phase
-                                            && a.last_error == b.last_error;
-                                   });
+  const bool is_news =
+    !std::equal(replicas.begin(), replicas.end(), what.replicas.begin(), what.replicas.end(),
+                [](const auto& a, const auto& b) {
+                  return a.id == b.id && a.phase == b.phase && a.last_error == b.last_error;
+                });
   carry_out_all(self, apply_to(st.node, *key, what, now(self)));
   if (is_news)
     report_soon(self);
@@ -244,8 +239,7 @@ void join(pointer self, std::uint64_t head_count) {
   auto& st = self->state;
   if (!st.head || head_count != st.head_count || st.is_registered || st.has_left)
     return;
-  self->request(*st.head, register_timeout,
-                cluster::register_node{st.opts.info, handle{handle_of(self)}})
+  self->request(*st.head, register_timeout, cluster::register_node{st.opts.info, handle{handle_of(self)}})
     .then(
       [self, head_count](cluster::registered&) {
         auto& s = self->state;
@@ -384,8 +378,6 @@ self_type::behavior_type run(pointer self, options opts) {
 
 } // namespace
 
-agent_handle spawn(caf::actor_system& sys, options opts) {
-  return sys.spawn(run, std::move(opts));
-}
+agent_handle spawn(caf::actor_system& sys, options opts) { return sys.spawn(run, std::move(opts)); }
 
 } // namespace sluice::node

@@ -49,16 +49,11 @@ struct stop_request {
 
 /// The agent as its own process sees it: the cluster's `handle`, a launcher's
 /// `host_observer`, and the link's owner.
-using agent_handle = handle::extend<
-  caf::reacts_to<host::host_report>,
-  caf::reacts_to<host_started>,
-  caf::reacts_to<host_connected>,
-  caf::reacts_to<host_unreachable>,
-  caf::reacts_to<launch_failed>,
-  caf::reacts_to<host_exited>,
-  caf::reacts_to<head_connected>,
-  caf::reacts_to<head_lost>,
-  caf::replies_to<stop_request>::with<void>>;
+using agent_handle =
+  handle::extend<caf::reacts_to<host::host_report>, caf::reacts_to<host_started>,
+                 caf::reacts_to<host_connected>, caf::reacts_to<host_unreachable>,
+                 caf::reacts_to<launch_failed>, caf::reacts_to<host_exited>, caf::reacts_to<head_connected>,
+                 caf::reacts_to<head_lost>, caf::replies_to<stop_request>::with<void>>;
 
 struct options {
   node_info info;

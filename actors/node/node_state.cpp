@@ -171,9 +171,9 @@ node_report make_report(const node_state& state, const node_info& self) {
 }
 
 bool forget_down(node_state& state) {
-  return std::erase_if(state.hosts, [](const auto& each) {
-    return each.second.host.phase == host_phase::down;
-  }) > 0;
+  return std::erase_if(state.hosts,
+                       [](const auto& each) { return each.second.host.phase == host_phase::down; })
+         > 0;
 }
 
 } // namespace sluice::node

@@ -414,7 +414,8 @@ TEST_CASE("a call that outlasts the processor's timeout ends the host, blaming w
   REQUIRE(d.find<action::kill>());
   CHECK(d.find<action::kill>()->hung_after == 2s);
   d.end(0, SIGKILL);
-  CHECK(d.state.last_crash->reason == "hung: processor 'work' has worked on one call for 2.5 s, its timeout is 2 s");
+  CHECK(d.state.last_crash->reason
+        == "hung: processor 'work' has worked on one call for 2.5 s, its timeout is 2 s");
 }
 
 TEST_CASE("without a timeout a call may take as long as it likes") {

@@ -24,7 +24,8 @@ flow_order order_of(const char* name, std::uint64_t version, std::uint64_t memor
   return order;
 }
 
-assignment replica_of(std::uint64_t id, const char* flow, std::uint64_t version, const char* processor = "work") {
+assignment replica_of(std::uint64_t id, const char* flow, std::uint64_t version,
+                      const char* processor = "work") {
   return {replica_id{id}, flow_name{flow}, flow_version{version}, processor_name{processor},
           host::replica_goal::run};
 }
@@ -35,7 +36,8 @@ const moment at{time_point{100s}, 0.5, host_id{1}};
 
 TEST_CASE("each flow and version gets its own host with its own replicas") {
   node_state state;
-  desired_state wish{3, {order_of("a", 1), order_of("a", 2), order_of("b", 1)},
+  desired_state wish{3,
+                     {order_of("a", 1), order_of("a", 2), order_of("b", 1)},
                      {replica_of(9, "a", 2), replica_of(1, "a", 1), replica_of(2, "a", 2)}};
   auto actions = apply(state, wish, at);
   CHECK(actions.size() == 3);

@@ -1,9 +1,9 @@
 // Goal: the agent turns the cluster's wish into hosts and says how they stand, with or
 // without a head.
-#include "actors/node/node.hpp"
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/fake_host_launcher.hpp"
 #include "tests/support/fake_node_ports.hpp"
+#include "actors/node/node.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
 #include <doctest/doctest.h>
@@ -55,8 +55,8 @@ struct node_fixture : testing::deterministic_system {
   std::shared_ptr<test::fake_artifacts> artifacts = std::make_shared<test::fake_artifacts>();
   std::shared_ptr<test::fake_resources> resources = std::make_shared<test::fake_resources>();
   std::shared_ptr<head_log> head_saw = std::make_shared<head_log>();
-  std::shared_ptr<std::vector<host::desired_replicas>> host_saw
-    = std::make_shared<std::vector<host::desired_replicas>>();
+  std::shared_ptr<std::vector<host::desired_replicas>> host_saw =
+    std::make_shared<std::vector<host::desired_replicas>>();
   std::vector<std::string> notices;
   std::uint64_t random_next = 0;
   cluster::node_facing_handle head;
@@ -80,7 +80,8 @@ struct node_fixture : testing::deterministic_system {
   }
 
   cluster::node_facing_handle new_head() {
-    return own(sys.spawn([log = head_saw](cluster::node_facing_handle::pointer) { return head_behavior(log); }));
+    return own(
+      sys.spawn([log = head_saw](cluster::node_facing_handle::pointer) { return head_behavior(log); }));
   }
 
   int stops = 0; ///< answered
@@ -118,7 +119,8 @@ struct node_fixture : testing::deterministic_system {
     if (with_flow)
       what.flows = {order};
     for (auto id : replicas)
-      what.assignments.push_back({replica_id{id}, order.flow, order.version, work.name, host::replica_goal::run});
+      what.assignments.push_back(
+        {replica_id{id}, order.flow, order.version, work.name, host::replica_goal::run});
     caf::anon_send(agent, what);
     run();
   }
@@ -129,7 +131,8 @@ struct node_fixture : testing::deterministic_system {
   }
 
   void host_reports(std::vector<host::replica_report> replicas) {
-    caf::anon_send(agent, host::host_report{launcher->last().order.host, host_saw->back().revision, replicas});
+    caf::anon_send(agent,
+                   host::host_report{launcher->last().order.host, host_saw->back().revision, replicas});
     run();
   }
 
@@ -160,7 +163,8 @@ TEST_CASE_FIXTURE(node_fixture, "the agent registers on connect and then reports
   CHECK(head_saw->reports.size() <= 22);
 }
 
-TEST_CASE_FIXTURE(node_fixture, "a wish becomes a host with its replicas, and every step is reported at once") {
+TEST_CASE_FIXTURE(node_fixture,
+                  "a wish becomes a host with its replicas, and every step is reported at once") {
   connect_head();
   wish(1, {1, 2});
   REQUIRE(launcher->launches.size() == 1);
@@ -268,7 +272,8 @@ TEST_CASE_FIXTURE(node_fixture, "a host over its memory limit is killed and show
   host_exits(0, SIGKILL, "killed by SIGKILL (not by Sluice)");
   advance(60ms);
   CHECK(head_saw->ends.at(0).report.reason == "out of memory: 412 MiB used, limit 256 MiB");
-  CHECK(head_saw->reports.back().hosts.at(0).last_crash->reason == "out of memory: 412 MiB used, limit 256 MiB");
+  CHECK(head_saw->reports.back().hosts.at(0).last_crash->reason
+        == "out of memory: 412 MiB used, limit 256 MiB");
 }
 
 TEST_CASE_FIXTURE(node_fixture, "a hung call is ended within a second after its timeout") {
