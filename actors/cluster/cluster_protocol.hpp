@@ -1,7 +1,7 @@
 #pragma once
 
-#include "actors/node/node_protocol.hpp"
 #include "actors/message.hpp"
+#include "actors/node/node_protocol.hpp"
 
 #include <caf/replies_to.hpp>
 #include <caf/typed_actor.hpp>
@@ -17,7 +17,16 @@ enum class node_phase : std::uint8_t { alive, suspect, draining, drained, dead, 
 std::string_view to_string(node_phase phase) noexcept;
 
 /// Where a flow stands; numbered chart in `cluster_state.hpp`.
-enum class flow_phase : std::uint8_t { starting, running, updating, degraded, failed, draining, drained, deleting };
+enum class flow_phase : std::uint8_t {
+  starting,
+  running,
+  updating,
+  degraded,
+  failed,
+  draining,
+  drained,
+  deleting
+};
 
 std::string_view to_string(flow_phase phase) noexcept;
 
@@ -59,12 +68,9 @@ struct host_ended {
 };
 
 /// The head as a node sees it; `transport/` stands in for it on other machines.
-using node_facing_handle = caf::typed_actor<
-  caf::replies_to<register_node>::with<registered>,
-  caf::reacts_to<node::node_report>,
-  caf::reacts_to<node_leaves>,
-  caf::reacts_to<node_unreachable>,
-  caf::reacts_to<host_ended>>;
+using node_facing_handle =
+  caf::typed_actor<caf::replies_to<register_node>::with<registered>, caf::reacts_to<node::node_report>,
+                   caf::reacts_to<node_leaves>, caf::reacts_to<node_unreachable>, caf::reacts_to<host_ended>>;
 
 // ---- from the control service ---------------------------------------------------
 
@@ -107,10 +113,12 @@ struct drain_node_request {
 };
 
 /// Makes an older version current again, as a new rolling update. `to` 0 = the one before.
+/// The same `request_id` again returns the first answer; empty = every request counts.
 struct rollback_request {
   using actor_message = void;
   flow_name flow;
   flow_version to;
+  std::string request_id;
 };
 
 /// Drains, then forgets the flow. Its queues stay.
@@ -139,9 +147,9 @@ struct replica_view {
   flow_name flow;
   processor_name processor;
   flow_version version;
-  node_id node;                 ///< empty = not placed
+  node_id node; ///< empty = not placed
   host::replica_report report;
-  std::string detail;           ///< why it is not placed or not running
+  std::string detail; ///< why it is not placed or not running
 };
 
 struct processor_view {
@@ -150,7 +158,7 @@ struct processor_view {
   std::uint32_t replicas_running = 0;
   std::uint64_t processed_total = 0; ///< over all replicas there have been since the head started
   std::uint64_t failed_total = 0;
-  double rate_per_s = 0;         ///< over the last 5 s
+  double rate_per_s = 0; ///< over the last 5 s
   std::string last_error;
 };
 
@@ -158,8 +166,8 @@ struct flow_view {
   flow_name name;
   flow_phase phase = flow_phase::starting;
   flow_version current;
-  flow_version target;           ///< differs from current during an update
-  std::string detail;            ///< why it is degraded or failed
+  flow_version target; ///< differs from current during an update
+  std::string detail;  ///< why it is degraded or failed
   std::vector<flow_version> versions;
   artifact_id artifact;
   std::chrono::system_clock::time_point submitted_at;
@@ -169,8 +177,8 @@ struct flow_view {
 struct event_view {
   std::uint64_t id = 0;
   std::chrono::system_clock::time_point at;
-  std::string severity;          ///< "info", "warning", "error"
-  std::string subject;           ///< "node/ab12", "flow/orders", "host/..."
+  std::string severity; ///< "info", "warning", "error"
+  std::string subject;  ///< "node/ab12", "flow/orders", "host/..."
   std::string text;
 };
 
@@ -202,13 +210,11 @@ struct agent_reply {
 
 /// The cluster actor itself: what the head's control service asks on top.
 using handle = node_facing_handle::extend<
-  caf::replies_to<submit_request>::with<submit_reply>,
-  caf::replies_to<scale_request>::with<caf::unit_t>,
+  caf::replies_to<submit_request>::with<submit_reply>, caf::replies_to<scale_request>::with<caf::unit_t>,
   caf::replies_to<drain_flow_request>::with<caf::unit_t>,
   caf::replies_to<drain_node_request>::with<caf::unit_t>,
   caf::replies_to<rollback_request>::with<submit_reply>,
-  caf::replies_to<delete_flow_request>::with<caf::unit_t>,
-  caf::replies_to<view_request>::with<view_reply>,
+  caf::replies_to<delete_flow_request>::with<caf::unit_t>, caf::replies_to<view_request>::with<view_reply>,
   caf::replies_to<agent_request>::with<agent_reply>>;
 
 } // namespace sluice::cluster

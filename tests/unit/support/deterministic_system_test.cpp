@@ -17,15 +17,17 @@ using ask_atom = caf::atom_constant<caf::atom("ask")>;
 using fail_atom = caf::atom_constant<caf::atom("fail")>;
 using never_atom = caf::atom_constant<caf::atom("never")>;
 
-using counter = caf::typed_actor<caf::reacts_to<tick_atom>, caf::replies_to<ask_atom>::with<int>,
-                                 caf::replies_to<fail_atom>::with<int>, caf::replies_to<never_atom>::with<int>>;
+using counter =
+  caf::typed_actor<caf::reacts_to<tick_atom>, caf::replies_to<ask_atom>::with<int>,
+                   caf::replies_to<fail_atom>::with<int>, caf::replies_to<never_atom>::with<int>>;
 
 struct counter_state {
   std::vector<std::chrono::nanoseconds> ticks;
   std::vector<caf::typed_response_promise<int>> kept;
 };
 
-counter::behavior_type count(counter::stateful_pointer<counter_state> self, std::vector<std::chrono::nanoseconds>* out) {
+counter::behavior_type count(counter::stateful_pointer<counter_state> self,
+                             std::vector<std::chrono::nanoseconds>* out) {
   auto begin = self->clock().now();
   self->delayed_send(self, 1s, tick_atom::value);
   return {
@@ -34,7 +36,9 @@ counter::behavior_type count(counter::stateful_pointer<counter_state> self, std:
       self->delayed_send(self, 1s, tick_atom::value);
     },
     [](ask_atom) { return 42; },
-    [](fail_atom) -> caf::result<int> { return sluice::to_caf({sluice::errc::stale, "too late"}); },
+    [](fail_atom) -> caf::result<int> {
+      return sluice::to_caf({sluice::errc::stale, "too late"});
+    },
     [self](never_atom) {
       self->state.kept.push_back(self->make_response_promise<int>());
       return self->state.kept.back();

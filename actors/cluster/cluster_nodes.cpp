@@ -1,0 +1,262 @@
+#include "actors/cluster/cluster_changes.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <unordered_map>
+
+namespace sluice::cluster {
+
+namespace {
+
+std::string subject_of(const node_id& node) { return "node/" + node.value; }
+
+std::string seconds(std::chrono::nanoseconds length) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f s", std::chrono::duration<double>(length).count());
+  return text;
+}
+
+std::string offer_of(const node::node_info& info) {
+  char text[96];
+  std::snprintf(text, sizeof text, "%.1f CPUs and %.1f GiB of memory", info.cpus,
+                static_cast<double>(info.memory_bytes) / (1u << 30));
+  return text;
+}
+
+bool is_same(const node::node_info& left, const node::node_info& right) {
+  return left.started == right.started && left.address == right.address && left.cpus == right.cpus
+         && left.memory_bytes == right.memory_bytes && left.labels == right.labels
+         && left.sluice_version == right.sluice_version && left.is_head == right.is_head;
+}
+
+/// Lost replicas that were not replaced meanwhile are the node's again.
+void adopt(change& it, node_record& node) {
+  for (auto id : node.replicas)
+    it.state.replicas.at(id).is_lost = false;
+  node.must_send = true;
+  if (node.stored.gone) {
+    node.stored.gone = false;
+    it.store(node);
+  }
+}
+
+/// Dead or left: nobody waits for it, its leases go back, its replicas are replaced.
+void lose(change& it, node_record& node, bool failed, std::string error) {
+  node.stored.gone = true;
+  node.is_connected = false;
+  node.gone_at = it.at.now;
+  node.report.reset();
+  it.store(node);
+  for (auto id : node.replicas) {
+    auto& replica = it.state.replicas.at(id);
+    replica.is_lost = true;
+    replica.report.reset();
+    replica.up_since.reset();
+  }
+  it.out.actions.push_back(release_leases{{node.stored.info.id, {}, {}}, failed, std::move(error)});
+}
+
+/// What ran there before has ended with the old process.
+void begin_anew(change& it, node_record& node) {
+  node.report.reset();
+  for (auto id : node.replicas) {
+    auto& replica = it.state.replicas.at(id);
+    replica.report.reset();
+    replica.up_since.reset();
+    replica.drain_revision = 0;
+  }
+  it.out.actions.push_back(release_leases{{node.stored.info.id, {}, {}}, true, "the node was started again"});
+}
+
+/// True if the two reports differ in anything that is compared with what is wanted.
+bool is_news(const std::optional<host::replica_report>& before, const host::replica_report* after) {
+  if (!before || !after)
+    return before.has_value() != (after != nullptr);
+  return before->phase != after->phase;
+}
+
+bool is_news(const node::node_report* before, const node::node_report& after) {
+  if (!before)
+    return true;
+  return !std::ranges::equal(
+    before->hosts, after.hosts, [](const node::host_status& a, const node::host_status& b) {
+      return a.flow == b.flow && a.version == b.version && a.phase == b.phase && a.detail == b.detail;
+    });
+}
+
+bool is_over(const host::replica_report* report) {
+  return !report || report->phase == host::replica_phase::down
+         || report->phase == host::replica_phase::failed;
+}
+
+/// Takes over what the node says about its replicas; forgets drained ones that are gone.
+void take_replicas(change& it, node_record& node, const node::node_report& report) {
+  std::unordered_map<std::uint64_t, const host::replica_report*> reported;
+  for (const auto& host : report.hosts)
+    for (const auto& replica : host.replicas)
+      if (auto [at, is_new] = reported.emplace(replica.id.value, &replica); !is_new && is_over(at->second))
+        at->second = &replica; // an old process of the host is named beside the new one
+  const auto ids = node.replicas;
+  for (auto id : ids) {
+    auto& replica = it.state.replicas.at(id);
+    auto found = reported.find(id.value);
+    const auto* now = found == reported.end() ? nullptr : found->second;
+    it.needs_reconcile = it.needs_reconcile || is_news(replica.report, now);
+    const bool knows_of_drain = replica.drain_revision != 0 && report.revision >= replica.drain_revision;
+    if (replica.stored.goal == host::replica_goal::drain && knows_of_drain && is_over(now)) {
+      it.forget_replica(id);
+      continue;
+    }
+    const bool is_up = now && now->phase == host::replica_phase::running;
+    if (!is_up)
+      replica.up_since.reset();
+    else if (!replica.up_since)
+      replica.up_since = it.at.now;
+    replica.report = now ? std::optional{*now} : std::nullopt;
+  }
+}
+
+} // namespace
+
+void take(change& it, const node_registers& what) {
+  const auto& info = what.info;
+  if (info.id.empty() || !info.started)
+    return it.refuse(errc::invalid_argument, "a node registers with its id and its incarnation");
+  auto found = it.state.nodes.find(info.id);
+  const bool is_new = found == it.state.nodes.end();
+  auto& node = is_new ? it.state.nodes[info.id] : found->second;
+  const bool is_other_process = !is_new && node.stored.info.started != info.started;
+  if (is_other_process && node.is_connected && it.state.detector.of(info.id) == liveness::alive)
+    return it.refuse(errc::conflict, info.id.value + " is in the cluster already, as another process at "
+                                       + node.stored.info.address
+                                       + ": stop that one, or give this one a state directory of its own");
+  const bool was_gone = node.stored.gone;
+  const bool changed = is_new || !is_same(node.stored.info, info) || was_gone;
+  const bool was_connected = node.is_connected;
+  node.stored.info = info;
+  node.has_left = false;
+  node.has_registered = true;
+  node.is_connected = true;
+  it.state.detector.watch(info.id, it.at.now);
+  if (is_other_process)
+    begin_anew(it, node);
+  adopt(it, node);
+  if (changed && !was_gone)
+    it.store(node);
+  if (is_new)
+    it.tell("info", subject_of(info.id), "joined with " + offer_of(info));
+  else if (is_other_process)
+    it.tell("warning", subject_of(info.id), "was started again; what ran on it starts again");
+  else if (was_gone)
+    it.tell("info", subject_of(info.id), "is back");
+  else if (was_connected || node.shown == node_phase::suspect)
+    it.tell("info", subject_of(info.id), "reconnected");
+  node.shown = phase_of(it.state, node);
+}
+
+void take(change& it, const std::shared_ptr<const node::node_report>& what) {
+  it.needs_reconcile = false;
+  auto found = it.state.nodes.find(what->node);
+  if (found == it.state.nodes.end())
+    return;
+  auto& node = found->second;
+  if (node.stored.info.started != what->started || node.has_left || !node.has_registered)
+    return; // a process that is no more, or one that has yet to register
+  if (auto back = it.state.detector.heard(what->node, it.at.now)) {
+    it.needs_reconcile = true;
+    node.is_connected = true;
+    if (back->before == liveness::dead)
+      adopt(it, node);
+    node.shown = phase_of(it.state, node);
+    it.tell("info", subject_of(what->node), "is alive again after " + seconds(back->silence) + " of silence");
+  }
+  it.needs_reconcile = it.needs_reconcile || is_news(node.report.get(), *what);
+  it.state.revision_last = std::max(it.state.revision_last, what->revision);
+  const bool is_behind =
+    what->revision < node.sent_revision && it.at.now - node.sent_at >= it.state.limits.resend_after;
+  if (is_behind || what->revision > node.sent_revision) {
+    node.must_send = true;
+    it.needs_reconcile = true;
+  }
+  node.report = what;
+  take_replicas(it, node, *what);
+}
+
+void take(change& it, const node_leaves& what) {
+  auto found = it.state.nodes.find(what.node);
+  if (found == it.state.nodes.end() || found->second.has_left)
+    return;
+  auto& node = found->second;
+  node.has_left = true;
+  it.state.detector.watch_dead(what.node, it.at.now);
+  if (!node.stored.gone)
+    lose(it, node, false, {});
+  node.shown = node_phase::left;
+  it.tell("info", subject_of(what.node), "left");
+}
+
+void take(change& it, const link_lost& what) {
+  it.needs_reconcile = false;
+  auto found = it.state.nodes.find(what.node);
+  if (found == it.state.nodes.end() || found->second.stored.info.started != what.started
+      || found->second.has_left)
+    return;
+  if (auto change = it.state.detector.link_lost(what.node, it.at.now)) {
+    found->second.shown = phase_of(it.state, found->second);
+    it.tell("warning", subject_of(what.node), "is suspect: its link is closed");
+  }
+}
+
+void take(change& it, const host_ended& what) {
+  auto found = it.state.nodes.find(what.node);
+  if (found == it.state.nodes.end())
+    return;
+  if (what.report.host)
+    it.out.actions.push_back(release_leases{
+      {what.node, what.report.host, {}}, !what.expected, what.expected ? "" : what.report.reason});
+  if (!what.expected)
+    it.tell("error", "host/" + what.flow.value + "@" + what.node.value, what.report.reason);
+}
+
+void take(change& it, const drain_node_request& what) {
+  auto found = it.state.nodes.find(what.node);
+  if (found == it.state.nodes.end())
+    return it.refuse(errc::not_found, "there is no node " + what.node.value);
+  auto& node = found->second;
+  if (node.stored.drain_requested == !what.resume)
+    return;
+  node.stored.drain_requested = !what.resume;
+  it.store(node);
+  it.tell("info", subject_of(what.node), what.resume ? "takes work again" : "drains");
+  node.shown = phase_of(it.state, node);
+}
+
+void judge_silence(change& it) {
+  for (const auto& change : it.state.detector.tick(it.at.now)) {
+    auto& node = it.state.nodes.at(change.node);
+    if (change.after == liveness::suspect) {
+      it.tell("warning", subject_of(change.node), "is suspect: silent for " + seconds(change.silence));
+    } else if (change.after == liveness::dead) {
+      const auto count = node.replicas.size();
+      lose(it, node, true, "the node died");
+      it.tell("error", subject_of(change.node),
+              std::string{"is dead: "} + (change.link_lost ? "its link is closed, " : "") + "silent for "
+                + seconds(change.silence) + "; " + std::to_string(count)
+                + (count == 1 ? " replica goes elsewhere" : " replicas go elsewhere"));
+    }
+    node.shown = phase_of(it.state, node);
+  }
+  std::vector<node_id> forgotten;
+  for (const auto& [id, node] : it.state.nodes)
+    if (node.stored.gone && !node.stored.drain_requested && node.replicas.empty()
+        && it.at.now - node.gone_at >= it.state.limits.forget_gone_after)
+      forgotten.push_back(id);
+  for (const auto& id : forgotten) {
+    it.state.nodes.erase(id);
+    it.state.detector.forget(id);
+    it.out.changes.nodes_forgotten.push_back(id);
+    it.tell("info", subject_of(id), "is forgotten: gone for long");
+  }
+}
+
+} // namespace sluice::cluster

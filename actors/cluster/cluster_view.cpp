@@ -1,0 +1,110 @@
+#include "actors/cluster/cluster_view.hpp"
+
+#include <algorithm>
+
+namespace sluice::cluster {
+
+namespace {
+
+node_view show(const cluster_state& state, const node_record& node, time_point now) {
+  node_view view;
+  view.info = node.stored.info;
+  view.phase = phase_of(state, node);
+  view.heartbeat_age =
+    std::chrono::duration_cast<std::chrono::milliseconds>(state.detector.silence(view.info.id, now));
+  for (auto id : node.replicas) {
+    const auto& replica = state.replicas.at(id);
+    if (replica.is_lost)
+      continue;
+    const auto& flow = state.flows.at(replica.stored.flow);
+    const auto need = need_of(*flow.versions.at(replica.stored.version), replica.stored.processor);
+    view.cpus_reserved += need.cpus;
+    view.memory_reserved_bytes += need.memory_bytes;
+  }
+  if (node.report) {
+    view.cpu_used = node.report->cpu_used;
+    view.memory_used_bytes = node.report->memory_used_bytes;
+    view.hosts = node.report->hosts;
+  }
+  return view;
+}
+
+replica_view show(const cluster_state& state, const replica_record& replica) {
+  replica_view view;
+  view.id = replica.stored.id;
+  view.flow = replica.stored.flow;
+  view.processor = replica.stored.processor;
+  view.version = replica.stored.version;
+  view.node = replica.stored.node;
+  if (replica.report)
+    view.report = *replica.report;
+  view.report.id = view.id;
+  view.report.processor = view.processor;
+  view.detail = health_of(state, replica).second;
+  if (replica.stored.goal == host::replica_goal::drain && view.detail.empty())
+    view.detail = "drains";
+  return view;
+}
+
+flow_view show(const flow_record& flow, const std::vector<const replica_record*>& replicas,
+               const throughput& done) {
+  flow_view view;
+  const auto& target = *flow.versions.at(flow.stored.target);
+  view.name = flow.stored.name;
+  view.phase = flow.phase;
+  view.current = flow.stored.current;
+  view.target = flow.stored.target;
+  view.detail = flow.detail;
+  for (const auto& [version, row] : flow.versions)
+    view.versions.push_back(version);
+  view.artifact = target.artifact;
+  view.submitted_at = target.submitted_at;
+  for (const auto& spec : target.spec.processors) {
+    processor_view one;
+    one.spec = spec;
+    auto wanted = flow.stored.scale.find(spec.name);
+    one.replicas_desired = flow.stored.draining || flow.stored.deleting ? 0
+                           : wanted == flow.stored.scale.end()          ? spec.num_replicas
+                                                                        : wanted->second;
+    for (const auto* replica : replicas)
+      if (replica->stored.processor == spec.name && !replica->is_lost && replica->report
+          && replica->report->phase == host::replica_phase::running)
+        ++one.replicas_running;
+    const auto key = std::pair{flow.stored.name, spec.name};
+    const auto sum = done.of(key);
+    one.processed_total = sum.processed_total;
+    one.failed_total = sum.failed_total;
+    one.last_error = sum.last_error;
+    one.rate_per_s = done.rate_per_s(key);
+    view.processors.push_back(std::move(one));
+  }
+  return view;
+}
+
+} // namespace
+
+std::shared_ptr<cluster_view> make_view(const cluster_state& state, const throughput& done, time_point now) {
+  auto view = std::make_shared<cluster_view>();
+  for (const auto& [id, node] : state.nodes)
+    view->nodes.push_back(show(state, node, now));
+  std::map<flow_name, std::vector<const replica_record*>> groups;
+  for (const auto& [id, replica] : state.replicas) {
+    groups[replica.stored.flow].push_back(&replica);
+    view->replicas.push_back(show(state, replica));
+  }
+  for (const auto& [name, flow] : state.flows) {
+    view->flows.push_back(show(flow, groups[name], done));
+    for (const auto& [processor, waiting] : flow.waiting) {
+      replica_view missing;
+      missing.flow = name;
+      missing.processor = processor;
+      missing.version = flow.stored.target;
+      missing.report.processor = processor;
+      missing.detail = "cannot be placed: " + waiting.reason;
+      view->replicas.insert(view->replicas.end(), waiting.count, missing);
+    }
+  }
+  return view;
+}
+
+} // namespace sluice::cluster

@@ -1,0 +1,80 @@
+#pragma once
+
+#include "actors/cluster/placement_policy.hpp"
+
+#include <sluice/core/ids.hpp>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace sluice::cluster {
+
+/// How one replica does, from its own report and its host's.
+enum class replica_health : std::uint8_t { starting, up, failing };
+
+/// One replica of the flow that is counted on: its node is not dead.
+struct member {
+  replica_id id;
+  processor_name processor;
+  node_id node;
+  bool is_target = false;   ///< of the version that should run
+  bool is_draining = false; ///< told to drain, not gone yet
+  bool must_go = false;     ///< its node drains, or it failed and is to be replaced
+  replica_health health = replica_health::starting;
+};
+
+/// How many replicas of one processor the target version should have.
+struct want {
+  processor_name processor;
+  std::uint32_t count = 0;
+  replica_need need;
+};
+
+/// What one node has left, and who of this flow could make room on it.
+struct node_room {
+  node_id node;
+  double cpus_free = 0;
+  std::uint64_t memory_bytes_free = 0;
+};
+
+/// Frees this much when it goes.
+using need_map = std::map<replica_id, replica_need>;
+
+struct rollout_input {
+  std::vector<member> members;
+  std::vector<want> wants;
+  need_map needs;                                ///< of the members
+  std::map<processor_name, node_id> failed_last; ///< where the last failed replica was
+};
+
+struct new_replica {
+  processor_name processor;
+  node_id node;
+};
+
+struct unplaced {
+  std::uint32_t count = 0;
+  std::string reason;
+};
+
+struct rollout_plan {
+  std::vector<new_replica> starts;
+  std::vector<replica_id> drains;
+  std::map<processor_name, unplaced> waiting;
+  bool is_complete = false; ///< the target runs as wanted and nothing else is left
+};
+
+/// Plans the next step of one flow towards its target version. Pure and
+/// level-triggered: it looks at what there is, not at what was done before, so it may be
+/// run at any time and any number of times. `nodes` are those that take work; the
+/// plan's starts are subtracted from what they have free.
+///
+/// An update first starts the new replicas beside the old ones and drains the old ones
+/// once all new ones are up. Where the new ones do not all fit it drains one old
+/// replica at a time, on a node where that makes room for a new one, and waits until
+/// the new one is up; a new version that would not fit even on nodes cleared of the old one
+/// drains nothing.
+rollout_plan plan_rollout(const rollout_input& input, std::vector<node_room>& nodes);
+
+} // namespace sluice::cluster

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "actors/node/node_protocol.hpp"
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+
+namespace sluice::cluster {
+
+/// Adds up what replicas report, per processor, over all replicas there have been.
+///
+/// A replica counts from 0 and its host may be started again, so a number that went
+/// back is a new start and counts in full. Pure; owned by the cluster actor.
+class throughput {
+public:
+  using time_point = std::chrono::steady_clock::time_point;
+  using key = std::pair<flow_name, processor_name>;
+
+  struct sum {
+    std::uint64_t processed_total = 0;
+    std::uint64_t failed_total = 0;
+    std::string last_error;
+  };
+
+  /// Rates are taken over this long.
+  static constexpr std::chrono::seconds window{5};
+
+  void add(const node::node_report& report);
+
+  /// Notes where the sums stand; to be called about twice a second.
+  void sample(time_point now);
+
+  sum of(const key& processor) const;
+  double rate_per_s(const key& processor) const;
+
+  /// Forgets the processors of flows that are no more.
+  void keep_only(const std::set<flow_name>& flows);
+
+  /// Forgets a node; its sums stay.
+  void forget(const node_id& node) { seen_.erase(node); }
+
+private:
+  struct counters {
+    std::uint64_t processed = 0;
+    std::uint64_t failed = 0;
+  };
+  struct entry {
+    sum total;
+    std::deque<std::pair<time_point, std::uint64_t>> samples; ///< oldest first, covering the window
+  };
+
+  std::map<key, entry> processors_;
+  std::map<node_id, std::map<std::pair<host_id, replica_id>, counters>> seen_; ///< of the last report
+};
+
+} // namespace sluice::cluster
