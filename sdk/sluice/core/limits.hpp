@@ -44,6 +44,24 @@ constexpr std::size_t log_file_bytes_max = 8u << 20;      ///< then rotated
 constexpr std::size_t log_files_max = 4;                  ///< per host
 constexpr std::size_t log_line_bytes_max = 16u << 10;     ///< a longer line is cut
 constexpr auto drain_timeout = 30s;
+constexpr auto host_start_deadline = 10s;                 ///< launch to hello, then killed
+constexpr auto host_terminate_grace = 5s;                 ///< SIGTERM to SIGKILL
+constexpr auto host_silence_timeout = 10s;                ///< a host that reports nothing for this long is hung
+constexpr auto host_hang_grace = 400ms;                   ///< on top of a processor's timeout, before its host is killed
+constexpr std::uint64_t host_memory_bytes_min = 64u << 20; ///< no limit of a host is below this: the runtime needs room
+constexpr std::size_t dead_host_logs_kept_max = 5;        ///< per flow and node
+constexpr std::size_t host_ends_kept_max = 100;           ///< ends a node remembers while its head is away
+constexpr auto artifact_fetch_backoff_max = 30s;
+constexpr auto describe_deadline = 10s;                   ///< `BINARY --describe` answers within
+constexpr std::size_t describe_size_bytes_max = 4u << 20; ///< of its output
+
+// Flows
+constexpr std::uint32_t replicas_max = 10000;             ///< per processor: a typo must not ask for millions
+constexpr std::uint32_t concurrency_max = 1024;           ///< calls at once per replica; each sync one is a thread
+constexpr std::uint32_t attempts_max = 1000;              ///< more is a loop, not a retry
+constexpr double cpus_max = 1024;                         ///< per replica
+constexpr std::size_t processors_max = 1000;              ///< per flow
+constexpr std::size_t flow_spec_bytes_max = 4u << 20;     ///< believed from `--describe`
 
 // Control
 constexpr std::size_t artifact_size_bytes_max = 512u << 20;

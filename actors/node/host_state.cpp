@@ -1,0 +1,447 @@
+#include "actors/node/host_state.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+namespace sluice::node {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+/// A host whose link broke is usually a host that is dying: its exit says more than
+/// the link, and follows within this time.
+constexpr milliseconds link_grace{1000};
+
+std::string to_text(milliseconds span) {
+  char text[32];
+  if (span >= std::chrono::minutes{2})
+    std::snprintf(text, sizeof text, "%lld min", static_cast<long long>(span.count() / 60000));
+  else if (span.count() % 1000 == 0)
+    std::snprintf(text, sizeof text, "%lld s", static_cast<long long>(span.count() / 1000));
+  else
+    std::snprintf(text, sizeof text, "%.1f s", static_cast<double>(span.count()) / 1000.0);
+  return text;
+}
+
+std::string to_mib(std::uint64_t bytes) { return std::to_string((bytes + (1u << 19)) >> 20) + " MiB"; }
+
+bool same_orders(const std::vector<host::replica_order>& a, const std::vector<host::replica_order>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.id == y.id && x.processor == y.processor && x.goal == y.goal;
+  });
+}
+
+bool is_gone(const host::replica_report& replica) {
+  return replica.phase == host::replica_phase::down || replica.phase == host::replica_phase::failed;
+}
+
+void begin_fetch(host_state& state, host_actions& out) {
+  state.phase = host_phase::fetching;
+  state.detail = "waits for its artifact";
+  state.due.reset();
+  out.emplace_back(action::fetch{});
+}
+
+/// Forgets the process that is gone.
+void clear_process(host_state& state) {
+  state.pid = 0;
+  state.memory_bytes = 0;
+  state.replicas.clear();
+  state.link_is_up = false;
+  state.link_loss.clear();
+  state.heard_at.reset();
+  state.due.reset();
+  state.step = stop_step::none;
+  state.kill_reason.clear();
+}
+
+void go_down(host_state& state) {
+  state.phase = host_phase::down;
+  state.detail.clear();
+  state.due.reset();
+}
+
+void send_orders(host_state& state, std::vector<host::replica_order> replicas, host_actions& out) {
+  ++state.order_revision;
+  out.emplace_back(action::send_replicas{state.host, {state.order_revision, std::move(replicas)}});
+}
+
+void begin_terminate(host_state& state, const moment& at, host_actions& out) {
+  state.phase = host_phase::stopping;
+  state.step = stop_step::terminating;
+  state.detail = "waits for its process to end";
+  state.due = at.now + limits::host_terminate_grace;
+  out.emplace_back(action::terminate{state.host});
+}
+
+void begin_kill(host_state& state, std::string reason, const moment& at, host_actions& out,
+                milliseconds hung_after = {}) {
+  if (!state.kill_reason.empty())
+    return; // under way; the repetition is the timer's business
+  state.kill_reason = std::move(reason);
+  state.detail = "is being killed: " + state.kill_reason;
+  if (state.phase == host_phase::stopping)
+    state.step = stop_step::killing;
+  state.due = at.now + limits::host_terminate_grace;
+  out.emplace_back(action::kill{state.host, hung_after});
+}
+
+void back_off_fetch(host_state& state, const std::string& why, const moment& at) {
+  auto delay = backoff_delay(state.fetch_failures++, at.jitter, limits::host_backoff_min,
+                             limits::artifact_fetch_backoff_max);
+  state.phase = host_phase::backing_off;
+  state.due = at.now + delay;
+  state.detail = "artifact: " + why + "; tries again in " + to_text(delay);
+}
+
+/// Transitions 4 and 6: a process ended that should not have.
+void back_off_end(host_state& state, const std::string& reason, bool has_finished_records, const moment& at) {
+  while (!state.ends.empty() && at.now - state.ends.front() >= limits::host_restart_window)
+    state.ends.pop_front();
+  state.ends.push_back(at.now);
+  const std::size_t ends_max = limits::host_restarts_max + (has_finished_records ? 1 : 0);
+  if (state.ends.size() < ends_max && state.loop_count == 0) {
+    auto delay =
+      backoff_delay(state.backoff_count++, at.jitter, limits::host_backoff_min, limits::host_backoff_max);
+    state.phase = host_phase::backing_off;
+    state.due = at.now + delay;
+    state.detail = reason + "; starts again in " + to_text(delay);
+    return;
+  }
+  constexpr milliseconds window = limits::host_restart_window;
+  constexpr milliseconds max = limits::host_backoff_max;
+  milliseconds doubled = window * (1 << std::min<std::uint32_t>(state.loop_count++, 16));
+  milliseconds spread{static_cast<milliseconds::rep>(static_cast<double>(doubled.count()) * at.jitter / 4)};
+  milliseconds delay = std::min(doubled + spread, max); // never below the window: no more starts in it
+  state.phase = host_phase::crash_loop;
+  state.due = at.now + delay;
+  state.detail = reason + "; ended " + std::to_string(state.backoff_count + state.loop_count)
+                 + " times in a row, starts again in " + to_text(delay);
+}
+
+/// True if the end is what a stop leads to.
+bool is_expected_end(const host_state& state, const crash_report& report) {
+  if (state.phase != host_phase::stopping || !state.kill_reason.empty())
+    return false;
+  if (report.signal == 0 && report.exit_code == 0)
+    return true;
+  return state.step != stop_step::draining && (report.signal == SIGTERM || report.signal == SIGKILL);
+}
+
+/// Names the first replica that has worked on one call for too long.
+struct hang {
+  std::string reason;
+  milliseconds timeout;
+};
+
+std::optional<hang> find_hang(const host_state& state) {
+  for (const auto& replica : state.replicas) {
+    auto timeout = state.timeouts.find(replica.processor);
+    if (timeout == state.timeouts.end() || timeout->second <= milliseconds{0})
+      continue;
+    if (replica.busy_longest >= timeout->second + limits::host_hang_grace)
+      return hang{"hung: processor '" + replica.processor.value + "' has worked on one call for "
+                    + to_text(replica.busy_longest) + ", its timeout is " + to_text(timeout->second),
+                  timeout->second};
+  }
+  return std::nullopt;
+}
+
+bool drain_is_done(const host_state& state) {
+  return state.revision_seen >= state.order_revision
+         && std::all_of(state.replicas.begin(), state.replicas.end(), is_gone);
+}
+
+void begin_stop(host_state& state, const moment& at, host_actions& out) {
+  if (has_process(state) && !state.kill_reason.empty()) {
+    state.phase = host_phase::stopping;
+    state.step = stop_step::killing;
+    return;
+  }
+  switch (state.phase) {
+  case host_phase::fetching:
+  case host_phase::backing_off:
+  case host_phase::crash_loop:
+    go_down(state);
+    return;
+  case host_phase::starting:
+    begin_terminate(state, at, out);
+    break;
+  case host_phase::running:
+    if (!state.link_is_up) {
+      begin_terminate(state, at, out);
+      break;
+    }
+    state.phase = host_phase::stopping;
+    state.step = stop_step::draining;
+    state.detail = "drains its replicas";
+    state.due = at.now + limits::drain_timeout;
+    send_orders(state, {}, out);
+    break;
+  case host_phase::stopping:
+  case host_phase::down:
+    break;
+  }
+}
+
+void on_due(host_state& state, const moment& at, host_actions& out) {
+  if (!state.kill_reason.empty() || state.step == stop_step::killing) {
+    state.due = at.now + limits::host_terminate_grace;
+    out.emplace_back(action::kill{state.host, {}});
+    return;
+  }
+  switch (state.phase) {
+  case host_phase::backing_off:
+  case host_phase::crash_loop:
+    begin_fetch(state, out);
+    break;
+  case host_phase::starting:
+    begin_kill(state,
+               state.link_loss.empty() ? "did not say hello within " + to_text(limits::host_start_deadline)
+                                       : state.link_loss,
+               at, out);
+    break;
+  case host_phase::running: // only a lost link sets a timer here
+    begin_kill(state, "hung: " + state.link_loss, at, out);
+    break;
+  case host_phase::stopping:
+    if (state.step == stop_step::draining) {
+      begin_terminate(state, at, out);
+      break;
+    }
+    state.step = stop_step::killing;
+    state.detail =
+      "is being killed: did not end within " + to_text(limits::host_terminate_grace) + " of SIGTERM";
+    state.due = at.now + limits::host_terminate_grace;
+    out.emplace_back(action::kill{state.host, {}});
+    break;
+  case host_phase::fetching:
+  case host_phase::down:
+    state.due.reset();
+    break;
+  }
+}
+
+} // namespace
+
+bool has_process(const host_state& state) noexcept {
+  return state.phase == host_phase::starting || state.phase == host_phase::running
+         || state.phase == host_phase::stopping;
+}
+
+std::optional<time_point> next_due(const host_state& state) noexcept {
+  auto due = state.due;
+  if (state.heard_at && state.phase == host_phase::running) {
+    auto silent = *state.heard_at + limits::host_silence_timeout;
+    due = due ? std::min(*due, silent) : silent;
+  }
+  return due;
+}
+
+milliseconds backoff_delay(std::uint32_t count, double jitter, milliseconds min, milliseconds max) noexcept {
+  milliseconds delay = std::min<milliseconds>(max, min * (1 << std::min<std::uint32_t>(count, 20)));
+  auto half = static_cast<double>(delay.count()) / 2;
+  return milliseconds{static_cast<milliseconds::rep>(half + half * jitter)};
+}
+
+host_actions apply(host_state& state, const event::wanted& what, const moment& at) {
+  host_actions out;
+  const bool is_other = !same_orders(state.replicas_wanted, what.replicas);
+  state.is_wanted = what.run;
+  state.replicas_wanted = what.replicas;
+  state.memory_limit_bytes = what.memory_limit_bytes;
+  if (!what.run) {
+    begin_stop(state, at, out);
+    return out;
+  }
+  if (state.phase == host_phase::down) {
+    begin_fetch(state, out);
+  } else if (state.phase == host_phase::running) {
+    if (state.link_is_up && is_other)
+      send_orders(state, state.replicas_wanted, out);
+  } else if (state.phase == host_phase::stopping && state.step == stop_step::draining) {
+    state.phase = host_phase::running;
+    state.step = stop_step::none;
+    state.detail.clear();
+    state.due.reset();
+    if (state.heard_at)
+      state.heard_at = at.now;
+    send_orders(state, state.replicas_wanted, out);
+  }
+  return out;
+}
+
+host_actions apply(host_state& state, const event::fetched& what, const moment& at) {
+  host_actions out;
+  if (state.phase != host_phase::fetching)
+    return out;
+  if (!what.outcome) {
+    back_off_fetch(state, what.outcome.error().message, at);
+    return out;
+  }
+  assert(at.host_next);
+  state.phase = host_phase::starting;
+  state.host = at.host_next;
+  state.order_revision = 0;
+  state.revision_seen = 0;
+  ++state.starts_total;
+  state.detail = "waits for the hello of its process";
+  if (state.isolated)
+    state.due = at.now + limits::host_start_deadline;
+  out.emplace_back(action::launch{state.host});
+  return out;
+}
+
+host_actions apply(host_state& state, const event::started& what, const moment&) {
+  if (has_process(state) && state.host == what.host) {
+    state.pid = what.pid;
+    state.fetch_failures = 0;
+  }
+  return {};
+}
+
+host_actions apply(host_state& state, const event::connected& what, const moment& at) {
+  host_actions out;
+  if (state.host != what.host || state.phase != host_phase::starting || !state.kill_reason.empty()
+      || !state.link_loss.empty())
+    return out;
+  state.phase = host_phase::running;
+  state.detail.clear();
+  state.link_is_up = true;
+  state.running_since = at.now;
+  state.due.reset();
+  if (state.isolated)
+    state.heard_at = at.now;
+  send_orders(state, state.replicas_wanted, out);
+  return out;
+}
+
+host_actions apply(host_state& state, const event::unreachable& what, const moment& at) {
+  host_actions out;
+  if (state.host != what.host || !has_process(state))
+    return out;
+  state.link_is_up = false;
+  state.heard_at.reset();
+  if (!state.kill_reason.empty())
+    return out;
+  if (state.phase == host_phase::stopping) {
+    if (state.step == stop_step::draining)
+      begin_terminate(state, at, out);
+    return out;
+  }
+  state.link_loss = "lost its link to the node: " + what.why;
+  state.detail = state.link_loss;
+  state.due = at.now + link_grace;
+  return out;
+}
+
+host_actions apply(host_state& state, const event::launch_failed& what, const moment& at) {
+  host_actions out;
+  if (state.host != what.host || !has_process(state))
+    return out;
+  const bool was_stopping = state.phase == host_phase::stopping;
+  clear_process(state);
+  if (was_stopping) {
+    if (state.is_wanted)
+      begin_fetch(state, out);
+    else
+      go_down(state);
+    return out;
+  }
+  if (what.why.code == errc::corrupt || what.why.code == errc::not_found) {
+    back_off_fetch(state, what.why.message, at);
+    return out;
+  }
+  crash_report report;
+  report.at = what.at;
+  report.host = what.host;
+  report.reason = "could not be started: " + what.why.message;
+  state.last_crash = report;
+  back_off_end(state, report.reason, false, at);
+  out.emplace_back(action::report_end{std::move(report), false});
+  return out;
+}
+
+host_actions apply(host_state& state, const event::exited& what, const moment& at) {
+  host_actions out;
+  if (state.host != what.report.host || !has_process(state))
+    return out;
+  auto report = what.report;
+  if (report.signal == SIGKILL && !state.kill_reason.empty())
+    report.reason = state.kill_reason;
+  const bool expected = is_expected_end(state, report);
+  const bool was_stopping = state.phase == host_phase::stopping;
+  const bool has_finished_records = std::any_of(state.replicas.begin(), state.replicas.end(),
+                                                [](const auto& r) { return r.processed_total > 0; });
+  if (state.phase == host_phase::running && at.now - state.running_since >= limits::host_restart_window) {
+    state.ends.clear();
+    state.backoff_count = 0;
+    state.loop_count = 0;
+  }
+  clear_process(state);
+  if (expected)
+    report.suspects.clear(); // a stop is nobody's fault
+  else
+    state.last_crash = report;
+  out.emplace_back(action::report_end{report, expected});
+  if (!was_stopping)
+    back_off_end(state, report.reason, has_finished_records, at);
+  else if (state.is_wanted)
+    begin_fetch(state, out);
+  else
+    go_down(state);
+  return out;
+}
+
+host_actions apply(host_state& state, const host::host_report& what, const moment& at) {
+  host_actions out;
+  if (state.host != what.host || !state.link_is_up)
+    return out;
+  state.replicas = what.replicas;
+  state.revision_seen = what.revision;
+  if (state.heard_at)
+    state.heard_at = at.now;
+  if (state.isolated && state.kill_reason.empty())
+    if (auto found = find_hang(state))
+      begin_kill(state, std::move(found->reason), at, out, found->timeout);
+  if (state.phase == host_phase::stopping && state.step == stop_step::draining && drain_is_done(state))
+    begin_terminate(state, at, out);
+  return out;
+}
+
+host_actions apply(host_state& state, const event::tick& what, const moment& at) {
+  host_actions out;
+  if (what.memory_bytes)
+    state.memory_bytes = *what.memory_bytes;
+  if (state.due && at.now >= *state.due)
+    on_due(state, at, out);
+  if (!state.isolated || !has_process(state))
+    return out;
+  if (state.memory_limit_bytes > 0 && state.memory_bytes > state.memory_limit_bytes)
+    begin_kill(state,
+               "out of memory: " + to_mib(state.memory_bytes) + " used, limit "
+                 + to_mib(state.memory_limit_bytes),
+               at, out);
+  if (state.phase == host_phase::running && state.heard_at
+      && at.now - *state.heard_at >= limits::host_silence_timeout) {
+    state.heard_at.reset();
+    begin_kill(state, "hung: reported nothing for " + to_text(limits::host_silence_timeout), at, out);
+  }
+  return out;
+}
+
+host_actions apply(host_state& state, const event::slept& what, const moment&) {
+  if (has_process(state)) {
+    if (state.due)
+      *state.due += what.how_long;
+    if (state.heard_at)
+      *state.heard_at += what.how_long;
+  }
+  return {};
+}
+
+} // namespace sluice::node

@@ -1,0 +1,25 @@
+#pragma once
+
+/// JSON from and to plain C++ types: `codec::decode<T>(text)`, `codec::encode(value, out)`.
+///
+/// C++ type | JSON | remark
+/// -------- | ---- | ------
+/// bool, integers, double, float | true/false, number | nothing is rounded: 5.0 is an integer, 5.5 and 300 for a `std::int8_t` are refused; NaN and infinities are refused
+/// std::string | string | UTF-8, checked both ways
+/// enums | string | the enumerator's name; values from -16 to 127
+/// std::optional<T> | T or null | may be missing
+/// std::vector, deque, list, set, unordered_set, array | array |
+/// std::map, unordered_map with std::string keys | object |
+/// std::chrono durations | number | the count of their unit
+/// std::chrono::sys_time<...> | string | ISO 8601: 2024-05-01T12:34:56.789Z
+/// sluice::bytes | string | base64
+/// plain structs (aggregates without bases) | object | by field name
+///
+/// A missing member is an error, unless its field is a std::optional or has a member
+/// initialiser, which then counts. (An initialiser that says no more than "empty", such as
+/// `std::string note = "";`, cannot be told from none: make such a field optional.) Unknown
+/// members are ignored, unless the struct says `static constexpr bool sluice_strict = true`.
+/// Of two members of one name the last counts. Nesting ends at `codec::depth_max`.
+
+#include <sluice/codec/decode.hpp>
+#include <sluice/codec/encode.hpp>

@@ -1,0 +1,551 @@
+#include <sluice/codec/json_reader.hpp>
+
+#include <charconv>
+#include <cstring>
+
+namespace sluice::codec {
+
+namespace {
+
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+/// Appends a code point as UTF-8.
+void append_code_point(std::string& out, std::uint32_t code) {
+  auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0 | (code >> 6));
+    put(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    put(0xe0 | (code >> 12));
+    put(0x80 | ((code >> 6) & 0x3f));
+    put(0x80 | (code & 0x3f));
+  } else {
+    put(0xf0 | (code >> 18));
+    put(0x80 | ((code >> 12) & 0x3f));
+    put(0x80 | ((code >> 6) & 0x3f));
+    put(0x80 | (code & 0x3f));
+  }
+}
+
+/// End of the JSON number that starts at `at`, or nullptr if none does.
+const char* scan_number(const char* at, const char* end) noexcept {
+  auto digits = [&] {
+    auto first = at;
+    while (at != end && is_digit(*at))
+      ++at;
+    return at != first;
+  };
+  if (at != end && *at == '-')
+    ++at;
+  if (at != end && *at == '0')
+    ++at;
+  else if (!digits())
+    return nullptr;
+  if (at != end && *at == '.') {
+    ++at;
+    if (!digits())
+      return nullptr;
+  }
+  if (at != end && (*at == 'e' || *at == 'E')) {
+    ++at;
+    if (at != end && (*at == '+' || *at == '-'))
+      ++at;
+    if (!digits())
+      return nullptr;
+  }
+  return at;
+}
+
+} // namespace
+
+std::string_view to_string(json_kind kind) noexcept {
+  switch (kind) {
+  case json_kind::null:
+    return "null";
+  case json_kind::boolean:
+    return "boolean";
+  case json_kind::number:
+    return "number";
+  case json_kind::string:
+    return "string";
+  case json_kind::array:
+    return "array";
+  case json_kind::object:
+    return "object";
+  case json_kind::nothing:
+    break;
+  }
+  return "nothing";
+}
+
+std::size_t find_special(std::string_view text) noexcept {
+  constexpr std::uint64_t ones = 0x0101010101010101u;
+  constexpr std::uint64_t highs = 0x8080808080808080u;
+  std::size_t i = 0;
+  // Eight bytes at a time: a lane's high bit is set when the byte is one we look for.
+  for (; i + 8 <= text.size(); i += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, text.data() + i, 8);
+    auto quote = word ^ (ones * '"');
+    auto slash = word ^ (ones * '\\');
+    auto hit = (quote - ones) | (slash - ones) | (word - ones * 0x20) | word;
+    if ((hit & highs) != 0)
+      break;
+  }
+  for (; i < text.size(); ++i) {
+    auto c = static_cast<unsigned char>(text[i]);
+    if (c == '"' || c == '\\' || c < 0x20 || c >= 0x80)
+      break;
+  }
+  return i;
+}
+
+std::size_t utf8_sequence(std::string_view text) noexcept {
+  auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  auto follows = [&](std::size_t i) { return i < text.size() && (byte(i) & 0xc0) == 0x80; };
+  auto lead = byte(0);
+  if (lead < 0x80)
+    return 1;
+  if (lead >= 0xc2 && lead <= 0xdf)
+    return follows(1) ? 2 : 0;
+  if (lead >= 0xe0 && lead <= 0xef) {
+    if (!follows(1) || !follows(2))
+      return 0;
+    // Neither overlong nor a surrogate.
+    if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f))
+      return 0;
+    return 3;
+  }
+  if (lead >= 0xf0 && lead <= 0xf4) {
+    if (!follows(1) || !follows(2) || !follows(3))
+      return 0;
+    // Neither overlong nor above U+10FFFF.
+    if ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f))
+      return 0;
+    return 4;
+  }
+  return 0;
+}
+
+std::size_t find_invalid_utf8(std::string_view text) noexcept {
+  for (std::size_t i = 0; i < text.size();) {
+    auto size = utf8_sequence(text.substr(i));
+    if (size == 0)
+      return i;
+    i += size;
+  }
+  return std::string_view::npos;
+}
+
+void json_reader::skip_blanks() noexcept {
+  while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t'))
+    ++at_;
+}
+
+json_kind json_reader::peek() noexcept {
+  skip_blanks();
+  if (at_ == end_)
+    return json_kind::nothing;
+  switch (*at_) {
+  case 'n':
+    return json_kind::null;
+  case 't':
+  case 'f':
+    return json_kind::boolean;
+  case '"':
+    return json_kind::string;
+  case '[':
+    return json_kind::array;
+  case '{':
+    return json_kind::object;
+  case '-':
+    return json_kind::number;
+  default:
+    return is_digit(*at_) ? json_kind::number : json_kind::nothing;
+  }
+}
+
+bool json_reader::refuse(std::string message) {
+  error_.message = std::move(message);
+  return false;
+}
+
+bool json_reader::refuse_kind(std::string_view expected) {
+  auto kind = peek();
+  if (kind == json_kind::nothing)
+    return syntax_error(expected);
+  return refuse("expected " + std::string{expected} + ", got " + std::string{to_string(kind)});
+}
+
+bool json_reader::syntax_error(std::string_view expected) {
+  std::string message = "not valid JSON at byte " + std::to_string(at_ - begin_) + ": expected ";
+  message.append(expected);
+  return refuse(message.append(at_ == end_ ? ", got the end of the text" : ""));
+}
+
+bool json_reader::read_null() {
+  if (peek() != json_kind::null)
+    return refuse_kind("null");
+  if (!std::string_view{at_, end_}.starts_with("null"))
+    return syntax_error("'null'");
+  at_ += 4;
+  return true;
+}
+
+bool json_reader::read_bool(bool& out) {
+  if (peek() != json_kind::boolean)
+    return refuse_kind("boolean");
+  std::string_view left{at_, end_};
+  out = *at_ == 't';
+  if (!left.starts_with(out ? "true" : "false"))
+    return syntax_error("'true' or 'false'");
+  at_ += out ? 4 : 5;
+  return true;
+}
+
+bool json_reader::read_number(std::string_view& out, std::string_view expected) {
+  if (peek() != json_kind::number)
+    return refuse_kind(expected);
+  auto end = scan_number(at_, end_);
+  if (end == nullptr)
+    return syntax_error("a number");
+  out = {at_, end};
+  at_ = end;
+  return true;
+}
+
+bool json_reader::read_string(std::string& out) {
+  if (peek() != json_kind::string)
+    return refuse_kind("string");
+  out.clear();
+  return scan_string(&out);
+}
+
+// Reads from the opening quote to the closing one; `out` null = only check.
+bool json_reader::scan_string(std::string* out) {
+  ++at_;
+  for (;;) {
+    auto plain = find_special({at_, end_});
+    if (out != nullptr)
+      out->append(at_, plain);
+    at_ += plain;
+    if (at_ == end_)
+      return syntax_error("a closing '\"'");
+    if (*at_ == '"') {
+      ++at_;
+      return true;
+    }
+    if (*at_ == '\\') {
+      if (!scan_escape(out))
+        return false;
+      continue;
+    }
+    if (static_cast<unsigned char>(*at_) < 0x20)
+      return syntax_error("control characters in a string to be escaped");
+    auto size = utf8_sequence({at_, end_});
+    if (size == 0)
+      return syntax_error("a string in UTF-8");
+    if (out != nullptr)
+      out->append(at_, size);
+    at_ += size;
+  }
+}
+
+bool json_reader::scan_hex4(std::uint32_t& out) {
+  if (end_ - at_ < 4)
+    return syntax_error("four hex digits");
+  auto [stop, code] = std::from_chars(at_, at_ + 4, out, 16);
+  if (code != std::errc{} || stop != at_ + 4)
+    return syntax_error("four hex digits");
+  at_ = stop;
+  return true;
+}
+
+bool json_reader::scan_escape(std::string* out) {
+  ++at_;
+  if (at_ == end_)
+    return syntax_error("an escaped character");
+  std::uint32_t code = 0;
+  switch (*at_) {
+  case '"':
+  case '\\':
+  case '/':
+    code = static_cast<unsigned char>(*at_);
+    break;
+  case 'b':
+    code = '\b';
+    break;
+  case 'f':
+    code = '\f';
+    break;
+  case 'n':
+    code = '\n';
+    break;
+  case 'r':
+    code = '\r';
+    break;
+  case 't':
+    code = '\t';
+    break;
+  case 'u':
+    break;
+  default:
+    return syntax_error("an escaped character");
+  }
+  if (*at_++ == 'u') {
+    if (!scan_hex4(code))
+      return false;
+    if (code >= 0xdc00 && code <= 0xdfff)
+      return syntax_error("a high surrogate before a low one");
+    if (code >= 0xd800 && code <= 0xdbff) {
+      std::uint32_t low = 0;
+      if (!std::string_view{at_, end_}.starts_with("\\u"))
+        return syntax_error("a low surrogate");
+      at_ += 2;
+      if (!scan_hex4(low))
+        return false;
+      if (low < 0xdc00 || low > 0xdfff)
+        return syntax_error("a low surrogate");
+      code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    }
+  }
+  if (out != nullptr)
+    append_code_point(*out, code);
+  return true;
+}
+
+bool json_reader::enter() {
+  if (++depth_ > depth_max)
+    return refuse("nested deeper than " + std::to_string(depth_max) + " levels");
+  ++at_;
+  return true;
+}
+
+bool json_reader::enter_array(std::string_view expected) {
+  return peek() == json_kind::array ? enter() : refuse_kind(expected);
+}
+
+json_step json_reader::next_element(bool first) {
+  skip_blanks();
+  if (at_ != end_ && *at_ == ']') {
+    ++at_;
+    --depth_;
+    return json_step::end;
+  }
+  if (first)
+    return json_step::item;
+  if (at_ == end_ || *at_ != ',') {
+    syntax_error("',' or ']'");
+    return json_step::error;
+  }
+  ++at_;
+  skip_blanks();
+  if (at_ != end_ && *at_ == ']') {
+    syntax_error("a value");
+    return json_step::error;
+  }
+  return json_step::item;
+}
+
+bool json_reader::enter_object(std::string_view expected) {
+  return peek() == json_kind::object ? enter() : refuse_kind(expected);
+}
+
+json_step json_reader::next_member(bool first, std::string_view& key) {
+  skip_blanks();
+  if (at_ != end_ && *at_ == '}') {
+    ++at_;
+    --depth_;
+    return json_step::end;
+  }
+  if (!first) {
+    if (at_ == end_ || *at_ != ',') {
+      syntax_error("',' or '}'");
+      return json_step::error;
+    }
+    ++at_;
+    skip_blanks();
+  }
+  return read_key(key) ? json_step::item : json_step::error;
+}
+
+bool json_reader::read_key(std::string_view& key) {
+  if (at_ == end_ || *at_ != '"')
+    return syntax_error("a member name");
+  auto plain = find_special({at_ + 1, end_});
+  if (at_ + 1 + plain != end_ && at_[1 + plain] == '"') {
+    key = {at_ + 1, plain};
+    at_ += plain + 2;
+  } else {
+    scratch_.clear();
+    if (!scan_string(&scratch_))
+      return false;
+    key = scratch_;
+  }
+  skip_blanks();
+  if (at_ == end_ || *at_ != ':')
+    return syntax_error("':'");
+  ++at_;
+  return true;
+}
+
+bool json_reader::skip_value() {
+  switch (peek()) {
+  case json_kind::null:
+    return read_null();
+  case json_kind::boolean: {
+    bool ignored = false;
+    return read_bool(ignored);
+  }
+  case json_kind::number: {
+    std::string_view ignored;
+    return read_number(ignored, "number");
+  }
+  case json_kind::string:
+    return scan_string(nullptr);
+  case json_kind::array: {
+    if (!enter_array())
+      return false;
+    for (bool first = true;; first = false) {
+      auto step = next_element(first);
+      if (step != json_step::item)
+        return step == json_step::end;
+      if (!skip_value())
+        return false;
+    }
+  }
+  case json_kind::object: {
+    if (!enter_object())
+      return false;
+    for (bool first = true;; first = false) {
+      std::string_view key;
+      auto step = next_member(first, key);
+      if (step != json_step::item)
+        return step == json_step::end;
+      if (!skip_value())
+        return false;
+    }
+  }
+  case json_kind::nothing:
+    break;
+  }
+  return syntax_error("a value");
+}
+
+bool json_reader::finish() {
+  skip_blanks();
+  return at_ == end_ || syntax_error("nothing after the value");
+}
+
+namespace {
+
+/// A checked number taken apart: value = digits (leading + trailing) * 10^exponent.
+struct number_parts {
+  bool negative = false;
+  std::string_view leading;  ///< before the point
+  std::string_view trailing; ///< after it
+  long exponent = 0;         ///< as written, capped far outside every type's range
+};
+
+number_parts split(std::string_view number) noexcept {
+  number_parts parts;
+  if (number.front() == '-') {
+    parts.negative = true;
+    number.remove_prefix(1);
+  }
+  if (auto e = number.find_first_of("eE"); e != number.npos) {
+    auto text = number.substr(e + 1);
+    bool minus = text.front() == '-';
+    if (minus || text.front() == '+')
+      text.remove_prefix(1);
+    // Above any number of digits that a record can hold, so it decides alone.
+    constexpr long exponent_max = 1'000'000'000;
+    for (char c : text)
+      if (parts.exponent < exponent_max)
+        parts.exponent = parts.exponent * 10 + (c - '0');
+    if (minus)
+      parts.exponent = -parts.exponent;
+    number = number.substr(0, e);
+  }
+  auto point = number.find('.');
+  parts.leading = number.substr(0, point);
+  if (point != number.npos)
+    parts.trailing = number.substr(point + 1);
+  return parts;
+}
+
+/// Decimal exponent of the first digit that is not zero: 0 for 1 to 9. Nothing for zero.
+bool leading_exponent(const number_parts& parts, long& out) noexcept {
+  if (auto at = parts.leading.find_first_not_of('0'); at != parts.leading.npos) {
+    out = static_cast<long>(parts.leading.size() - at) - 1 + parts.exponent;
+    return true;
+  }
+  if (auto at = parts.trailing.find_first_not_of('0'); at != parts.trailing.npos) {
+    out = -static_cast<long>(at) - 1 + parts.exponent;
+    return true;
+  }
+  return false;
+}
+
+template <class T>
+bool parse_floating_as(std::string_view number, T& out) noexcept {
+  auto [stop, code] = std::from_chars(number.data(), number.data() + number.size(), out);
+  if (code == std::errc{})
+    return true;
+  // Out of range is all that a checked number can be: below the smallest is zero.
+  auto parts = split(number);
+  long exponent = 0;
+  if (leading_exponent(parts, exponent) && exponent > 0)
+    return false;
+  out = parts.negative ? -T{0} : T{0};
+  return true;
+}
+
+} // namespace
+
+integer_text parse_integer(std::string_view number, bool& negative, std::uint64_t& magnitude) noexcept {
+  negative = number.front() == '-';
+  auto first = number.data() + (negative ? 1 : 0);
+  auto last = number.data() + number.size();
+  auto [stop, code] = std::from_chars(first, last, magnitude);
+  if (stop == last)
+    return code == std::errc{} ? integer_text::exact : integer_text::too_large;
+
+  auto parts = split(number);
+  long highest = 0;
+  magnitude = 0;
+  if (!leading_exponent(parts, highest))
+    return integer_text::exact; // zero, however it is written
+  auto digit_at = [&](std::size_t i) {
+    return i < parts.leading.size() ? parts.leading[i] : parts.trailing[i - parts.leading.size()];
+  };
+  auto count = parts.leading.size() + parts.trailing.size();
+  // Power of ten of the digit at `i`.
+  auto power = [&](std::size_t i) {
+    return static_cast<long>(parts.leading.size()) - 1 - static_cast<long>(i) + parts.exponent;
+  };
+  for (std::size_t i = 0; i < count; ++i)
+    if (digit_at(i) != '0' && power(i) < 0)
+      return integer_text::fraction;
+  constexpr long highest_max = 19; // 2^64 has twenty digits
+  if (highest > highest_max)
+    return integer_text::too_large;
+  for (long p = highest; p >= 0; --p) {
+    auto i = static_cast<long>(parts.leading.size()) - 1 - p + parts.exponent;
+    auto digit = i >= 0 && i < static_cast<long>(count)
+                   ? static_cast<unsigned>(digit_at(static_cast<std::size_t>(i)) - '0')
+                   : 0u;
+    if (__builtin_mul_overflow(magnitude, std::uint64_t{10}, &magnitude)
+        || __builtin_add_overflow(magnitude, std::uint64_t{digit}, &magnitude))
+      return integer_text::too_large;
+  }
+  return integer_text::exact;
+}
+
+bool parse_floating(std::string_view number, double& out) noexcept { return parse_floating_as(number, out); }
+
+bool parse_floating(std::string_view number, float& out) noexcept { return parse_floating_as(number, out); }
+
+} // namespace sluice::codec

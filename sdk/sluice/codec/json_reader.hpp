@@ -1,0 +1,114 @@
+#pragma once
+
+#include <sluice/core/result.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sluice::codec {
+
+/// Deepest nesting of arrays and objects that is read or written. Bounds the stack.
+constexpr int depth_max = 32;
+
+/// What the next value looks like from its first character.
+enum class json_kind : std::uint8_t { null, boolean, number, string, array, object, nothing };
+
+std::string_view to_string(json_kind kind) noexcept;
+
+/// What a step through an array or object came upon.
+enum class json_step : std::uint8_t { item, end, error };
+
+/// Why a document could not be read: built from the inside out, while the calls return.
+struct json_error {
+  std::string path;    ///< ".items[2].price"; the caller puts the root's name before it
+  std::string message; ///< "expected number, got string"
+
+  void under_field(std::string_view name) { path.insert(0, std::string{"."}.append(name)); }
+  void under_index(std::size_t index) { path.insert(0, "[" + std::to_string(index) + "]"); }
+};
+
+/// Reads one JSON document (RFC 8259, strictly; UTF-8 checked) front to back, told by the
+/// caller which type comes next, so that no tree is built between text and value.
+///
+/// Why not Boost.JSON here: its 1.81 parser misses one double in ten by a bit, and a tree
+/// costs an allocation per node. `tests/unit/sdk/codec` compares the two.
+///
+/// Every function that returns false or `json_step::error` has set `error()`; the reader is
+/// then of no further use. One thread; the text must outlive it.
+class json_reader {
+public:
+  explicit json_reader(std::string_view text) noexcept
+    : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()) {}
+
+  /// Skips blanks and looks at the next value without taking it.
+  json_kind peek() noexcept;
+
+  bool read_null();
+  bool read_bool(bool& out);
+  bool read_string(std::string& out);
+
+  /// Gives the number's text, checked against the grammar. `expected` is for the error.
+  bool read_number(std::string_view& out, std::string_view expected);
+
+  bool enter_array(std::string_view expected = "array");
+  /// `first` true on the first call for this array, then false.
+  json_step next_element(bool first);
+
+  bool enter_object(std::string_view expected = "object");
+  /// `key` is valid until the next key is read.
+  json_step next_member(bool first, std::string_view& key);
+
+  /// Reads and checks a value of any type, and forgets it.
+  bool skip_value();
+
+  /// Only blanks may follow.
+  bool finish();
+
+  /// Sets "expected X, got Y" for the next value, or the syntax error that stands there.
+  bool refuse_kind(std::string_view expected);
+  bool refuse(std::string message);
+
+  json_error& error() noexcept { return error_; }
+
+private:
+  void skip_blanks() noexcept;
+  bool syntax_error(std::string_view expected);
+  bool enter();
+  bool scan_string(std::string* out);
+  bool scan_escape(std::string* out);
+  bool scan_hex4(std::uint32_t& out);
+  bool read_key(std::string_view& key);
+
+  const char* begin_;
+  const char* at_;
+  const char* end_;
+  int depth_ = 0;
+  std::string scratch_; ///< a key that has escapes
+  json_error error_;
+};
+
+/// Outcome of reading a number's text as an integer.
+enum class integer_text : std::uint8_t { exact, fraction, too_large };
+
+/// Splits the text of a checked JSON number into sign and magnitude. "5.0" and "5e2" are
+/// integers, "5.5" is not; nothing is rounded.
+integer_text parse_integer(std::string_view number, bool& negative, std::uint64_t& magnitude) noexcept;
+
+/// The nearest value, exactly rounded. False when it is too large for the type; too small
+/// is zero.
+bool parse_floating(std::string_view number, double& out) noexcept;
+bool parse_floating(std::string_view number, float& out) noexcept;
+
+/// Length of the valid UTF-8 sequence at the front of `text`, which is not empty; 0 if there is none.
+std::size_t utf8_sequence(std::string_view text) noexcept;
+
+/// Position of the first byte that is no valid UTF-8, or npos.
+std::size_t find_invalid_utf8(std::string_view text) noexcept;
+
+/// Position of the first byte that JSON cannot carry as it is: '"', '\\', below 0x20, and
+/// 0x80 or above, which has to be checked. `text.size()` if there is none.
+std::size_t find_special(std::string_view text) noexcept;
+
+} // namespace sluice::codec
