@@ -1,0 +1,263 @@
+#include "transport/store/cluster_store.hpp"
+
+#include "transport/store/cluster_rows.hpp"
+
+#include <sqlite3.h>
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <xxhash.h>
+
+#include <cstdio>
+
+namespace sluice::store {
+
+namespace {
+
+using namespace cluster;
+
+constexpr int schema_version = 1;
+constexpr int application_id = 0x51c1c100; ///< marks our file for `file` and for ourselves
+constexpr int busy_timeout_ms = 2000;      ///< somebody looks into the file with another program
+
+/// Numbers as keys sort as they count.
+std::string key_of(std::uint64_t number) {
+  char text[24];
+  std::snprintf(text, sizeof text, "%020llu", static_cast<unsigned long long>(number));
+  return text;
+}
+
+std::string key_of(const flow_name& flow, flow_version version) {
+  return flow.value + "/" + key_of(version.value);
+}
+
+/// Over kind and key too, so that a row in another's place is found out.
+std::int64_t checksum_of(std::string_view kind, std::string_view key, std::string_view body) {
+  std::string all;
+  all.reserve(kind.size() + key.size() + body.size() + 2);
+  all.append(kind).push_back('\0');
+  all.append(key).push_back('\0');
+  all.append(body);
+  return static_cast<std::int64_t>(XXH3_64bits(all.data(), all.size()));
+}
+
+errc reaction_to(const SQLite::Exception& what) {
+  switch (what.getErrorCode()) {
+  case SQLITE_CORRUPT:
+  case SQLITE_NOTADB:
+    return errc::corrupt;
+  default:
+    return errc::unavailable;
+  }
+}
+
+class cluster_store : public store_port {
+public:
+  explicit cluster_store(const std::filesystem::path& file)
+    : name_(file.string()), db_(name_, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, busy_timeout_ms) {}
+
+  /// Checks what is there, or makes the tables.
+  result<void> prepare() {
+    const auto found = db_.execAndGet("PRAGMA user_version").getInt();
+    const auto owner = db_.execAndGet("PRAGMA application_id").getInt();
+    const auto tables = db_.execAndGet("SELECT count(*) FROM sqlite_master").getInt();
+    if (tables != 0 && owner != application_id)
+      return fail(errc::corrupt, name_ + " is not the state of a Sluice head");
+    if (found > schema_version)
+      return fail(errc::unsupported, name_ + " was written by a newer Sluice (schema " + std::to_string(found)
+                                       + ", this program knows " + std::to_string(schema_version)
+                                       + "): start that version");
+    const auto health = db_.execAndGet("PRAGMA quick_check(1)").getString();
+    if (health != "ok")
+      return fail(errc::corrupt, name_ + " is damaged: " + health);
+    db_.exec("PRAGMA journal_mode=WAL");
+    db_.exec("PRAGMA synchronous=FULL");
+    if (tables != 0)
+      return {};
+    SQLite::Transaction all{db_};
+    db_.exec("CREATE TABLE rows (kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,"
+             " checksum INTEGER NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID");
+    db_.exec("PRAGMA application_id=" + std::to_string(application_id));
+    db_.exec("PRAGMA user_version=" + std::to_string(schema_version));
+    all.commit();
+    return {};
+  }
+
+  result<stored_state> load() override {
+    return guarded([&]() -> result<stored_state> {
+      stored_state state;
+      SQLite::Transaction all{db_};
+      auto read = refuse_unknown_kinds();
+      if (read)
+        read = read_counter("openings", state.openings);
+      if (read)
+        read = read_counter("replica_id_last", state.replica_id_last);
+      if (read)
+        read = read_all("node", state.nodes);
+      if (read)
+        read = read_all("flow", state.flows);
+      if (read)
+        read = read_all("version", state.versions);
+      if (read)
+        read = read_all("replica", state.replicas);
+      if (read)
+        read = read_all("answer", state.answers);
+      if (read)
+        read = read_all("event", state.events);
+      if (!read)
+        return fail(read);
+      state.openings += 1;
+      put("counter", "openings", std::to_string(state.openings));
+      all.commit();
+      return state;
+    });
+  }
+
+  result<void> write(const change_set& changes) override {
+    return guarded([&]() -> result<void> {
+      SQLite::Transaction all{db_};
+      forget(changes);
+      for (const auto& row : changes.nodes)
+        put("node", row.info.id.value, encode(row));
+      for (const auto& row : changes.flows)
+        put("flow", row.name.value, encode(row));
+      for (const auto& row : changes.versions)
+        put("version", key_of(row.flow, row.version), encode(row));
+      for (const auto& row : changes.replicas)
+        put("replica", key_of(row.id.value), encode(row));
+      for (const auto& row : changes.answers)
+        put("answer", key_of(row.number), encode(row));
+      for (const auto& row : changes.events)
+        put("event", key_of(row.id), encode(row));
+      if (changes.replica_id_last)
+        put("counter", "replica_id_last", std::to_string(*changes.replica_id_last));
+      all.commit();
+      return {};
+    });
+  }
+
+private:
+  void forget(const change_set& changes) {
+    for (const auto& node : changes.nodes_forgotten)
+      drop("node", node.value);
+    for (const auto& flow : changes.flows_forgotten) {
+      drop("flow", flow.value);
+      drop_range("version", key_of(flow, flow_version{0}), flow.value + "/~");
+    }
+    for (const auto& [flow, version] : changes.versions_forgotten)
+      drop("version", key_of(flow, version));
+    for (auto id : changes.replicas_forgotten)
+      drop("replica", key_of(id.value));
+    if (changes.answers_forgotten_to != 0)
+      drop_range("answer", key_of(0), key_of(changes.answers_forgotten_to));
+    if (changes.events_forgotten_to != 0)
+      drop_range("event", key_of(0), key_of(changes.events_forgotten_to));
+  }
+
+  void put(const std::string& kind, const std::string& key, const std::string& body) {
+    put_.reset();
+    put_.bind(1, kind);
+    put_.bind(2, key);
+    put_.bind(3, body);
+    put_.bind(4, checksum_of(kind, key, body));
+    put_.exec();
+  }
+
+  void drop(const std::string& kind, const std::string& key) { drop_range(kind, key, key); }
+
+  void drop_range(const std::string& kind, const std::string& first, const std::string& last) {
+    drop_.reset();
+    drop_.bind(1, kind);
+    drop_.bind(2, first);
+    drop_.bind(3, last);
+    drop_.exec();
+  }
+
+  /// Calls `use(key, body)` for each row of `kind`, by key, after its checksum was compared.
+  template <class Use>
+  result<void> each(const std::string& kind, Use use) {
+    SQLite::Statement rows{db_, "SELECT key, body, checksum FROM rows WHERE kind = ? ORDER BY key"};
+    rows.bind(1, kind);
+    while (rows.executeStep()) {
+      const auto key = rows.getColumn(0).getString();
+      const auto body = rows.getColumn(1).getString();
+      if (checksum_of(kind, key, body) != rows.getColumn(2).getInt64())
+        return fail(errc::corrupt,
+                    name_ + " is damaged: the checksum of " + kind + " '" + key + "' does not match");
+      if (result<void> used = use(key, body); !used)
+        return fail(errc::corrupt,
+                    name_ + " is damaged: " + kind + " '" + key + "': " + used.error().message);
+    }
+    return {};
+  }
+
+  /// A damaged kind must not make its row invisible.
+  result<void> refuse_unknown_kinds() {
+    SQLite::Statement rows{
+      db_, "SELECT kind, key FROM rows WHERE kind NOT IN ('counter', 'node', 'flow', 'version',"
+           " 'replica', 'answer', 'event') LIMIT 1"};
+    if (!rows.executeStep())
+      return {};
+    return fail(errc::corrupt, name_ + " is damaged: '" + rows.getColumn(1).getString()
+                                 + "' is of unknown kind '" + rows.getColumn(0).getString() + "'");
+  }
+
+  template <class Row>
+  result<void> read_all(const std::string& kind, std::vector<Row>& to) {
+    return each(kind,
+                [&](const std::string&, const std::string& body) { return decode(body, to.emplace_back()); });
+  }
+
+  result<void> read_counter(const std::string& name, std::uint64_t& to) {
+    to = 0;
+    return each("counter", [&](const std::string& key, const std::string& body) -> result<void> {
+      if (key == name)
+        to = std::stoull(body);
+      return {};
+    });
+  }
+
+  template <class Work>
+  auto guarded(Work work) -> decltype(work()) {
+    try {
+      return work();
+    } catch (const SQLite::Exception& what) {
+      return fail(reaction_to(what), name_ + ": " + what.what());
+    }
+  }
+
+  std::string name_;
+  SQLite::Database db_;
+  // Prepared at first use: the table may have yet to be made.
+  struct lazy {
+    SQLite::Database& db;
+    const char* sql;
+    std::optional<SQLite::Statement> made;
+
+    void reset() {
+      if (!made)
+        made.emplace(db, sql);
+      made->reset();
+    }
+    template <class Value>
+    void bind(int at, const Value& value) {
+      made->bind(at, value);
+    }
+    void exec() { made->exec(); }
+  };
+  lazy put_{db_, "INSERT OR REPLACE INTO rows (kind, key, body, checksum) VALUES (?, ?, ?, ?)", {}};
+  lazy drop_{db_, "DELETE FROM rows WHERE kind = ? AND key BETWEEN ? AND ?", {}};
+};
+
+} // namespace
+
+result<std::shared_ptr<store_port>> open_cluster_store(const std::filesystem::path& file) {
+  try {
+    auto store = std::make_shared<cluster_store>(file);
+    if (auto prepared = store->prepare(); !prepared)
+      return fail(prepared);
+    return store;
+  } catch (const SQLite::Exception& what) {
+    return fail(reaction_to(what), file.string() + ": " + what.what());
+  }
+}
+
+} // namespace sluice::store
