@@ -70,6 +70,13 @@ private:
     }
     if (io.kind == "file")
       need(io.options.contains("path") && !io.options.at("path").empty(), option, "a file needs a path");
+    if (io.kind == "pulse") {
+      auto interval = io.options.find("interval_ms");
+      need(interval != io.options.end()
+             && interval->second.find_first_not_of("0123456789") == std::string::npos
+             && interval->second.find_first_not_of('0') != std::string::npos,
+           option, "a pulse needs an interval of at least 1 ms");
+    }
   }
 
   void check_replicas() {

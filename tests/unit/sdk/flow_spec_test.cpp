@@ -137,9 +137,19 @@ TEST_CASE("a queue needs a good name, a file a path") {
         == "processor \"price\": sink: a file needs a path");
 }
 
+TEST_CASE("a pulse needs an interval above zero") {
+  for (const char* interval : {"", "0", "000", "-5", "1s", "1.5"})
+    CHECK(mistake([&](auto& p) {
+            p.source = {"pulse", {{"interval_ms", interval}}};
+          })
+          == "processor \"price\": source: a pulse needs an interval of at least 1 ms");
+  CHECK(mistake([](auto& p) { p.source = {"pulse", {}}; }).find("a pulse needs") != std::string::npos);
+  CHECK(mistake([](auto& p) { p.source = {"pulse", {{"interval_ms", "1"}}}; }) == "");
+}
+
 TEST_CASE("a source whose position has one owner takes one replica") {
   for (const char* kind : {"file", "pulse"}) {
-    auto source = io_spec{kind, {{"path", "in"}}};
+    auto source = io_spec{kind, {{"path", "in"}, {"interval_ms", "100"}}};
     CHECK(
       mistake([&](auto& p) {
         p.source = source;

@@ -1,0 +1,161 @@
+#pragma once
+
+#include <sluice/codec/codec.hpp>
+#include <sluice/processor/body.hpp>
+#include <sluice/processor/callable.hpp>
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace sluice::processor {
+
+/// An exception of user code as a failure worth another try, its text cut to
+/// `limits::error_text_bytes_max`.
+failure to_failure(std::exception_ptr error) noexcept;
+
+/// Reads a record. What does not decode never will: `invalid_argument`.
+template <class Input>
+result<void> read_record(std::string_view payload, Input& out) {
+  if constexpr (std::same_as<Input, raw>) {
+    out.data.assign(payload);
+    return {};
+  } else {
+    return codec::decode_into(payload, out);
+  }
+}
+
+template <class Output>
+result<void> write_one(const Output& value, encoded_results& out) {
+  if constexpr (std::same_as<Output, raw>) {
+    out.bytes().append(value.data);
+  } else if (auto done = codec::encode(value, out.bytes()); !done) {
+    return done;
+  }
+  out.finish_one();
+  return {};
+}
+
+/// Writes all results of a call, or none of them.
+template <class Output, class Returned>
+result<void> write_results(const Returned& value, encoded_results& out) {
+  if constexpr (std::same_as<Returned, Output>) {
+    return write_one(value, out);
+  } else if constexpr (codec::optional_type<Returned>) {
+    return value ? write_one(*value, out) : result<void>{};
+  } else {
+    for (const Output& item : value)
+      if (auto done = write_one<Output>(item, out); !done) {
+        out.clear();
+        return done;
+      }
+    return {};
+  }
+}
+
+/// Decodes, calls, encodes: a coroutine so that the record lives as long as the call.
+template <class Target, class Input>
+async<result<void>> call_async(Target& target, Input input, encoded_results& out) {
+  using returned = typename traits<Target>::returned;
+  // Temporaries in co_await expressions are not safe with g++ 12: everything has a name.
+  auto call = target.call(std::move(input));
+  if constexpr (std::is_void_v<returned>) {
+    co_await std::move(call);
+    result<void> done;
+    co_return done;
+  } else {
+    returned value = co_await std::move(call);
+    auto done = write_results<typename traits<Target>::output>(value, out);
+    co_return done;
+  }
+}
+
+/// A user's function or class behind the port that replicas know.
+template <class Target>
+class consumer_body final : public processor_body {
+  using input_type = typename traits<Target>::input;
+  using returned_type = typename traits<Target>::returned;
+  using output_type = typename traits<Target>::output;
+
+public:
+  result<void> setup() override {
+    if constexpr (requires(Target & t) { t.object.setup(); })
+      return guarded([this]() -> result<void> {
+        target_.object.setup();
+        return {};
+      });
+    return {};
+  }
+
+  result<void> teardown() override {
+    if constexpr (requires(Target & t) { t.object.teardown(); })
+      return guarded([this]() -> result<void> {
+        target_.object.teardown();
+        return {};
+      });
+    return {};
+  }
+
+  bool is_async() const noexcept override { return traits<Target>::is_async; }
+
+  result<void> process(std::string_view payload, encoded_results& out) override {
+    if constexpr (traits<Target>::is_async) {
+      return fail(errc::internal, "an async processor was called without an executor");
+    } else {
+      return guarded([&]() -> result<void> {
+        input_type input{};
+        if (auto done = read_record(payload, input); !done)
+          return done;
+        if constexpr (std::is_void_v<returned_type>) {
+          target_.call(std::move(input));
+          return {};
+        } else {
+          return write_results<output_type, returned_type>(target_.call(std::move(input)), out);
+        }
+      });
+    }
+  }
+
+  void process_async(std::string_view payload, encoded_results& out, [[maybe_unused]] executor& where,
+                     std::function<void(result<void>)> done) override {
+    if constexpr (traits<Target>::is_async) {
+      auto started = guarded([&]() -> result<void> {
+        input_type input{};
+        if (auto read = read_record(payload, input); !read)
+          return read;
+        start(call_async(target_, std::move(input), out), where, [done](outcome<result<void>> got) {
+          done(got ? std::move(*got) : result<void>{tl::unexpect, to_failure(got.error())});
+        });
+        return {};
+      });
+      if (!started)
+        done(std::move(started));
+    } else {
+      done(process(payload, out));
+    }
+  }
+
+private:
+  template <class Work>
+  static result<void> guarded(Work work) noexcept {
+    try {
+      return work();
+    } catch (...) {
+      return result<void>{tl::unexpect, to_failure(std::current_exception())};
+    }
+  }
+
+  Target target_;
+};
+
+/// Makes the factory of a consumer's bodies, or breaks the build with the rule.
+template <class Target>
+body_factory consumer_factory() {
+  check_consumer<Target>();
+  return [] { return std::make_unique<consumer_body<Target>>(); };
+}
+
+} // namespace sluice::processor
