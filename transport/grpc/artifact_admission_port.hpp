@@ -43,8 +43,8 @@ public:
 
   /// Starts an upload of `size_bytes` whose SHA-256 will be `expected`. `args` are what
   /// hosts will start the binary with; `--describe` is asked with them too.
-  virtual result<std::unique_ptr<artifact_upload>> begin(const artifact_id& expected, std::uint64_t size_bytes,
-                                                         const std::vector<std::string>& args) = 0;
+  virtual result<std::unique_ptr<artifact_upload>>
+  begin(const artifact_id& expected, std::uint64_t size_bytes, const std::vector<std::string>& args) = 0;
 };
 
 } // namespace sluice::control

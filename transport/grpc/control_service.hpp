@@ -1,8 +1,8 @@
 #pragma once
 
+#include "transport/grpc/artifact_admission_port.hpp"
 #include "actors/cluster/cluster_protocol.hpp"
 #include "actors/queue/queue_protocol.hpp"
-#include "transport/grpc/artifact_admission_port.hpp"
 
 #include <sluice/core/result.hpp>
 
@@ -47,8 +47,8 @@ struct control_backend {
 struct control_server_options {
   std::string socket_path; ///< unix socket in a directory of mode 0700; empty = none
   std::string tcp_address; ///< "HOST:PORT", port 0 = any free one; empty = none
-  /// For TCP, PEM. The certificate's SAN must hold the DNS name
-  /// `client::tls_server_name`, and the chain must end with the cluster's CA certificate.
+  /// For TCP, PEM. A certificate of the cluster's CA for the role `head`, and behind it
+  /// the CA's own, so that clients can compare its fingerprint.
   std::string certificate_chain;
   std::string private_key;
 };
@@ -60,8 +60,8 @@ struct control_server_options {
 /// it. Ends in its destructor, which waits for running calls for at most `stop_grace`.
 class control_server {
 public:
-  static constexpr int calls_max = 32;          ///< further calls are answered `overloaded`
-  static constexpr int log_followers_max = 16;  ///< each holds one of them
+  static constexpr int calls_max = 32;         ///< further calls are answered `overloaded`
+  static constexpr int log_followers_max = 16; ///< each holds one of them
   static constexpr std::chrono::seconds stop_grace{2};
 
   virtual ~control_server() = default;

@@ -1,0 +1,317 @@
+#include "transport/grpc/convert.hpp"
+
+#include <charconv>
+#include <unordered_map>
+
+namespace sluice::control {
+
+namespace {
+
+std::uint64_t to_ms(std::chrono::milliseconds span) noexcept {
+  return span.count() > 0 ? static_cast<std::uint64_t>(span.count()) : 0;
+}
+
+void fill(v1::IoSpec& to, const io_spec& from) {
+  to.set_kind(from.kind);
+  for (const auto& [key, value] : from.options)
+    (*to.mutable_options())[key] = value;
+}
+
+io_spec io_from_proto(const v1::IoSpec& from) {
+  io_spec to;
+  to.kind = from.kind();
+  for (const auto& [key, value] : from.options())
+    to.options.emplace(key, value);
+  return to;
+}
+
+void fill(v1::CrashReport& to, const node::crash_report& from) {
+  to.set_at_unix_ms(to_unix_ms(from.at));
+  to.set_host(to_text(from.host));
+  to.set_exit_code(from.exit_code);
+  to.set_signal(from.signal);
+  to.set_reason(to_utf8(from.reason));
+  to.set_backtrace(to_utf8(from.backtrace));
+  for (const auto& line : from.log_tail)
+    to.add_log_tail(to_utf8(line));
+}
+
+void fill(v1::Host& to, const node::host_status& from, const node_id& where) {
+  to.set_id(to_text(from.id));
+  to.set_node(where.value);
+  to.set_flow(from.flow.value);
+  to.set_version(from.version.value);
+  to.set_phase(std::string{node::to_string(from.phase)});
+  to.set_pid(from.pid);
+  to.set_restarts(from.restarts);
+  to.set_memory_bytes(from.memory_bytes);
+  to.set_cpu_used(from.cpu_used);
+  to.set_detail(to_utf8(from.detail));
+  if (from.last_crash)
+    fill(*to.mutable_last_crash(), *from.last_crash);
+}
+
+using queue_index = std::unordered_map<std::string, const queue::queue_stat*>;
+using host_index = std::unordered_map<replica_id, host_id, id_hash>;
+
+/// The queue that feeds a processor, or null.
+const queue::queue_stat* source_queue(const processor_spec& spec, const queue_index& queues) {
+  if (spec.source.kind != "queue")
+    return nullptr;
+  auto name = spec.source.options.find("name");
+  if (name == spec.source.options.end())
+    return nullptr;
+  auto found = queues.find(name->second);
+  return found == queues.end() ? nullptr : found->second;
+}
+
+void fill(v1::Processor& to, const cluster::processor_view& from, const flow_name& flow,
+          const queue_index& queues) {
+  to.set_flow(flow.value);
+  to.set_name(from.spec.name.value);
+  *to.mutable_spec() = to_proto(from.spec);
+  to.set_replicas_desired(from.replicas_desired);
+  to.set_replicas_running(from.replicas_running);
+  to.set_processed_total(from.processed_total);
+  to.set_failed_total(from.failed_total);
+  to.set_rate_per_s(from.rate_per_s);
+  to.set_last_error(to_utf8(from.last_error));
+  if (const auto* stat = source_queue(from.spec, queues)) {
+    to.set_backlog_count(stat->depth_count);
+    to.set_oldest_age_ms(to_ms(stat->oldest_age));
+    to.set_dead_count(stat->dead_count);
+  }
+}
+
+void fill(v1::Flow& to, const cluster::flow_view& from, const queue_index& queues) {
+  to.set_name(from.name.value);
+  to.set_phase(std::string{cluster::to_string(from.phase)});
+  to.set_version_current(from.current.value);
+  to.set_version_target(from.target.value);
+  to.set_detail(to_utf8(from.detail));
+  for (auto version : from.versions)
+    to.add_versions(version.value);
+  to.set_artifact(from.artifact.value);
+  to.set_submitted_at_unix_ms(to_unix_ms(from.submitted_at));
+  for (const auto& processor : from.processors)
+    fill(*to.add_processors(), processor, from.name, queues);
+}
+
+void fill(v1::Replica& to, const cluster::replica_view& from, const host_index& hosts) {
+  to.set_id(from.id.value);
+  to.set_flow(from.flow.value);
+  to.set_processor(from.processor.value);
+  to.set_version(from.version.value);
+  to.set_node(from.node.value);
+  if (auto found = hosts.find(from.id); found != hosts.end())
+    to.set_host(to_text(found->second));
+  to.set_phase(from.node.empty() ? "waiting" : std::string{host::to_string(from.report.phase)});
+  to.set_processed_total(from.report.processed_total);
+  to.set_failed_total(from.report.failed_total);
+  to.set_in_flight_count(from.report.in_flight);
+  to.set_busy_longest_ms(to_ms(from.report.busy_longest));
+  to.set_last_error(to_utf8(from.report.last_error));
+  to.set_detail(to_utf8(from.detail));
+}
+
+/// Length of the well-formed UTF-8 sequence at the front of `text`; 0 = there is none.
+std::size_t sequence_length(std::string_view text) noexcept {
+  auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  auto continues = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  auto first = byte(0);
+  if (first < 0x80)
+    return 1;
+  if (first >= 0xc2 && first <= 0xdf)
+    return continues(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    bool overlong = first == 0xe0 && byte(1) < 0xa0;
+    bool surrogate = first == 0xed && byte(1) > 0x9f;
+    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    bool overlong = first == 0xf0 && byte(1) < 0x90;
+    bool too_large = first == 0xf4 && byte(1) > 0x8f;
+    return continues(1) && continues(2) && continues(3) && !overlong && !too_large ? 4 : 0;
+  }
+  return 0;
+}
+
+} // namespace
+
+std::string to_utf8(std::string_view text) {
+  std::string clean;
+  clean.reserve(text.size());
+  while (!text.empty()) {
+    auto n = sequence_length(text);
+    if (n == 0)
+      clean += "\xef\xbf\xbd";
+    else
+      clean += text.substr(0, n);
+    text.remove_prefix(n == 0 ? 1 : n);
+  }
+  return clean;
+}
+
+std::string to_text(host_id id) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  for (int shift = 60; shift >= 0; shift -= 4)
+    text.push_back(digits[(id.value >> shift) & 0xf]);
+  return text;
+}
+
+result<host_id> host_id_from_text(std::string_view text) {
+  std::uint64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  if (error != std::errc{} || end != text.data() + text.size() || text.size() > 16)
+    return fail(errc::invalid_argument,
+                "'" + std::string{text}
+                  + "' is no host id: it has 16 hex digits, as `sluice list hosts` shows it");
+  return host_id{value};
+}
+
+std::int64_t to_unix_ms(std::chrono::system_clock::time_point at) noexcept {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
+}
+
+v1::ProcessorSpec to_proto(const processor_spec& spec) {
+  v1::ProcessorSpec to;
+  to.set_name(spec.name.value);
+  to.set_pattern(std::string{to_string(spec.kind)});
+  fill(*to.mutable_source(), spec.source);
+  fill(*to.mutable_sink(), spec.sink);
+  to.set_num_replicas(spec.num_replicas);
+  to.set_min_replicas(spec.min_replicas);
+  to.set_max_replicas(spec.max_replicas);
+  to.set_autoscale(spec.autoscale);
+  to.set_num_cpus(spec.num_cpus);
+  to.set_memory_bytes(spec.memory_bytes);
+  to.set_num_concurrency(spec.num_concurrency);
+  to.set_timeout_ms(to_ms(spec.timeout));
+  to.set_max_attempts(spec.max_attempts);
+  to.set_batch_size(spec.batch_size);
+  to.set_log_level(spec.log_level);
+  to.set_input_type(spec.input_type);
+  to.set_output_type(spec.output_type);
+  return to;
+}
+
+result<processor_spec> from_proto(const v1::ProcessorSpec& from) {
+  processor_spec to;
+  bool known = false;
+  for (auto kind :
+       {pattern::consumer, pattern::endpoint, pattern::collector, pattern::websocket, pattern::batch})
+    if (to_string(kind) == from.pattern()) {
+      to.kind = kind;
+      known = true;
+    }
+  if (!known)
+    return fail(errc::invalid_argument,
+                "processor " + from.name() + ": the pattern '" + from.pattern() + "' is not known here");
+  to.name = processor_name{from.name()};
+  to.source = io_from_proto(from.source());
+  to.sink = io_from_proto(from.sink());
+  to.num_replicas = from.num_replicas();
+  to.min_replicas = from.min_replicas();
+  to.max_replicas = from.max_replicas();
+  to.autoscale = from.autoscale();
+  to.num_cpus = from.num_cpus();
+  to.memory_bytes = from.memory_bytes();
+  to.num_concurrency = from.num_concurrency();
+  to.timeout = std::chrono::milliseconds{from.timeout_ms()};
+  to.max_attempts = from.max_attempts();
+  to.batch_size = from.batch_size();
+  to.log_level = from.log_level();
+  to.input_type = from.input_type();
+  to.output_type = from.output_type();
+  return to;
+}
+
+v1::Queue to_proto(const queue::queue_stat& stat) {
+  v1::Queue to;
+  to.set_name(stat.name.value);
+  to.set_depth_count(stat.depth_count);
+  to.set_leased_count(stat.leased_count);
+  to.set_delayed_count(stat.delayed_count);
+  to.set_dead_count(stat.dead_count);
+  to.set_oldest_age_ms(to_ms(stat.oldest_age));
+  to.set_appended_total(stat.appended_total);
+  to.set_settled_total(stat.settled_total);
+  to.set_retried_total(stat.retried_total);
+  return to;
+}
+
+v1::Node to_proto(const cluster::node_view& view) {
+  v1::Node to;
+  to.set_id(view.info.id.value);
+  to.set_address(view.info.address);
+  to.set_phase(std::string{cluster::to_string(view.phase)});
+  to.set_is_head(view.info.is_head);
+  to.set_sluice_version(view.info.sluice_version);
+  to.set_cpus_total(view.info.cpus);
+  to.set_cpus_reserved(view.cpus_reserved);
+  to.set_cpu_used(view.cpu_used);
+  to.set_memory_total_bytes(view.info.memory_bytes);
+  to.set_memory_reserved_bytes(view.memory_reserved_bytes);
+  to.set_memory_used_bytes(view.memory_used_bytes);
+  to.set_heartbeat_age_ms(to_ms(view.heartbeat_age));
+  for (const auto& [key, value] : view.info.labels)
+    (*to.mutable_labels())[key] = value;
+  for (const auto& host : view.hosts)
+    fill(*to.add_hosts(), host, view.info.id);
+  to.set_incarnation(to_string(view.info.started));
+  return to;
+}
+
+v1::Event to_proto(const cluster::event_view& view) {
+  v1::Event to;
+  to.set_id(view.id);
+  to.set_at_unix_ms(to_unix_ms(view.at));
+  to.set_severity(view.severity);
+  to.set_subject(view.subject);
+  to.set_text(to_utf8(view.text));
+  return to;
+}
+
+v1::DeadLetter to_proto(const queue::dead_letter& letter) {
+  v1::DeadLetter to;
+  to.set_id(letter.id);
+  to.set_queue(letter.queue.value);
+  to.set_flow(letter.consumer.flow.value);
+  to.set_processor(letter.consumer.processor.value);
+  to.set_attempts(letter.attempts);
+  to.set_error(to_utf8(letter.error));
+  to.set_buried_at_unix_ms(to_unix_ms(letter.buried_at));
+  to.set_payload(letter.payload);
+  return to;
+}
+
+v1::SnapshotReply to_proto(const cluster::cluster_view& view, const std::vector<queue::queue_stat>& queues,
+                           std::size_t event_count_max) {
+  queue_index queue_by_name;
+  for (const auto& stat : queues)
+    queue_by_name.emplace(stat.name.value, &stat);
+  host_index host_by_replica;
+  for (const auto& node : view.nodes)
+    for (const auto& host : node.hosts)
+      for (const auto& replica : host.replicas)
+        host_by_replica.emplace(replica.id, host.id);
+
+  v1::SnapshotReply to;
+  to.set_cluster_id(view.cluster_id);
+  to.set_started_at_unix_ms(to_unix_ms(view.started_at));
+  for (const auto& node : view.nodes)
+    *to.add_nodes() = to_proto(node);
+  for (const auto& flow : view.flows)
+    fill(*to.add_flows(), flow, queue_by_name);
+  for (const auto& replica : view.replicas)
+    fill(*to.add_replicas(), replica, host_by_replica);
+  for (const auto& stat : queues)
+    *to.add_queues() = to_proto(stat);
+  auto skip = view.events.size() > event_count_max ? view.events.size() - event_count_max : 0;
+  for (auto i = skip; i < view.events.size(); ++i)
+    *to.add_events() = to_proto(view.events[i]);
+  return to;
+}
+
+} // namespace sluice::control

@@ -1,0 +1,181 @@
+#include "transport/grpc/log_reader.hpp"
+
+#include "transport/grpc/ask.hpp"
+#include "transport/grpc/convert.hpp"
+
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace sluice::control {
+
+namespace {
+
+constexpr std::chrono::milliseconds node_timeout{5'000};
+constexpr std::uint32_t chunk_size_bytes = 256u << 10;
+
+/// One host's log and how far it was read.
+struct open_log {
+  node_id node;
+  node::handle agent;
+  flow_name flow;
+  std::uint64_t offset = 0;
+  bool ended = false;
+};
+
+class reader {
+public:
+  reader(caf::actor_system& sys, const cluster::handle& cluster, const v1::ReadLogsRequest& request,
+         const log_reader_ports& ports, host_id host)
+    : sys_(sys), cluster_(cluster), request_(request), ports_(ports), host_(host) {}
+
+  result<void> run() {
+    if (auto found = scan(request_.tail_lines()); !found)
+      return fail(found);
+    if (logs_.empty() && unreachable_.empty())
+      return nothing_found();
+    auto since_scan = std::chrono::milliseconds{0};
+    while (read_what_is_new() && request_.follow()) {
+      if (!ports_.pause(log_poll_interval))
+        break;
+      since_scan += log_poll_interval;
+      if (since_scan < log_rescan_interval)
+        continue;
+      since_scan = std::chrono::milliseconds{0};
+      static_cast<void>(scan(0)); // a head that cannot answer now is asked again a second later
+    }
+    return {};
+  }
+
+private:
+  result<void> nothing_found() const {
+    if (host_)
+      return fail(errc::not_found, "no node keeps a log of host/" + to_text(host_)
+                                     + "; `sluice list hosts` shows those there are");
+    if (known_flow_)
+      return {}; // no host of it has started yet
+    return fail(errc::not_found, "there is no flow '" + request_.flow()
+                                   + "' and no log of one; `sluice list "
+                                     "flows` shows those there are");
+  }
+
+  /// Looks for logs that are not open yet. `tail_lines` > 0: reads their ends.
+  result<void> scan(std::uint32_t tail_lines) {
+    auto reply = ask<cluster::view_reply>(sys_, cluster_, node_timeout, cluster::view_request{});
+    if (!reply)
+      return fail(reply);
+    for (const auto& flow : reply->view->flows)
+      known_flow_ = known_flow_ || flow.name.value == request_.flow();
+    for (const auto& node : reply->view->nodes)
+      if (node.phase != cluster::node_phase::left)
+        if (auto done = scan_node(node, tail_lines); !done && is_concerned(node))
+          report_unreachable(node.info.id, done.error().message);
+    return {};
+  }
+
+  result<void> scan_node(const cluster::node_view& node, std::uint32_t tail_lines) {
+    const auto& id = node.info.id;
+    if (node.phase == cluster::node_phase::dead)
+      return fail(errc::unavailable, "the node is dead");
+    auto agent = ask<cluster::agent_reply>(sys_, cluster_, node_timeout, cluster::agent_request{id});
+    if (!agent)
+      return fail(agent);
+    auto sources = ask<node::log_sources_reply>(sys_, agent->agent, node_timeout,
+                                                node::log_sources_request{flow_name{request_.flow()}});
+    if (!sources)
+      return fail(sources);
+    unreachable_.erase(id);
+    for (const auto& source : sources->sources) {
+      if (host_ && source.host != host_)
+        continue;
+      if (auto known = logs_.find(source.host); known != logs_.end()) {
+        known->second.agent = agent->agent; // the node may have reconnected
+        continue;
+      }
+      auto& log = logs_[source.host];
+      log = {id, agent->agent, source.flow, 0, false};
+      if (tail_lines > 0)
+        read(source.host, log, tail_lines);
+    }
+    return {};
+  }
+
+  /// Whether an unreachable node may keep what was asked for.
+  bool is_concerned(const cluster::node_view& node) const {
+    for (const auto& host : node.hosts)
+      if (host_ ? host.id == host_ : host.flow.value == request_.flow())
+        return true;
+    return false;
+  }
+
+  void report_unreachable(const node_id& node, const std::string& why) {
+    if (!unreachable_.insert(node).second)
+      return; // said already
+    v1::ReadLogsReply part;
+    part.set_node(node.value);
+    part.set_unreachable(to_utf8(why));
+    gone_ = gone_ || !ports_.write(part);
+  }
+
+  /// Reads every open log to its end. False = the client is gone.
+  bool read_what_is_new() {
+    for (auto& [host, log] : logs_)
+      while (!gone_ && !log.ended && read(host, log, 0))
+        if (!ports_.pause(std::chrono::milliseconds{0}))
+          gone_ = true;
+    return !gone_;
+  }
+
+  /// Reads one piece. False = there is no more for now.
+  bool read(host_id host, open_log& log, std::uint32_t tail_lines) {
+    auto chunk =
+      ask<node::log_chunk>(sys_, log.agent, node_timeout,
+                           node::log_request{log.flow, host, log.offset, tail_lines, chunk_size_bytes});
+    if (!chunk) {
+      report_unreachable(log.node, chunk.error().message);
+      return false;
+    }
+    bool moved = chunk->offset_next > log.offset;
+    log.offset = chunk->offset_next;
+    log.ended = chunk->text.empty() && chunk->host_ended;
+    if (chunk->text.empty() && !log.ended)
+      return false;
+    v1::ReadLogsReply part;
+    part.set_node(log.node.value);
+    part.set_flow(log.flow.value);
+    part.set_host(to_text(host));
+    part.set_text(to_utf8(chunk->text));
+    part.set_host_ended(log.ended);
+    gone_ = gone_ || !ports_.write(part);
+    return moved && !log.ended;
+  }
+
+  caf::actor_system& sys_;
+  const cluster::handle& cluster_;
+  const v1::ReadLogsRequest& request_;
+  const log_reader_ports& ports_;
+  host_id host_;
+  std::map<host_id, open_log> logs_;
+  std::set<node_id> unreachable_;
+  bool known_flow_ = false;
+  bool gone_ = false;
+};
+
+} // namespace
+
+result<void> read_logs(caf::actor_system& sys, const cluster::handle& cluster,
+                       const v1::ReadLogsRequest& request, const log_reader_ports& ports) {
+  host_id host;
+  if (!request.host().empty()) {
+    auto parsed = host_id_from_text(request.host());
+    if (!parsed)
+      return fail(parsed);
+    host = *parsed;
+  }
+  if (!host && request.flow().empty())
+    return fail(errc::invalid_argument, "logs of what? name a flow or a host");
+  return reader{sys, cluster, request, ports, host}.run();
+}
+
+} // namespace sluice::control
