@@ -32,7 +32,7 @@ struct hello {
   std::uint16_t protocol_version = 1;
   peer_role role = peer_role::node;
   std::string cluster_id;
-  std::string name;              ///< node id or, for hosts, the host id
+  std::string name; ///< node id or, for hosts, the host id
   incarnation started;
   std::string sluice_version;
 };
@@ -41,6 +41,8 @@ struct hello {
 struct receiver {
   std::function<void(std::vector<frame>)> on_frames; ///< all that arrived together, in order
   std::function<void(failure)> on_closed;            ///< once, last
+  /// Optional: after `send` was refused with `overloaded`, once there is room again.
+  std::function<void()> on_writable = {};
 };
 
 /// One established link: hello is done, TLS too where it is used.

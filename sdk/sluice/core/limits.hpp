@@ -21,6 +21,13 @@ constexpr std::size_t link_window_bytes = 64u << 20;      ///< unsent bytes per 
 constexpr auto handshake_deadline = 5s;                   ///< accept to hello
 constexpr auto ping_interval = 500ms;
 constexpr auto silence_timeout = 6s;                      ///< a link that says nothing for this long is cut
+constexpr std::size_t hello_size_bytes_max = 1024;        ///< believed from a peer that has not said who it is
+constexpr std::size_t join_size_bytes_max = 16u << 10;    ///< join request and grant: a CSR, two certificates
+constexpr std::size_t goodbye_text_bytes_max = 512;       ///< why a link was closed or refused
+constexpr std::size_t handshakes_pending_max = 256;       ///< per listener; the oldest gives way to a new one
+constexpr auto link_linger = 1s;                          ///< a closing link's time to hand over what was sent
+constexpr auto reconnect_delay_min = 200ms;               ///< so a process knocks at most 5 times a second
+constexpr auto reconnect_delay_max = 2s;
 
 // Membership
 constexpr auto heartbeat_interval = 500ms;

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <sluice/core/result.hpp>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <unordered_set>
+
+namespace sluice::link {
+
+/// Something that keeps the io thread busy until it is told to stop.
+class stoppable {
+public:
+  virtual ~stoppable() = default;
+  /// On the io thread.
+  virtual void on_stop(const failure& why) = 0;
+};
+
+/// What the parts of `transport/link` share on one io thread. `private` to this folder;
+/// the public face is `io_thread`.
+class io_core {
+public:
+  static constexpr std::size_t buffer_bytes = 256u << 10;
+
+  io_core();
+  ~io_core();
+
+  void stop();
+
+  boost::asio::io_context& context() noexcept { return context_; }
+
+  /// Runs `work` on the io thread, in order. False once stopped: then it never runs.
+  template <class Work>
+  bool post(Work work) {
+    std::lock_guard lock{post_mutex_};
+    if (!stopped_)
+      boost::asio::post(context_, std::move(work));
+    return !stopped_;
+  }
+
+  /// True when called on the io thread of this core.
+  bool on_thread() const noexcept { return current_ == this; }
+
+  /// Io thread: keeps track of what `stop` must end. False once stopping, then `what`
+  /// must end by itself.
+  bool add(stoppable& what);
+  void remove(stoppable& what);
+
+  /// Io thread: where bytes are read to and decrypted to. One pair for all links, as
+  /// only one reads at a time.
+  std::span<char> read_buffer() noexcept { return {read_buffer_.get(), buffer_bytes}; }
+  std::span<char> plain_buffer() noexcept { return {plain_buffer_.get(), buffer_bytes}; }
+
+private:
+  void wake_when_empty();
+
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  // Not zeroed: what no link uses costs no memory.
+  std::unique_ptr<char[]> read_buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
+  std::unique_ptr<char[]> plain_buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
+  std::unordered_set<stoppable*> live_;
+  bool stopping_ = false;
+  std::mutex post_mutex_;
+  bool stopped_ = false;
+  boost::asio::steady_timer last_resort_{context_};
+  static thread_local io_core* current_;
+  std::thread thread_;
+};
+
+} // namespace sluice::link
