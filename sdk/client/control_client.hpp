@@ -15,9 +15,6 @@ namespace sluice::client {
 
 namespace api = control::v1;
 
-/// The DNS name a head's control certificate carries, whatever its host is called.
-constexpr std::string_view tls_server_name = "sluice-control";
-
 /// Where a head is and how to prove who we are.
 struct target {
   std::string address; ///< "unix:PATH" or "HOST:PORT"
