@@ -3,7 +3,8 @@
 namespace sluice::artifact {
 
 artifact_fetcher::artifact_fetcher(artifact_store& store, read_remote read)
-  : store_(store), read_(std::move(read)), thread_(std::make_unique<process::work_thread>(fetches_waiting_max)) {}
+  : store_(store), read_(std::move(read)),
+    thread_(std::make_unique<process::work_thread>(fetches_waiting_max)) {}
 
 artifact_fetcher::~artifact_fetcher() {
   is_stopping_ = true;
@@ -18,7 +19,8 @@ artifact_fetcher::~artifact_fetcher() {
       done(fail(errc::shutting_down, "this node stops"));
 }
 
-void artifact_fetcher::ensure(const artifact_id& id, std::uint64_t size_bytes, std::function<void(result<void>)> done) {
+void artifact_fetcher::ensure(const artifact_id& id, std::uint64_t size_bytes,
+                              std::function<void(result<void>)> done) {
   if (!is_valid_artifact_id(id))
     return done(fail(errc::invalid_argument, "'" + id.value.substr(0, 64) + "' names no artifact"));
   if (store_.contains(id))

@@ -2,7 +2,6 @@
 
 #include "transport/artifact/artifact_store.hpp"
 #include "transport/process/work_thread.hpp"
-
 #include "actors/node/artifact_port.hpp"
 
 #include <atomic>
@@ -18,8 +17,8 @@ namespace sluice::artifact {
 /// Reads a piece of an artifact where it is stored: up to `size_bytes_max` from `offset`.
 /// Runs on the fetcher's thread and may wait, but not for ever: it has a deadline of
 /// its own and fails with `timeout` or `unavailable`.
-using read_remote = std::function<result<std::string>(const artifact_id& id, std::uint64_t offset,
-                                                      std::size_t size_bytes_max)>;
+using read_remote =
+  std::function<result<std::string>(const artifact_id& id, std::uint64_t offset, std::size_t size_bytes_max)>;
 
 /// Brings missing artifacts into a node's store, one at a time.
 class artifact_fetcher final : public node::artifact_port {
@@ -30,7 +29,8 @@ public:
   /// Questions that are still open are answered with `shutting_down`.
   ~artifact_fetcher() override;
 
-  void ensure(const artifact_id& id, std::uint64_t size_bytes, std::function<void(result<void>)> done) override;
+  void ensure(const artifact_id& id, std::uint64_t size_bytes,
+              std::function<void(result<void>)> done) override;
 
 private:
   using waiters = std::vector<std::function<void(result<void>)>>;

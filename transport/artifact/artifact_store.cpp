@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +19,8 @@ constexpr std::string_view damaged_folder = "damaged";
 constexpr std::size_t damaged_kept_max = 4;
 
 failure io_failure(const std::string& what, const fs::path& path, int error) {
-  const auto code = error == ENOSPC || error == EDQUOT || error == EFBIG ? errc::exhausted : errc::unavailable;
+  const auto code =
+    error == ENOSPC || error == EDQUOT || error == EFBIG ? errc::exhausted : errc::unavailable;
   return {code, "cannot " + what + " " + path.string() + ": " + std::strerror(error)};
 }
 
@@ -90,7 +90,8 @@ result<void> upload::append(std::string_view bytes) {
     return fail(errc::invalid_argument, "the upload is over");
   if (bytes.size() > size_expected_ - size_) {
     discard();
-    return fail(errc::invalid_argument, "more bytes than the " + std::to_string(size_expected_) + " announced");
+    return fail(errc::invalid_argument,
+                "more bytes than the " + std::to_string(size_expected_) + " announced");
   }
   if (auto done = write_all(file_.get(), path_, bytes); !done) {
     discard();
@@ -113,7 +114,8 @@ result<artifact_id> upload::commit() {
   const auto actual = hash_.finish();
   if (actual != expected_) {
     discard();
-    return fail(errc::corrupt, "the SHA-256 of the bytes is " + actual.value + ", announced was " + expected_.value);
+    return fail(errc::corrupt,
+                "the SHA-256 of the bytes is " + actual.value + ", announced was " + expected_.value);
   }
   if (::fchmod(file_.get(), 0500) != 0 || ::fsync(file_.get()) != 0) {
     const auto error = errno;
@@ -145,7 +147,8 @@ result<std::unique_ptr<artifact_store>> artifact_store::open(fs::path root) {
       return fail(errc::unavailable, "cannot make the artifact store " + folder.string() + ": "
                                        + (error ? error.message() : std::strerror(errno)));
   }
-  for (fs::directory_iterator each{root / unfinished_folder, error}, end; !error && each != end; each.increment(error)) {
+  for (fs::directory_iterator each{root / unfinished_folder, error}, end; !error && each != end;
+       each.increment(error)) {
     std::error_code ignored;
     fs::remove(each->path(), ignored);
   }
@@ -158,12 +161,14 @@ result<upload> artifact_store::begin(const artifact_id& expected, std::uint64_t 
   if (size_bytes == 0)
     return fail(errc::invalid_argument, "an artifact cannot be empty");
   if (size_bytes > limits::artifact_size_bytes_max)
-    return fail(errc::invalid_argument, "an artifact has at most " + std::to_string(limits::artifact_size_bytes_max)
+    return fail(errc::invalid_argument, "an artifact has at most "
+                                          + std::to_string(limits::artifact_size_bytes_max)
                                           + " bytes, this one " + std::to_string(size_bytes));
   upload fresh{this, expected, size_bytes};
   {
     std::lock_guard guard{mutex_};
-    fresh.path_ = root_ / unfinished_folder / (expected.value.substr(0, 12) + "-" + std::to_string(++uploads_total_));
+    fresh.path_ =
+      root_ / unfinished_folder / (expected.value.substr(0, 12) + "-" + std::to_string(++uploads_total_));
   }
   fresh.file_ = unique_fd{::open(fresh.path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
   if (!fresh.file_) {
@@ -219,7 +224,8 @@ result<std::string> artifact_store::read_chunk(const artifact_id& id, std::uint6
   std::string out(std::min(size_bytes_max, limits::artifact_chunk_bytes), '\0');
   std::size_t done = 0;
   while (done < out.size()) {
-    const auto n = ::pread(file.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    const auto n =
+      ::pread(file.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR)
       continue;
     if (n < 0)

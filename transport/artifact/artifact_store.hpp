@@ -77,7 +77,8 @@ public:
 
   /// Bytes for another node, unchecked (the receiver checks the whole): up to
   /// `size_bytes_max` from `offset`; empty at the end.
-  result<std::string> read_chunk(const artifact_id& id, std::uint64_t offset, std::size_t size_bytes_max) const;
+  result<std::string> read_chunk(const artifact_id& id, std::uint64_t offset,
+                                 std::size_t size_bytes_max) const;
 
   std::vector<artifact_id> list() const;
 

@@ -8,10 +8,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <string_view>
-
 #include <fcntl.h>
 #include <poll.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -99,7 +98,8 @@ public:
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()).count();
       if (left <= 0)
         return false;
-      pollfd all[3] = {{readers_[0].get(), POLLIN, 0}, {readers_[1].get(), POLLIN, 0}, {child_.pidfd.get(), POLLIN, 0}};
+      pollfd all[3] = {
+        {readers_[0].get(), POLLIN, 0}, {readers_[1].get(), POLLIN, 0}, {child_.pidfd.get(), POLLIN, 0}};
       if (::poll(all, 3, static_cast<int>(std::min<long long>(left, 60'000))) < 0 && errno != EINTR)
         return false;
       has_ended = (all[2].revents & POLLIN) != 0;
@@ -167,11 +167,13 @@ result<void> check_version(const std::string& built_with, const std::string& our
   };
   if (series(built_with) == series(ours))
     return {};
-  return fail(errc::unsupported, "it was built against Sluice " + (built_with.empty() ? "(unknown)" : show(built_with))
-                                   + ", this is " + ours + "; build it again");
+  return fail(errc::unsupported, "it was built against Sluice "
+                                   + (built_with.empty() ? "(unknown)" : show(built_with)) + ", this is "
+                                   + ours + "; build it again");
 }
 
-result<flow_spec> read_description(const std::string& name, const std::string& output, const std::string& ours) {
+result<flow_spec> read_description(const std::string& name, const std::string& output,
+                                   const std::string& ours) {
   auto spec = flow_spec_from_json(output);
   if (!spec) {
     std::string said = output.empty() ? "it printed nothing" : "it printed: " + show(output.substr(0, 200));
@@ -185,7 +187,8 @@ result<flow_spec> read_description(const std::string& name, const std::string& o
   return spec;
 }
 
-failure explain_end(const std::string& name, const process::exit_status& how, const std::string& error_output) {
+failure explain_end(const std::string& name, const process::exit_status& how,
+                    const std::string& error_output) {
   constexpr std::string_view loader = "error while loading shared libraries: ";
   if (how.exit_code == 127) {
     if (const auto at = error_output.find(loader); at != std::string::npos) {
@@ -215,8 +218,10 @@ result<flow_spec> describe(int program_fd, const std::string& name, const descri
     child.end();
     if (clock::now() < deadline)
       return fail(errc::invalid_argument, "'" + name + "' is not a flow: it prints more than "
-                                            + std::to_string(options.output_bytes_max) + " bytes for --describe");
-    auto text = "'" + name + "' did not describe its flow within " + std::to_string(options.deadline.count()) + " ms";
+                                            + std::to_string(options.output_bytes_max)
+                                            + " bytes for --describe");
+    auto text =
+      "'" + name + "' did not describe its flow within " + std::to_string(options.deadline.count()) + " ms";
     if (const auto said = show(child.error_output); !said.empty())
       text += "\n" + said;
     return fail(errc::timeout, std::move(text));

@@ -14,8 +14,8 @@
 namespace sluice::artifact {
 
 struct describe_options {
-  std::string sluice_version;                ///< ours: "major.minor.patch"
-  std::vector<std::string> args;             ///< what hosts will be started with, after "--describe"
+  std::string sluice_version;    ///< ours: "major.minor.patch"
+  std::vector<std::string> args; ///< what hosts will be started with, after "--describe"
   std::chrono::milliseconds deadline = limits::describe_deadline;
   std::size_t output_bytes_max = limits::describe_size_bytes_max;
 };
@@ -37,9 +37,11 @@ result<flow_spec> describe(int program_fd, const std::string& name, const descri
 result<void> check_version(const std::string& built_with, const std::string& ours);
 
 /// Reads what `--describe` printed; `name` is for the message. Pure but for the parser.
-result<flow_spec> read_description(const std::string& name, const std::string& output, const std::string& ours);
+result<flow_spec> read_description(const std::string& name, const std::string& output,
+                                   const std::string& ours);
 
 /// Why a child that did not end with code 0 did not describe itself. Pure.
-failure explain_end(const std::string& name, const process::exit_status& how, const std::string& error_output);
+failure explain_end(const std::string& name, const process::exit_status& how,
+                    const std::string& error_output);
 
 } // namespace sluice::artifact

@@ -11,7 +11,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <sys/mman.h>
@@ -34,9 +33,7 @@ std::atomic<int> bare_frame_count{0};
 
 pid_t thread_id() { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 
-void say(const char* text, std::size_t size) {
-  [[maybe_unused]] auto n = ::write(STDERR_FILENO, text, size);
-}
+void say(const char* text, std::size_t size) { [[maybe_unused]] auto n = ::write(STDERR_FILENO, text, size); }
 
 void say_last() {
   char line[64];
@@ -62,8 +59,9 @@ void say_last() {
   for (int i = 0; i < bare_frame_count.load(); ++i) {
     Dl_info where{};
     const bool known = ::dladdr(bare_frames[i], &where) != 0 && where.dli_fname != nullptr;
-    const auto offset = known ? static_cast<const char*>(bare_frames[i]) - static_cast<const char*>(where.dli_fbase)
-                              : std::ptrdiff_t{0};
+    const auto offset =
+      known ? static_cast<const char*>(bare_frames[i]) - static_cast<const char*>(where.dli_fbase)
+            : std::ptrdiff_t{0};
     char line[512];
     const auto size = std::snprintf(line, sizeof line, "#%-2d %p %.200s+0x%tx %.200s\n", i, bare_frames[i],
                                     known ? where.dli_fname : "?", offset,
@@ -86,8 +84,8 @@ void say_first(int number, const siginfo_t* info) {
     size = std::snprintf(line, sizeof line, "\nsluice: crashed with SIG%s at address %p in thread %s\n",
                          name != nullptr ? name : "?", info->si_addr, thread);
   else
-    size = std::snprintf(line, sizeof line, "\nsluice: crashed with SIG%s in thread %s\n", name != nullptr ? name : "?",
-                         thread);
+    size = std::snprintf(line, sizeof line, "\nsluice: crashed with SIG%s in thread %s\n",
+                         name != nullptr ? name : "?", thread);
   say(line, static_cast<std::size_t>(size));
 }
 
@@ -139,7 +137,8 @@ void on_crash(int number, siginfo_t* info, void* context) {
 } // namespace
 
 crash_stack::crash_stack() {
-  void* memory = ::mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+    ::mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return;
   stack_t stack{};

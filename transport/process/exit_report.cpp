@@ -71,7 +71,8 @@ std::string describe_exit(const exit_status& status, const exit_context& context
   }
   const auto name = signal_name(status.signal);
   if (status.signal == SIGKILL && !context.we_killed)
-    return context.kernel_was_short ? "out of memory: killed by the kernel" : "killed by SIGKILL (not by Sluice)";
+    return context.kernel_was_short ? "out of memory: killed by the kernel"
+                                    : "killed by SIGKILL (not by Sluice)";
   if (status.signal == SIGTERM && !context.we_terminated)
     return "killed by SIGTERM (not by Sluice)";
   if (status.signal == SIGABRT)

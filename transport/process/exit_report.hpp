@@ -14,9 +14,9 @@ struct exit_status {
 
 /// What is known about an end besides its status.
 struct exit_context {
-  bool we_terminated = false;     ///< we sent SIGTERM
-  bool we_killed = false;         ///< we sent SIGKILL
-  bool kernel_was_short = false;  ///< the kernel's OOM killer was at work meanwhile
+  bool we_terminated = false;    ///< we sent SIGTERM
+  bool we_killed = false;        ///< we sent SIGKILL
+  bool kernel_was_short = false; ///< the kernel's OOM killer was at work meanwhile
 };
 
 /// "SIGSEGV"; "signal 63" for those without a name.

@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <deque>
-
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -19,8 +18,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t turn_bytes_max = 256u << 10;   ///< then the next host has its turn
-constexpr std::size_t finish_bytes_max = 16u << 20;  ///< of what a host left behind in its pipe
+constexpr std::size_t turn_bytes_max = 256u << 10;  ///< then the next host has its turn
+constexpr std::size_t finish_bytes_max = 16u << 20; ///< of what a host left behind in its pipe
 constexpr std::size_t tail_bytes_max = 256u << 10;
 
 /// The last lines, bounded by count and bytes.
@@ -32,7 +31,8 @@ public:
       lines_.emplace_back(lines.substr(0, end));
       size_bytes_ += end;
       lines.remove_prefix(std::min(end + 1, lines.size()));
-      while (lines_.size() > limits::crash_log_lines_max || (lines_.size() > 1 && size_bytes_ > tail_bytes_max)) {
+      while (lines_.size() > limits::crash_log_lines_max
+             || (lines_.size() > 1 && size_bytes_ > tail_bytes_max)) {
         size_bytes_ -= lines_.front().size();
         lines_.pop_front();
       }
@@ -71,7 +71,8 @@ log_collector::~log_collector() {
   thread_.join();
 }
 
-void log_collector::add(std::uint64_t key, unique_fd pipe, std::filesystem::path directory, log_bounds bounds) {
+void log_collector::add(std::uint64_t key, unique_fd pipe, std::filesystem::path directory,
+                        log_bounds bounds) {
   ::fcntl(pipe.get(), F_SETFL, ::fcntl(pipe.get(), F_GETFL) | O_NONBLOCK);
   auto fresh = std::make_shared<stream>(io_, std::move(pipe), std::move(directory), bounds);
   asio::post(io_, [this, key, fresh] {

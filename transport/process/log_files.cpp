@@ -5,12 +5,11 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <optional>
-#include <vector>
-
 #include <fcntl.h>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 namespace sluice::process {
 
@@ -111,7 +110,8 @@ result<position> find_position(const std::vector<log_file>& files, std::uint64_t
 
 } // namespace
 
-log_writer::log_writer(fs::path directory, log_bounds bounds) : directory_(std::move(directory)), bounds_(bounds) {
+log_writer::log_writer(fs::path directory, log_bounds bounds)
+  : directory_(std::move(directory)), bounds_(bounds) {
   auto files = list_files(directory_);
   if (!files.empty())
     file_start_ = files.back().start + files.back().size;
@@ -218,8 +218,9 @@ result<log_text> read_log_tail(const fs::path& directory, std::size_t count, std
     return out;
   out.offset_next = files.back().start + files.back().size;
   std::string text;
-  for (auto i = files.size(); i-- > 0 && text.size() < size_bytes_max
-                              && static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) <= count;) {
+  for (auto i = files.size();
+       i-- > 0 && text.size() < size_bytes_max
+       && static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) <= count;) {
     const auto wanted = std::min<std::uint64_t>(files[i].size, size_bytes_max + 1 - text.size());
     auto part = read_part(files[i], files[i].size - wanted, wanted);
     if (!part)

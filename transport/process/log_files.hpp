@@ -54,9 +54,11 @@ struct log_text {
 /// Reads from `offset` on, at most `size_bytes_max` but at least one whole line if there
 /// is one. An offset before the oldest file means its start; one inside a line means
 /// the next line; one behind the end gives nothing.
-result<log_text> read_log(const std::filesystem::path& directory, std::uint64_t offset, std::size_t size_bytes_max);
+result<log_text> read_log(const std::filesystem::path& directory, std::uint64_t offset,
+                          std::size_t size_bytes_max);
 
 /// Reads the last `count` lines, or as many of them as fit into `size_bytes_max`.
-result<log_text> read_log_tail(const std::filesystem::path& directory, std::size_t count, std::size_t size_bytes_max);
+result<log_text> read_log_tail(const std::filesystem::path& directory, std::size_t count,
+                               std::size_t size_bytes_max);
 
 } // namespace sluice::process

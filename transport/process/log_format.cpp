@@ -50,7 +50,8 @@ bool is_control(std::string_view sequence) {
   if (sequence.size() == 3 && first == 0xe2) {
     const auto second = static_cast<unsigned char>(sequence[1]);
     const auto third = static_cast<unsigned char>(sequence[2]);
-    return (second == 0x80 && third >= 0xa8 && third <= 0xae) || (second == 0x81 && third >= 0xa6 && third <= 0xa9);
+    return (second == 0x80 && third >= 0xa8 && third <= 0xae)
+           || (second == 0x81 && third >= 0xa6 && third <= 0xa9);
   }
   return false;
 }
@@ -134,8 +135,8 @@ std::string to_timestamp(std::int64_t unix_ms) {
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[80];
-  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900, parts.tm_mon + 1,
-                parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms);
+  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
+                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms);
   return text;
 }
 

@@ -69,7 +69,8 @@ void log_directory::close(host_id host) {
 
 void log_directory::read_flow(const flow_name& flow, std::vector<entry>& out) const {
   std::error_code error;
-  for (fs::directory_iterator each{root_ / flow.value, error}, end; !error && each != end; each.increment(error)) {
+  for (fs::directory_iterator each{root_ / flow.value, error}, end; !error && each != end;
+       each.increment(error)) {
     entry found;
     if (!parse_name(each->path().filename().string(), found))
       continue;

@@ -2,7 +2,6 @@
 
 #include "transport/process/log_files.hpp"
 #include "transport/process/work_thread.hpp"
-
 #include "actors/node/log_store_port.hpp"
 
 #include <filesystem>

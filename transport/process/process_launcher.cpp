@@ -9,7 +9,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
-
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -48,7 +47,8 @@ result<channels> open_channels() {
   return out;
 }
 
-std::vector<node::suspect_record> to_suspects(const flight_recorder& recorder, std::chrono::nanoseconds hung_after) {
+std::vector<node::suspect_record> to_suspects(const flight_recorder& recorder,
+                                              std::chrono::nanoseconds hung_after) {
   std::vector<node::suspect_record> out;
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   for (const auto& each : blame(recorder.inside(), now, hung_after))
@@ -161,7 +161,9 @@ void process_launcher::prepare(const entry_ptr& which) {
   what.owned.push_back(std::move(ends->its_socket));
   what.owned.push_back(std::move(ends->output_write));
   auto socket = std::make_shared<unique_fd>(std::move(ends->our_socket));
-  what.on_started = [this, which, socket](const result<pid_t>& pid) { on_started(which, std::move(*socket), pid); };
+  what.on_started = [this, which, socket](const result<pid_t>& pid) {
+    on_started(which, std::move(*socket), pid);
+  };
   what.on_exited = [this, which](const exit_status& how) { on_exited(which, how); };
 
   const auto host = which->order.host;
@@ -195,14 +197,15 @@ void process_launcher::on_exited(const entry_ptr& which, const exit_status& how)
     report->suspects = to_suspects(*which->recorder, which->hung_after);
   }
   context.kernel_was_short = kernel_oom_kills() > which->kernel_kills_before;
-  collector_->finish(which->order.host.value, [this, which, how, context, report](std::vector<std::string> log_tail) {
-    report->reason = describe_exit(how, context, log_tail);
-    report->backtrace = find_backtrace(log_tail);
-    report->log_tail = std::move(log_tail);
-    logs_.close(which->order.host);
-    forget(which->order.host);
-    caf::anon_send(which->to, node::host_exited{std::move(*report)});
-  });
+  collector_->finish(which->order.host.value,
+                     [this, which, how, context, report](std::vector<std::string> log_tail) {
+                       report->reason = describe_exit(how, context, log_tail);
+                       report->backtrace = find_backtrace(log_tail);
+                       report->log_tail = std::move(log_tail);
+                       logs_.close(which->order.host);
+                       forget(which->order.host);
+                       caf::anon_send(which->to, node::host_exited{std::move(*report)});
+                     });
 }
 
 void process_launcher::give_up(const entry_ptr& which, failure why) {

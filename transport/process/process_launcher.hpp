@@ -5,7 +5,6 @@
 #include "transport/process/log_store.hpp"
 #include "transport/process/supervisor.hpp"
 #include "transport/process/work_thread.hpp"
-
 #include "actors/node/host_launcher_port.hpp"
 
 #include <filesystem>
@@ -26,11 +25,12 @@ struct launcher_options {
   /// Serves our end of the link to a host that just started: it owns the socket, and
   /// tells `to` of `host_connected`, reports, and `host_unreachable`. Called on the
   /// supervisor's thread; must not block.
-  std::function<void(const node::launch_order& order, unique_fd socket, const node::host_observer& to)> connect;
+  std::function<void(const node::launch_order& order, unique_fd socket, const node::host_observer& to)>
+    connect;
 
-  std::filesystem::path work_dir;  ///< a host's working directory is `<work_dir>/<flow>`
-  std::vector<std::string> env;    ///< "NAME=value", besides the scrubbed environment; no secrets
-  int nice = 5;                    ///< so that user load does not delay the node's heartbeats
+  std::filesystem::path work_dir; ///< a host's working directory is `<work_dir>/<flow>`
+  std::vector<std::string> env;   ///< "NAME=value", besides the scrubbed environment; no secrets
+  int nice = 5;                   ///< so that user load does not delay the node's heartbeats
   int oom_score_adj = 500;
 };
 

@@ -4,10 +4,9 @@
 
 #include <charconv>
 #include <cstring>
+#include <fcntl.h>
 #include <string>
 #include <string_view>
-
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace sluice::process {

@@ -2,14 +2,12 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <string_view>
-#include <thread>
-
 #include <fcntl.h>
+#include <poll.h>
+#include <string_view>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -90,7 +88,8 @@ void place_descriptors(const plan& p, int report_fd, int* program_fd) {
   for (std::size_t i = 0; i < p.fd_count; ++i)
     parked[i] = park(p.fds[i].first);
   int last = 2;
-  bool ok = null >= 0 && *program_fd >= 0 && ::dup2(null, 0) == 0 && ::dup2(output, 1) == 1 && ::dup2(error, 2) == 2;
+  bool ok =
+    null >= 0 && *program_fd >= 0 && ::dup2(null, 0) == 0 && ::dup2(output, 1) == 1 && ::dup2(error, 2) == 2;
   for (std::size_t i = 0; ok && i < p.fd_count; ++i) {
     ok = ::dup2(parked[i], p.fds[i].second) == p.fds[i].second;
     last = p.fds[i].second > last ? p.fds[i].second : last;
@@ -241,8 +240,9 @@ tl::expected<child, child_error> try_spawn(plan& p, failure& why_not) {
 }
 
 bool is_kept(std::string_view name) {
-  constexpr std::string_view names[] = {"PATH",         "HOME",          "LANG",         "TZ",          "TMPDIR",
-                                        "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"};
+  constexpr std::string_view names[] = {
+    "PATH",         "HOME",          "LANG",         "TZ",          "TMPDIR", "LD_LIBRARY_PATH",
+    "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"};
   for (auto kept : names)
     if (name == kept)
       return true;
@@ -281,7 +281,7 @@ result<child> spawn(const spawn_options& options) {
       return std::move(*done);
     if (done.error().error != ETXTBSY || i == busy_tries)
       return tl::unexpected{why_not};
-    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    ::poll(nullptr, 0, 10);
   }
 }
 

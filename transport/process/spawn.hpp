@@ -7,10 +7,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <sys/types.h>
 #include <utility>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace sluice::process {
 
@@ -24,7 +23,7 @@ struct spawn_options {
   std::vector<std::pair<int, int>> fds; ///< {here, number in the child}, numbers from 3 to 15
   std::string directory;                ///< working directory; empty = ours
   int nice = 0;
-  int oom_score_adj = 0;                ///< > 0: the kernel's OOM killer takes it before us
+  int oom_score_adj = 0;                            ///< > 0: the kernel's OOM killer takes it before us
   std::optional<std::uint64_t> file_size_bytes_max; ///< of a file it writes
 };
 

@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <csignal>
-
 #include <sys/wait.h>
 
 namespace sluice::process {
@@ -52,13 +51,15 @@ void supervisor::start_now(std::uint64_t key, order& what) {
     return;
   }
   const auto pid = started->pid;
-  auto& fresh = *children_.emplace(key, std::make_unique<entry>(io_, std::move(*started), std::move(what.on_exited)))
-                   .first->second;
+  auto& fresh =
+    *children_.emplace(key, std::make_unique<entry>(io_, std::move(*started), std::move(what.on_exited)))
+       .first->second;
   what.on_started(pid);
-  fresh.pidfd.async_wait(asio::posix::stream_descriptor::wait_read, [this, key](const boost::system::error_code& error) {
-    if (!error)
-      reap(key);
-  });
+  fresh.pidfd.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [this, key](const boost::system::error_code& error) {
+                           if (!error)
+                             reap(key);
+                         });
 }
 
 void supervisor::reap(std::uint64_t key) {

@@ -12,7 +12,8 @@ namespace sluice::process {
 /// One thread for work that may block on a disk, in order, with a bounded queue.
 class work_thread {
 public:
-  explicit work_thread(std::size_t queue_count_max) : queue_count_max_(queue_count_max), thread_([this] { run(); }) {}
+  explicit work_thread(std::size_t queue_count_max)
+    : queue_count_max_(queue_count_max), thread_([this] { run(); }) {}
 
   /// Finishes the piece at work; what waits is dropped.
   ~work_thread() {

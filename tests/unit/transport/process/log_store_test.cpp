@@ -1,0 +1,123 @@
+// Goal: logs are found by flow and host, also of hosts that ended, and their number is bounded.
+#include "tests/support/subprocess.hpp"
+#include "transport/process/log_store.hpp"
+
+#include <doctest/doctest.h>
+
+#include <future>
+
+using namespace sluice;
+using namespace sluice::process;
+
+namespace {
+
+struct store_fixture {
+  test::temp_dir dir;
+  log_directory logs{dir.path()};
+  flow_name orders{"orders"};
+
+  void run_host(std::uint64_t host, std::string text, bool ends = true, const char* flow = "orders") {
+    log_writer writer{logs.open(flow_name{flow}, flow_version{1}, host_id{host}), {}};
+    writer.write(text);
+    if (ends)
+      logs.close(host_id{host});
+  }
+
+  result<node::log_chunk> read(node::log_request request) {
+    log_store store{logs};
+    std::promise<result<node::log_chunk>> answer;
+    store.read(request, [&](result<node::log_chunk> got) { answer.set_value(std::move(got)); });
+    return answer.get_future().get();
+  }
+};
+
+node::log_request request_of(const char* flow, std::uint64_t host = 0) {
+  node::log_request request;
+  request.flow = flow_name{flow};
+  request.host = host_id{host};
+  return request;
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(store_fixture, "without a host the newest one of the flow is read") {
+  run_host(90, "old\n");
+  run_host(10, "new\n", false);
+  auto got = read(request_of("orders"));
+  REQUIRE(got);
+  CHECK(got->host == host_id{10});
+  CHECK(got->text == "new\n");
+  CHECK_FALSE(got->host_ended);
+  got = read(request_of("orders", 90));
+  CHECK(got->text == "old\n");
+  CHECK(got->host_ended);
+  CHECK(got->offset_next == 4);
+}
+
+TEST_CASE_FIXTURE(store_fixture, "the end is told with the last piece only") {
+  run_host(1, "one\ntwo\n");
+  auto request = request_of("orders", 1);
+  request.size_bytes_max = 4;
+  auto got = read(request);
+  CHECK(got->text == "one\n");
+  CHECK_FALSE(got->host_ended);
+  request.offset = got->offset_next;
+  got = read(request);
+  CHECK(got->text == "two\n");
+  CHECK(got->host_ended);
+  request.tail_lines = 1;
+  request.size_bytes_max = 1000;
+  CHECK(read(request)->text == "two\n");
+}
+
+TEST_CASE_FIXTURE(store_fixture, "what is not there is said by name") {
+  run_host(1, "x\n");
+  CHECK(read(request_of("other")).error().code == errc::not_found);
+  CHECK(read(request_of("other")).error().message == "flow 'other' has no log on this node");
+  CHECK(read(request_of("orders", 7)).error().code == errc::not_found);
+  CHECK(read(request_of("")).error().code == errc::invalid_argument);
+  CHECK(read(request_of("", 1))->text == "x\n");
+}
+
+TEST_CASE_FIXTURE(store_fixture, "a flow name cannot lead out of the log directory") {
+  test::write_file(dir.path() / "secret", "x");
+  CHECK(read(request_of("../orders")).error().code == errc::not_found);
+  CHECK(read(request_of(".")).error().code == errc::not_found);
+}
+
+TEST_CASE_FIXTURE(store_fixture, "of hosts that ended only the newest few stay, live ones always") {
+  run_host(1, "live\n", false);
+  for (std::uint64_t host = 2; host < 20; ++host)
+    run_host(host, "dead\n");
+  run_host(20, "now\n", false);
+  auto left = logs.list(orders);
+  CHECK(left.size() == limits::dead_host_logs_kept_max + 2);
+  CHECK(left.front().host == host_id{1});
+  CHECK_FALSE(left.front().ended);
+  CHECK(left.back().host == host_id{20});
+  CHECK(left[1].ended);
+}
+
+TEST_CASE_FIXTURE(store_fixture, "after a restart of the node every log is of a host that ended") {
+  run_host(1, "x\n", false);
+  log_directory again{dir.path()};
+  auto left = again.list(flow_name{});
+  REQUIRE(left.size() == 1);
+  CHECK(left[0].ended);
+  CHECK(left[0].version == flow_version{1});
+  CHECK(again.open(orders, flow_version{2}, host_id{2}).filename() == "0000000002-v2-0000000000000002");
+}
+
+TEST_CASE_FIXTURE(store_fixture, "all hosts with a log are listed") {
+  run_host(1, "x\n");
+  run_host(2, "x\n", false, "prices");
+  log_store store{logs};
+  std::promise<result<node::log_sources_reply>> answer;
+  store.sources({}, [&](auto got) { answer.set_value(std::move(got)); });
+  auto got = answer.get_future().get();
+  REQUIRE(got);
+  REQUIRE(got->sources.size() == 2);
+  CHECK(got->sources[0].ended);
+  CHECK(got->sources[1].flow == flow_name{"prices"});
+  CHECK_FALSE(got->sources[1].ended);
+}
