@@ -130,7 +130,7 @@ template <class T>
 struct async_promise_of : promise_base {
   async<T> get_return_object() noexcept;
   void unhandled_exception() noexcept { result = tl::unexpected{std::current_exception()}; }
-  template <class Value>
+  template <class Value = T> // so that `co_return {};` is a T
   void return_value(Value&& value) {
     result.emplace(std::forward<Value>(value));
   }
@@ -251,6 +251,13 @@ struct root_coroutine {
   std::coroutine_handle<promise_type> handle;
 };
 
+// g++ warns of frames that hold types without linkage, although a coroutine made from such
+// a type has none either.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsubobject-linkage"
+#endif
+
 template <class T, class Done>
 root_coroutine run_root(async<T> work, Done done, std::shared_ptr<async_context> context) {
   auto awaiter = work.as_outcome();
@@ -258,6 +265,10 @@ root_coroutine run_root(async<T> work, Done done, std::shared_ptr<async_context>
   context->finish();
   done(std::move(got));
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 } // namespace detail
 

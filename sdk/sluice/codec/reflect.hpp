@@ -131,11 +131,11 @@ template <class E>
 struct enum_scan {
   using number = std::underlying_type_t<E>;
   static constexpr int clamp_to_type(int value) noexcept {
-    if (std::cmp_less(value, std::numeric_limits<number>::min()))
-      return static_cast<int>(std::numeric_limits<number>::min());
-    if (std::cmp_greater(value, std::numeric_limits<number>::max()))
-      return static_cast<int>(std::numeric_limits<number>::max());
-    return value;
+    constexpr auto low = +std::numeric_limits<number>::min(); // `+`: an enum may count in bool
+    constexpr auto high = +std::numeric_limits<number>::max();
+    if (std::cmp_less(value, low))
+      return static_cast<int>(low);
+    return std::cmp_greater(value, high) ? static_cast<int>(high) : value;
   }
   static constexpr int first = clamp_to_type(enum_value_min);
   static constexpr int last = clamp_to_type(enum_value_max);
