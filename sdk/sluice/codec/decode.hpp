@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sluice/codec/encode.hpp>
+#include <sluice/codec/number_text.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sluice/core/result.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -88,27 +86,5 @@ private:
   std::string scratch_; ///< a key that has escapes
   json_error error_;
 };
-
-/// Outcome of reading a number's text as an integer.
-enum class integer_text : std::uint8_t { exact, fraction, too_large };
-
-/// Splits the text of a checked JSON number into sign and magnitude. "5.0" and "5e2" are
-/// integers, "5.5" is not; nothing is rounded.
-integer_text parse_integer(std::string_view number, bool& negative, std::uint64_t& magnitude) noexcept;
-
-/// The nearest value, exactly rounded. False when it is too large for the type; too small
-/// is zero.
-bool parse_floating(std::string_view number, double& out) noexcept;
-bool parse_floating(std::string_view number, float& out) noexcept;
-
-/// Length of the valid UTF-8 sequence at the front of `text`, which is not empty; 0 if there is none.
-std::size_t utf8_sequence(std::string_view text) noexcept;
-
-/// Position of the first byte that is no valid UTF-8, or npos.
-std::size_t find_invalid_utf8(std::string_view text) noexcept;
-
-/// Position of the first byte that JSON cannot carry as it is: '"', '\\', below 0x20, and
-/// 0x80 or above, which has to be checked. `text.size()` if there is none.
-std::size_t find_special(std::string_view text) noexcept;
 
 } // namespace sluice::codec

@@ -1,4 +1,5 @@
 #include <sluice/codec/json_writer.hpp>
+#include <sluice/codec/utf8.hpp>
 
 #include <cmath>
 

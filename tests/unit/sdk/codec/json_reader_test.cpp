@@ -3,6 +3,8 @@
 
 #include <sluice/codec/json_reader.hpp>
 #include <sluice/codec/json_writer.hpp>
+#include <sluice/codec/number_text.hpp>
+#include <sluice/codec/utf8.hpp>
 
 #include <boost/json/parse.hpp>
 #include <doctest/doctest.h>
@@ -45,6 +47,17 @@ struct number {
   std::uint64_t magnitude = 0;
   friend bool operator==(const number&, const number&) = default;
 };
+
+/// Position of the first byte that is no UTF-8, or npos.
+std::size_t find_invalid_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    auto size = utf8_sequence(text.substr(i));
+    if (size == 0)
+      return i;
+    i += size;
+  }
+  return std::string_view::npos;
+}
 
 number integer(std::string_view text) {
   number result{};
