@@ -3,4 +3,4 @@
 set -euo pipefail
 build=${1:?usage: run.sh BUILD_DIR [--keep]}
 shift
-exec python3 "$(dirname "$0")/demo.py" --sluice "$build/sluice" --flow "$build/example_packages" "$@"
+exec python3 "$(dirname "$0")/demo.py" --sluice "$build/bin/sluice" --flow "$build/bin/example_packages" "$@"

@@ -45,9 +45,10 @@ void for_each_of(const js::value& snapshot, std::string_view member, F&& visit) 
 
 } // namespace
 
-std::string sluice_program() { return SLUICE_PROGRAM_DIR "/sluice"; }
+// All programs of a build stand in one folder, the tests' own among them.
+std::string program(const std::string& name) { return fs::read_symlink("/proc/self/exe").parent_path() / name; }
 
-std::string program(const std::string& name) { return SLUICE_PROGRAM_DIR "/" + name; }
+std::string sluice_program() { return program("sluice"); }
 
 cli_cluster::cli_cluster() = default;
 
