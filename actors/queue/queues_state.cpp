@@ -1,0 +1,248 @@
+#include "actors/queue/queues_state.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::queue {
+
+queues_state::queues_state(bounds limits, jitter_source jitter, std::function<void(std::string)> report)
+  : bounds_(limits), jitter_(std::move(jitter)), report_(std::move(report)) {}
+
+void queues_state::opened(contents found) {
+  opened_ = true;
+  epoch_ = found.epoch;
+  for (auto& stored : found.queues) {
+    auto& queue = **find_or_make(stored.name);
+    queue.seq_last = stored.seq_last;
+    queue.depth_count = stored.count;
+    queue.dead_count = stored.dead_count;
+    queue.unread_oldest_at = stored.oldest_at;
+    if (stored.count == 0)
+      queue.ready.reset(stored.seq_last);
+    changed(queue);
+  }
+  for (auto& mark : found.producers)
+    store_producer(mark.producer, mark.seq);
+  for (auto& [key, position] : found.cursors)
+    cursors_.emplace(std::move(key), std::move(position));
+}
+
+// -- requests
+
+queue_entry* queues_state::find(const queue_name& name) const {
+  auto it = queues_.find(name);
+  return it == queues_.end() ? nullptr : it->second.get();
+}
+
+result<queue_entry*> queues_state::find_or_make(const queue_name& name) {
+  if (auto* known = find(name))
+    return known;
+  if (!is_valid_name(name.value))
+    return fail(errc::invalid_argument,
+                "queue '" + name.value
+                  + "': a name has 1 to 63 lower-case letters, digits, '-', '_' and '.', and begins with a "
+                    "letter or digit");
+  if (queues_.size() >= bounds_.queue_count && opened_)
+    return fail(errc::exhausted, "queue '" + name.value + "' cannot be made: there are already "
+                                   + std::to_string(queues_.size()) + " queues");
+  auto& made = queues_[name];
+  made = std::make_unique<entry>();
+  made->name = name;
+  made->index = by_index_.size();
+  by_index_.push_back(made.get());
+  return made.get();
+}
+
+result<void> queues_state::check_room(std::size_t size_bytes) const {
+  if (down_)
+    return tl::unexpected<failure>{*down_};
+  if (pending_.size() >= bounds_.pending_count
+      || (!pending_.empty() && pending_bytes_ + size_bytes > bounds_.pending_bytes))
+    return fail(errc::overloaded, "the queue store does not keep up: " + std::to_string(pending_.size())
+                                    + " requests with " + std::to_string(pending_bytes_)
+                                    + " bytes wait for the disk; try again later");
+  return {};
+}
+
+result<queue_entry*> queues_state::check_records(const queue_name& name, const record_block& records) {
+  auto queue = find_or_make(name);
+  if (!queue)
+    return queue;
+  for (auto record : records)
+    if (record.payload.size() > limits::record_size_bytes_max)
+      return fail(errc::invalid_argument, "queue '" + name.value + "': a record of "
+                                            + std::to_string(record.payload.size()) + " bytes is over the limit of "
+                                            + std::to_string(limits::record_size_bytes_max));
+  auto depth = (*queue)->depth_count + (*queue)->pending_count;
+  if (depth + records.count() > bounds_.depth_count)
+    return fail(errc::overloaded, "queue '" + name.value + "' is full: it holds " + std::to_string(depth)
+                                    + " records of at most " + std::to_string(bounds_.depth_count));
+  return queue;
+}
+
+void queues_state::append(append_request request, answer<append_reply> to) {
+  auto size = request.records.bytes().size();
+  if (auto room = check_room(size); !room)
+    return to(fail(room));
+  auto queue = check_records(request.queue, request.records);
+  if (!queue)
+    return to(fail(queue));
+  if (request.records.empty())
+    return to(append_reply{0});
+  (*queue)->pending_count += request.records.count();
+  enqueue(pending_append{*queue, std::move(request), std::move(to)}, size);
+}
+
+result<std::size_t> queues_state::check_commit(const commit_request& request) {
+  std::size_t size = (request.acks.size() + request.nacks.size()) * sizeof(std::uint64_t);
+  for (const auto& nack : request.nacks)
+    size += nack.error.size();
+  for (const auto& burial : request.burials) {
+    size += burial.payload.size() + burial.error.size();
+    if (burial.payload.size() > limits::record_size_bytes_max)
+      return fail(errc::invalid_argument, "commit: a record to bury of " + std::to_string(burial.payload.size())
+                                            + " bytes is over the limit of "
+                                            + std::to_string(limits::record_size_bytes_max));
+  }
+  for (const auto& part : request.results)
+    size += part.records.bytes().size();
+  if (request.queue.empty() && !(request.acks.empty() && request.nacks.empty()))
+    return fail(errc::invalid_argument, "commit: records are settled, but the queue they are from is not named");
+  if (auto room = check_room(size); !room)
+    return fail(room);
+  return size;
+}
+
+void queues_state::commit(commit_request request, answer<commit_reply> to) {
+  auto size = check_commit(request);
+  if (!size)
+    return to(fail(size));
+  pending_commit what;
+  if (!request.queue.empty()) {
+    auto queue = find_or_make(request.queue);
+    if (!queue)
+      return to(fail(queue));
+    what.queue = *queue;
+  }
+  for (const auto& part : request.results) {
+    auto queue = check_records(part.queue, part.records);
+    if (!queue)
+      return to(fail(queue));
+    what.results.emplace_back(*queue, part.records);
+  }
+  for (auto& [queue, records] : what.results)
+    queue->pending_count += records.count();
+  request.results.clear();
+  what.request = std::move(request);
+  what.to = std::move(to);
+  enqueue(std::move(what), *size);
+}
+
+void queues_state::purge_records(queue_name name, answer<count_reply> to) {
+  if (auto room = check_room(0); !room)
+    return to(fail(room));
+  auto* queue = find(name);
+  if (queue == nullptr && opened_)
+    return to(fail(errc::not_found, "queue '" + name.value + "' does not exist"));
+  auto made = find_or_make(name);
+  if (!made)
+    return to(fail(made));
+  pending_purge what;
+  what.queue = *made;
+  what.to = std::move(to);
+  enqueue(std::move(what), 0);
+}
+
+void queues_state::requeue(requeue_request request, answer<count_reply> to) {
+  if (request.queue.empty())
+    return to(fail(errc::invalid_argument,
+                   "requeue: name a queue; dead letters whose source was no queue have none to go back to"));
+  auto size = request.ids.size() * sizeof(std::uint64_t);
+  if (auto room = check_room(size); !room)
+    return to(fail(room));
+  auto made = find_or_make(request.queue);
+  if (!made)
+    return to(fail(made));
+  std::sort(request.ids.begin(), request.ids.end());
+  pending_requeue what;
+  what.queue = *made;
+  what.ids = std::move(request.ids);
+  what.to = std::move(to);
+  enqueue(std::move(what), size);
+}
+
+void queues_state::enqueue(pending_request what, std::size_t size_bytes) {
+  pending_.emplace_back(std::move(what), size_bytes);
+  pending_bytes_ += size_bytes;
+}
+
+result<std::string> queues_state::cursor(const std::string& key) const {
+  if (down_)
+    return tl::unexpected<failure>{*down_};
+  if (!opened_)
+    return fail(errc::unavailable, "the queue store is still being opened; try again");
+  auto it = cursors_.find(key);
+  return it == cursors_.end() ? std::string{} : it->second;
+}
+
+stats_reply queues_state::stats(wall_time now) const {
+  stats_reply reply;
+  reply.queues.reserve(queues_.size());
+  for (const auto& [name, queue] : queues_) {
+    queue_stat stat;
+    stat.name = name;
+    stat.depth_count = queue->depth_count;
+    stat.leased_count = queue->leases.leased_count();
+    stat.delayed_count = queue->leases.delayed_count();
+    stat.dead_count = queue->dead_count;
+    stat.appended_total = queue->appended_total;
+    stat.settled_total = queue->settled_total;
+    stat.retried_total = queue->retried_total;
+    std::optional<wall_time> oldest;
+    if (auto held = queue->leases.oldest())
+      oldest = held->second;
+    else if (auto ready = queue->ready.oldest_at())
+      oldest = ready;
+    else if (queue->depth_count > 0)
+      oldest = queue->unread_oldest_at;
+    if (oldest && *oldest < now)
+      stat.oldest_age = std::chrono::duration_cast<std::chrono::milliseconds>(now - *oldest);
+    reply.queues.push_back(std::move(stat));
+  }
+  return reply;
+}
+
+// -- news from the store
+
+void queues_state::apply(const std::vector<recount>& recounts) {
+  for (const auto& counted : recounts) {
+    auto* queue = find(counted.queue);
+    if (queue == nullptr)
+      continue;
+    queue->depth_count = counted.count;
+    queue->dead_count = counted.dead_count;
+  }
+}
+
+void queues_state::letters_purged(const queue_name& name, std::uint64_t count) {
+  if (auto* queue = find(name))
+    queue->dead_count -= std::min(queue->dead_count, count);
+}
+
+void queues_state::shut_down(const failure& why) {
+  if (!down_)
+    down_ = why;
+  auto dropped = std::exchange(pending_, {});
+  pending_bytes_ = 0;
+  for (auto& [request, size] : dropped)
+    std::visit([&](auto& what) { what.to(tl::unexpected<failure>{why}); }, request);
+  for (auto* queue : by_index_) {
+    queue->pending_count = 0;
+    while (!queue->waiters.empty())
+      answer_waiter(*queue, queue->waiters.begin(), tl::unexpected<failure>{why});
+  }
+}
+
+} // namespace sluice::queue
