@@ -27,8 +27,7 @@ std::chrono::nanoseconds retry_delay(std::uint32_t attempts, double jitter) noex
 }
 
 bool matches(const owner_id& pattern, const owner_id& owner) noexcept {
-  return (pattern.node.empty() || pattern.node == owner.node)
-         && (!pattern.host || pattern.host == owner.host)
+  return (pattern.node.empty() || pattern.node == owner.node) && (!pattern.host || pattern.host == owner.host)
          && (!pattern.replica || pattern.replica == owner.replica);
 }
 
@@ -217,8 +216,8 @@ lease_state::verdict lease_state::begin_settle(const owner_id& owner, const std:
     const auto& part = out.held.back();
     auto attempts = part.attempts + 1;
     auto& to = nack.retry && attempts < attempts_max ? out.retried : out.buried;
-    to.push_back({nack.seq, attempts, part.by->terms.consumer, cut_error(nack.error), part.appended_at,
-                  part.suspect});
+    to.push_back(
+      {nack.seq, attempts, part.by->terms.consumer, cut_error(nack.error), part.appended_at, part.suspect});
   }
   for (const auto& part : out.held)
     settling_count_ += part.where.count();
@@ -231,8 +230,12 @@ void lease_state::settled(const verdict& done, time_point now, const jitter_sour
   for (const auto& part : done.held)
     settling_count_ -= part.where.count();
   for (const auto& record : done.retried)
-    delay(record.seq, {record.attempts, stage::waiting, record.suspect,
-                       now + retry_delay(record.attempts, jitter()), record.appended_at, {}});
+    delay(record.seq, {record.attempts,
+                       stage::waiting,
+                       record.suspect,
+                       now + retry_delay(record.attempts, jitter()),
+                       record.appended_at,
+                       {}});
 }
 
 void lease_state::unsettle(const verdict& undone, time_point now) {
@@ -265,7 +268,8 @@ lease_state::given_back lease_state::expire(time_point now, const jitter_source&
     auto where = checks_.front().where;
     std::pop_heap(checks_.begin(), checks_.end(), std::greater<>{});
     checks_.pop_back();
-    cut(where, [&](const piece& part) { return part.by->deadline(part) <= now; }, parts, nullptr);
+    cut(
+      where, [&](const piece& part) { return part.by->deadline(part) <= now; }, parts, nullptr);
     std::optional<check> again;
     auto it = leases_.upper_bound(where.first);
     if (it != leases_.begin() && std::prev(it)->second.where.last >= where.first)
@@ -286,8 +290,9 @@ lease_state::given_back lease_state::expire(time_point now, const jitter_source&
                    now, jitter);
 }
 
-lease_state::given_back lease_state::give_back(std::vector<piece> parts, bool failed, const std::string& error,
-                                               time_point now, const jitter_source& jitter) {
+lease_state::given_back lease_state::give_back(std::vector<piece> parts, bool failed,
+                                               const std::string& error, time_point now,
+                                               const jitter_source& jitter) {
   given_back out;
   for (auto& part : parts) {
     out.count += part.where.count();
@@ -297,10 +302,15 @@ lease_state::given_back lease_state::give_back(std::vector<piece> parts, bool fa
       out.attempts.push_back({{}, part.where, attempts});
     for (auto seq = part.where.first; seq <= part.where.last; ++seq) {
       if (dead)
-        out.buried.push_back({seq, attempts, part.by->terms.consumer, cut_error(error), part.appended_at, true});
+        out.buried.push_back(
+          {seq, attempts, part.by->terms.consumer, cut_error(error), part.appended_at, true});
       else
-        delay(seq, {attempts, stage::waiting, part.suspect || failed,
-                    failed ? now + retry_delay(attempts, jitter()) : now, part.appended_at, {}});
+        delay(seq, {attempts,
+                    stage::waiting,
+                    part.suspect || failed,
+                    failed ? now + retry_delay(attempts, jitter()) : now,
+                    part.appended_at,
+                    {}});
     }
     if (dead) {
       settling_count_ += part.where.count();
@@ -315,8 +325,8 @@ void lease_state::buried(const given_back& done) { settling_count_ -= done.burie
 void lease_state::unbury(const given_back& undone, time_point now) {
   settling_count_ -= undone.buried.size();
   for (const auto& record : undone.buried)
-    delay(record.seq, {record.attempts - 1, stage::waiting, true, now + limits::retry_delay_max,
-                       record.appended_at, {}});
+    delay(record.seq,
+          {record.attempts - 1, stage::waiting, true, now + limits::retry_delay_max, record.appended_at, {}});
 }
 
 // -- retries

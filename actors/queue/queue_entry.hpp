@@ -47,15 +47,15 @@ struct queue_entry {
   lease_state leases;
   std::map<std::uint64_t, lease_waiter> waiters; ///< in the order they came
 
-  std::uint64_t pending_count = 0;     ///< records of requests that wait for the store
-  std::size_t accounted_bytes = 0;     ///< of `ready`, as counted in the sum over all queues
-  bool is_changed = false;              ///< listed in `changed_`
-  bool reading = false;                ///< a read of the window is under way
-  bool fetching = false;               ///< a read for retries is under way
-  std::optional<time_point> read_not_before;   ///< after a failed read
-  std::optional<time_point> leased_at;         ///< when somebody last asked
-  std::optional<time_point> event_at;          ///< as registered in `events_`
-  std::optional<wall_time> unread_oldest_at;   ///< of what is stored above the window, as far as known
+  std::uint64_t pending_count = 0;           ///< records of requests that wait for the store
+  std::size_t accounted_bytes = 0;           ///< of `ready`, as counted in the sum over all queues
+  bool is_changed = false;                   ///< listed in `changed_`
+  bool reading = false;                      ///< a read of the window is under way
+  bool fetching = false;                     ///< a read for retries is under way
+  std::optional<time_point> read_not_before; ///< after a failed read
+  std::optional<time_point> leased_at;       ///< when somebody last asked
+  std::optional<time_point> event_at;        ///< as registered in `events_`
+  std::optional<wall_time> unread_oldest_at; ///< of what is stored above the window, as far as known
 
   std::uint64_t appended_total = 0;
   std::uint64_t settled_total = 0;

@@ -156,7 +156,7 @@ struct cursor_request {
 /// How one queue stands.
 struct queue_stat {
   queue_name name;
-  std::uint64_t depth_count = 0;   ///< ready, leased and delayed together
+  std::uint64_t depth_count = 0; ///< ready, leased and delayed together
   std::uint64_t leased_count = 0;
   std::uint64_t delayed_count = 0; ///< wait for their next attempt
   std::uint64_t dead_count = 0;
@@ -201,7 +201,7 @@ struct dead_letter {
 
 struct dead_letters_request {
   using actor_message = void;
-  queue_name queue;         ///< empty = all
+  queue_name queue; ///< empty = all
   std::uint64_t after_id = 0;
   std::uint32_t count_max = 100;
 };
@@ -237,19 +237,14 @@ struct count_reply {
 /// What a replica needs: also implemented by the peers that stand for a queue
 /// actor in another process.
 using handle = caf::typed_actor<
-  caf::replies_to<append_request>::with<append_reply>,
-  caf::replies_to<lease_request>::with<lease_reply>,
-  caf::replies_to<commit_request>::with<commit_reply>,
-  caf::replies_to<renew_request>::with<caf::unit_t>,
-  caf::replies_to<release_request>::with<count_reply>,
-  caf::replies_to<cursor_request>::with<std::string>>;
+  caf::replies_to<append_request>::with<append_reply>, caf::replies_to<lease_request>::with<lease_reply>,
+  caf::replies_to<commit_request>::with<commit_reply>, caf::replies_to<renew_request>::with<caf::unit_t>,
+  caf::replies_to<release_request>::with<count_reply>, caf::replies_to<cursor_request>::with<std::string>>;
 
 /// The queue actor itself: what the head's control service asks on top.
 using admin_handle = handle::extend<
-  caf::replies_to<stats_request>::with<stats_reply>,
-  caf::replies_to<peek_request>::with<peek_reply>,
+  caf::replies_to<stats_request>::with<stats_reply>, caf::replies_to<peek_request>::with<peek_reply>,
   caf::replies_to<dead_letters_request>::with<dead_letters_reply>,
-  caf::replies_to<requeue_request>::with<count_reply>,
-  caf::replies_to<purge_request>::with<count_reply>>;
+  caf::replies_to<requeue_request>::with<count_reply>, caf::replies_to<purge_request>::with<count_reply>>;
 
 } // namespace sluice::queue

@@ -80,7 +80,7 @@ struct write_batch {
   std::vector<settlement> settled;
   std::vector<attempt_update> attempts;
   std::vector<grave> graves;
-  std::vector<cursor_move> cursors;       ///< already compared with the stored position
+  std::vector<cursor_move> cursors; ///< already compared with the stored position
   std::vector<producer_mark> producers;
   std::vector<std::string> producers_forgotten;
 };
@@ -116,7 +116,7 @@ struct letters_outcome {
 
 /// Letters that went back to their queue.
 struct requeue_outcome {
-  std::uint64_t count = 0;  ///< 0 = none was left
+  std::uint64_t count = 0;   ///< 0 = none was left
   std::uint64_t id_last = 0; ///< go on above this letter
   std::vector<recount> recounts;
 };
@@ -158,8 +158,8 @@ public:
 
   /// Reads whole segments from the first record with seq > `after_seq` on, until
   /// `count_max` records or `size_bytes_max` bytes are reached (at least one record).
-  virtual result<read_outcome> read(const queue_name& queue, std::uint64_t after_seq,
-                                    std::size_t count_max, std::size_t size_bytes_max) = 0;
+  virtual result<read_outcome> read(const queue_name& queue, std::uint64_t after_seq, std::size_t count_max,
+                                    std::size_t size_bytes_max) = 0;
 
   /// Reads single records; `seqs` ascend. Those that are gone are left out, and so
   /// are the last ones once `size_bytes_max` is reached (at least one is read):
@@ -174,8 +174,7 @@ public:
   /// Moves letters with id > `after_id` (`ids` empty = all of the queue, else only
   /// these) to records from `first_seq` on, at most one segment's worth.
   virtual result<requeue_outcome> requeue(const queue_name& queue, const std::vector<std::uint64_t>& ids,
-                                          std::uint64_t after_id, std::uint64_t first_seq,
-                                          wall_time now) = 0;
+                                          std::uint64_t after_id, std::uint64_t first_seq, wall_time now) = 0;
 
   /// Forgets all letters of `queue`; returns how many.
   virtual result<std::uint64_t> purge_dead_letters(const queue_name& queue) = 0;

@@ -18,7 +18,9 @@ constexpr auto read_retry_delay = std::chrono::seconds{1};
 /// Who does not want to wait still gets what one read of the store brings.
 constexpr auto hasty_wait = std::chrono::seconds{5};
 
-bool is_hasty(const lease_waiter& waiter) { return waiter.request.wait_max <= std::chrono::milliseconds::zero(); }
+bool is_hasty(const lease_waiter& waiter) {
+  return waiter.request.wait_max <= std::chrono::milliseconds::zero();
+}
 
 } // namespace
 
@@ -32,7 +34,8 @@ void queues_state::lease(lease_request request, answer<lease_reply> to, time_poi
     return to(fail(found));
   auto& queue = **found;
   if (queue.waiters.size() >= bounds_.waiting_count)
-    return to(fail(errc::overloaded, "queue '" + queue.name.value + "': " + std::to_string(queue.waiters.size())
+    return to(fail(errc::overloaded, "queue '" + queue.name.value
+                                       + "': " + std::to_string(queue.waiters.size())
                                        + " lease requests wait already; try again later"));
   request.count_max = std::clamp<std::uint32_t>(request.count_max, 1, limits::block_count_max);
   request.size_bytes_max = std::min<std::uint32_t>(request.size_bytes_max, limits::block_size_bytes_max);
@@ -95,7 +98,8 @@ void queues_state::renew(const owner_id& owner, time_point now) {
 count_reply queues_state::release(const release_request& request, time_point now) {
   count_reply reply;
   auto one = [&](entry& queue) {
-    auto change = queue.leases.release(request.owner, request.seqs, request.failed, request.error, now, jitter_);
+    auto change =
+      queue.leases.release(request.owner, request.seqs, request.failed, request.error, now, jitter_);
     reply.count += change.count;
     absorb(queue, std::move(change));
     serve(queue, now);

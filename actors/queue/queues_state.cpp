@@ -14,7 +14,12 @@ void queues_state::opened(contents found) {
   opened_ = true;
   epoch_ = found.epoch;
   for (auto& stored : found.queues) {
-    auto& queue = **find_or_make(stored.name);
+    auto made = find_or_make(stored.name);
+    if (!made) {
+      report_("stored queue is left alone: " + made.error().message);
+      continue;
+    }
+    auto& queue = **made;
     queue.seq_last = stored.seq_last;
     queue.depth_count = stored.count;
     queue.dead_count = stored.dead_count;
@@ -27,6 +32,8 @@ void queues_state::opened(contents found) {
     store_producer(mark.producer, mark.seq);
   for (auto& [key, position] : found.cursors)
     cursors_.emplace(std::move(key), std::move(position));
+  for (auto& [key, to] : std::exchange(cursors_asked_, {}))
+    cursor(key, std::move(to));
 }
 
 // -- requests
@@ -72,9 +79,9 @@ result<queue_entry*> queues_state::check_records(const queue_name& name, const r
     return queue;
   for (auto record : records)
     if (record.payload.size() > limits::record_size_bytes_max)
-      return fail(errc::invalid_argument, "queue '" + name.value + "': a record of "
-                                            + std::to_string(record.payload.size()) + " bytes is over the limit of "
-                                            + std::to_string(limits::record_size_bytes_max));
+      return fail(errc::invalid_argument,
+                  "queue '" + name.value + "': a record of " + std::to_string(record.payload.size())
+                    + " bytes is over the limit of " + std::to_string(limits::record_size_bytes_max));
   auto depth = (*queue)->depth_count + (*queue)->pending_count;
   if (depth + records.count() > bounds_.depth_count)
     return fail(errc::overloaded, "queue '" + name.value + "' is full: it holds " + std::to_string(depth)
@@ -102,14 +109,15 @@ result<std::size_t> queues_state::check_commit(const commit_request& request) {
   for (const auto& burial : request.burials) {
     size += burial.payload.size() + burial.error.size();
     if (burial.payload.size() > limits::record_size_bytes_max)
-      return fail(errc::invalid_argument, "commit: a record to bury of " + std::to_string(burial.payload.size())
-                                            + " bytes is over the limit of "
-                                            + std::to_string(limits::record_size_bytes_max));
+      return fail(errc::invalid_argument,
+                  "commit: a record to bury of " + std::to_string(burial.payload.size())
+                    + " bytes is over the limit of " + std::to_string(limits::record_size_bytes_max));
   }
   for (const auto& part : request.results)
     size += part.records.bytes().size();
   if (request.queue.empty() && !(request.acks.empty() && request.nacks.empty()))
-    return fail(errc::invalid_argument, "commit: records are settled, but the queue they are from is not named");
+    return fail(errc::invalid_argument,
+                "commit: records are settled, but the queue they are from is not named");
   if (auto room = check_room(size); !room)
     return fail(room);
   return size;
@@ -178,13 +186,17 @@ void queues_state::enqueue(pending_request what, std::size_t size_bytes) {
   pending_bytes_ += size_bytes;
 }
 
-result<std::string> queues_state::cursor(const std::string& key) const {
+void queues_state::cursor(const std::string& key, answer<std::string> to) {
   if (down_)
-    return tl::unexpected<failure>{*down_};
-  if (!opened_)
-    return fail(errc::unavailable, "the queue store is still being opened; try again");
+    return to(tl::unexpected<failure>{*down_});
+  if (!opened_) {
+    if (cursors_asked_.size() >= bounds_.pending_count)
+      return to(fail(errc::overloaded, "the queue store is still being opened; try again later"));
+    cursors_asked_.emplace_back(key, std::move(to));
+    return;
+  }
   auto it = cursors_.find(key);
-  return it == cursors_.end() ? std::string{} : it->second;
+  to(it == cursors_.end() ? std::string{} : it->second);
 }
 
 stats_reply queues_state::stats(wall_time now) const {
@@ -238,6 +250,8 @@ void queues_state::shut_down(const failure& why) {
   pending_bytes_ = 0;
   for (auto& [request, size] : dropped)
     std::visit([&](auto& what) { what.to(tl::unexpected<failure>{why}); }, request);
+  for (auto& [key, to] : std::exchange(cursors_asked_, {}))
+    to(tl::unexpected<failure>{why});
   for (auto* queue : by_index_) {
     queue->pending_count = 0;
     while (!queue->waiters.empty())

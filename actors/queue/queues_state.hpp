@@ -6,8 +6,6 @@
 
 #include <sluice/core/result.hpp>
 
-#include <absl/container/flat_hash_map.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -26,17 +25,17 @@ namespace sluice::queue {
 
 /// What the queues of a head may take up together. A full one pushes back.
 struct bounds {
-  std::size_t memory_bytes = 64u << 20;         ///< records held in memory, all queues
-  std::size_t window_bytes = 16u << 20;         ///< of these, one queue
-  std::size_t read_bytes = 4u << 20;            ///< one read from the store
-  std::size_t batch_bytes = 16u << 20;          ///< one write to the store
-  std::size_t pending_bytes = 64u << 20;        ///< requests that wait for the store
-  std::size_t pending_count = 16384;            ///< the same, counted
-  std::size_t waiting_count = 16384;            ///< lease requests that wait, per queue
-  std::size_t outstanding_count = 200'000;      ///< records leased or between attempts, per queue
+  std::size_t memory_bytes = 64u << 20;    ///< records held in memory, all queues
+  std::size_t window_bytes = 16u << 20;    ///< of these, one queue
+  std::size_t read_bytes = 4u << 20;       ///< one read from the store
+  std::size_t batch_bytes = 16u << 20;     ///< one write to the store
+  std::size_t pending_bytes = 64u << 20;   ///< requests that wait for the store
+  std::size_t pending_count = 16384;       ///< the same, counted
+  std::size_t waiting_count = 16384;       ///< lease requests that wait, per queue
+  std::size_t outstanding_count = 200'000; ///< records leased or between attempts, per queue
   std::size_t queue_count = 10'000;
-  std::uint64_t depth_count = 100'000'000;      ///< records per queue
-  std::size_t producer_count = 10'000;          ///< remembered; the least recently used go first
+  std::uint64_t depth_count = 100'000'000; ///< records per queue
+  std::size_t producer_count = 10'000;     ///< remembered; the least recently used go first
   std::size_t cursor_count = 100'000;
   std::chrono::milliseconds wait_max = std::chrono::minutes{1}; ///< a longer wait is cut to this
 };
@@ -70,7 +69,7 @@ public:
   count_reply release(const release_request& request, time_point now);
   void purge_records(queue_name name, answer<count_reply> to);
   void requeue(requeue_request request, answer<count_reply> to);
-  result<std::string> cursor(const std::string& key) const;
+  void cursor(const std::string& key, answer<std::string> to);
   stats_reply stats(wall_time now) const;
 
   // -- the store
@@ -88,6 +87,7 @@ public:
     std::optional<letters> requeue; ///< then this is to be done instead of the batch
   };
   std::shared_ptr<flight> launch(wall_time now);
+  bool wants_launch() const noexcept;
   void landed(result<write_outcome> outcome, time_point now);
   void landed(result<requeue_outcome> outcome, time_point now);
 
@@ -189,13 +189,14 @@ private:
     std::uint64_t seq = 0;
     std::list<std::string>::iterator use;
   };
-  absl::flat_hash_map<std::string, producer> producers_;
+  std::unordered_map<std::string, producer> producers_;
   std::list<std::string> producer_use_; ///< least recent first
-  absl::flat_hash_map<std::string, std::string> cursors_;
+  std::unordered_map<std::string, std::string> cursors_;
+  std::vector<std::pair<std::string, answer<std::string>>> cursors_asked_; ///< before the store was open
 
-  std::vector<entry*> by_index_;                          ///< in the order they were made
-  std::vector<entry*> changed_;                           ///< may want a read or another event
-  std::set<std::pair<time_point, std::size_t>> events_;   ///< queues, by index
+  std::vector<entry*> by_index_;                        ///< in the order they were made
+  std::vector<entry*> changed_;                         ///< may want a read or another event
+  std::set<std::pair<time_point, std::size_t>> events_; ///< queues, by index
   deadline_map deadlines_;
   std::uint64_t waiter_last_ = 0;
   std::size_t memory_bytes_ = 0;

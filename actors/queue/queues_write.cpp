@@ -40,8 +40,12 @@ bool all_accepted(const record_block& block, const std::vector<seq_range>& acked
 
 // -- launch
 
+bool queues_state::wants_launch() const noexcept {
+  return opened_ && !down_ && !flight_ && !(pending_.empty() && losses_.empty());
+}
+
 std::shared_ptr<queues_state::flight> queues_state::launch(wall_time now) {
-  if (!opened_ || down_ || flight_ || (pending_.empty() && losses_.empty()))
+  if (!wants_launch())
     return nullptr;
   flight_.emplace();
   flight_->work = std::make_shared<flight>();
@@ -111,8 +115,8 @@ void queues_state::prepare(pending_append& what, batch_builder& into) {
   what.queue->pending_count -= request.records.count();
   if (request.producer_seq != 0 && !request.producer.empty()) {
     auto stored = producers_.find(request.producer);
-    auto [last, added]
-      = flight_->producers.try_emplace(request.producer, stored == producers_.end() ? 0 : stored->second.seq);
+    auto [last, added] =
+      flight_->producers.try_emplace(request.producer, stored == producers_.end() ? 0 : stored->second.seq);
     what.repeat = request.producer_seq <= last->second;
     last->second = std::max(last->second, request.producer_seq);
   }
@@ -135,8 +139,9 @@ void queues_state::prepare(pending_commit& what, batch_builder& into) {
       what.refused = failure{errc::stale, "position '" + move.key + "' has moved: it is '" + stored
                                             + "', not '" + move.expected + "' as expected"};
     else if (known == cursors_.end() && cursors_.size() + flight_->cursors.size() >= bounds_.cursor_count)
-      what.refused = failure{errc::exhausted, "position '" + move.key + "' cannot be stored: there are already "
-                                                + std::to_string(cursors_.size())};
+      what.refused =
+        failure{errc::exhausted, "position '" + move.key + "' cannot be stored: there are already "
+                                   + std::to_string(cursors_.size())};
     if (what.refused)
       return;
     flight_->cursors[move.key] = move.next;
@@ -150,7 +155,8 @@ void queues_state::prepare(pending_commit& what, batch_builder& into) {
         what.verdict.stale.push_back(nack.seq);
       std::sort(what.verdict.stale.begin(), what.verdict.stale.end());
     } else {
-      what.verdict = queue.leases.begin_settle(request.owner, request.acks, request.nacks, request.attempts_max);
+      what.verdict =
+        queue.leases.begin_settle(request.owner, request.acks, request.nacks, request.attempts_max);
     }
     const auto& verdict = what.verdict;
     if (!verdict.acked.empty())
@@ -166,8 +172,8 @@ void queues_state::prepare(pending_commit& what, batch_builder& into) {
       append_accepted(records, what.verdict.acked, *queue, into);
   }
   for (auto& burial : request.burials)
-    into.batch().graves.push_back({{}, 0, request.consumer, burial.attempts, std::move(burial.error),
-                                   std::move(burial.payload)});
+    into.batch().graves.push_back(
+      {{}, 0, request.consumer, burial.attempts, std::move(burial.error), std::move(burial.payload)});
 }
 
 void queues_state::prepare(pending_purge& what, batch_builder& into) {
@@ -223,9 +229,9 @@ void queues_state::land(in_flight& done, time_point now) {
     queue.seq_last = last;
     queue.appended_total += count;
     bool follows = !queue.reading && queue.ready.known_to() + 1 == stored.first_seq;
-    bool fits = queue.ready.size_bytes() + size <= bounds_.window_bytes
-                && (memory_bytes_ + size <= bounds_.memory_bytes
-                    || (!queue.waiters.empty() && make_room(queue, size)));
+    bool fits =
+      queue.ready.size_bytes() + size <= bounds_.window_bytes
+      && (memory_bytes_ + size <= bounds_.memory_bytes || (!queue.waiters.empty() && make_room(queue, size)));
     if (follows && fits)
       add_ready(queue, std::move(stored.records), last, stored.appended_at);
     else if (!queue.unread_oldest_at)

@@ -1,0 +1,324 @@
+#include "tests/support/queue_store_fixture.hpp"
+#include "transport/store/queue_store.hpp"
+#include "transport/store/sqlite.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace sluice;
+using namespace sluice::queue;
+using namespace std::chrono_literals;
+using sluice::testing::queue_store_fixture;
+using strings = std::vector<std::string>;
+using numbers = std::vector<std::uint64_t>;
+
+TEST_CASE_FIXTURE(queue_store_fixture, "what was written is there after the store was opened again") {
+  put("orders", 1, {"a", "b", "c"});
+  put("orders", 4, {"d"});
+  put("other", 1, {"x"});
+  write([](write_batch& batch) {
+    batch.cursors.push_back({"file", "", "42"});
+    batch.producers.push_back({"p2", 7});
+    batch.producers.push_back({"p1", 9});
+  });
+  auto epoch = store->load()->epoch;
+  reopen();
+  auto found = *store->load();
+  CHECK(found.epoch == epoch + 1);
+  REQUIRE(found.queues.size() == 2);
+  CHECK(found.queues[0].name == queue_name{"orders"});
+  CHECK(found.queues[0].count == 4);
+  CHECK(found.queues[0].seq_last == 4);
+  CHECK(found.queues[0].oldest_at == wall);
+  CHECK(found.cursors == std::vector<std::pair<std::string, std::string>>{{"file", "42"}});
+  REQUIRE(found.producers.size() == 2);
+  CHECK(found.producers[0].producer == "p2"); // least recently used first
+  CHECK(found.producers[1].seq == 9);
+  CHECK(all("orders") == strings{"1:a", "2:b", "3:c", "4:d"});
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "seqs of a queue go on where they were, even when all records are gone") {
+  put("q", 1, {"a", "b"});
+  settle("q", {{1, 2}});
+  reopen();
+  auto found = *store->load();
+  CHECK(found.queues[0].seq_last == 2);
+  CHECK(found.queues[0].count == 0);
+  CHECK_FALSE(found.queues[0].oldest_at);
+  CHECK(all("q").empty());
+  CHECK(rows("segments") == 0);
+  CHECK(rows("settled") == 0);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "single records of a segment are settled, and stay so") {
+  put("q", 1, {"a", "b", "c", "d", "e"});
+  settle("q", {{2, 2}, {4, 4}});
+  CHECK(all("q") == strings{"1:a", "3:c", "5:e"});
+  settle("q", {{2, 2}}); // again: no error, not counted twice
+  reopen();
+  CHECK(store->load()->queues[0].count == 3);
+  CHECK(all("q") == strings{"1:a", "3:c", "5:e"});
+  settle("q", {{1, 3}});
+  CHECK(rows("segments") == 1);
+  settle("q", {{5, 5}});
+  CHECK(rows("segments") == 0);
+  CHECK(rows("settled") == 0);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a range is settled over segments and gaps") {
+  for (std::uint64_t first = 1; first < 100; first += 10)
+    put("q", first, numbered(first, 10));
+  settle("q", {{15, 15}, {21, 30}});
+  settle("q", {{12, 85}});
+  settle("q", {{90, 1'000'000}});
+  reopen();
+  CHECK(store->load()->queues[0].count == 11 + 4);
+  auto left = all("q");
+  CHECK(left.front() == "1:r1");
+  CHECK(left[10] == "11:r11");
+  CHECK(left[11] == "86:r86");
+  CHECK(left.back() == "89:r89");
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a read begins after a seq and ends at its bounds") {
+  for (std::uint64_t first = 1; first <= 50; first += 10)
+    put("q", first, numbered(first, 10));
+  auto some = *store->read(name("q"), 14, 1, 1 << 20);
+  CHECK(some.seq_last == 20);
+  CHECK_FALSE(some.at_end);
+  REQUIRE(some.parts.size() == 1);
+  CHECK(texts(some) == strings{"15:r15", "16:r16", "17:r17", "18:r18", "19:r19", "20:r20"});
+  auto more = *store->read(name("q"), some.seq_last, 1000, 300);
+  CHECK(more.seq_last == 40);
+  auto rest = *store->read(name("q"), 40, 1000, 1 << 20);
+  CHECK(rest.at_end);
+  CHECK(rest.seq_last == 50);
+  CHECK(store->read(name("q"), 50, 10, 10)->at_end);
+  CHECK(store->read(name("none"), 0, 10, 10)->at_end);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "single records are read with their attempts, gone ones left out") {
+  put("q", 1, numbered(1, 10));
+  put("q", 11, numbered(11, 10));
+  settle("q", {{5, 5}});
+  write([](write_batch& batch) { batch.attempts.push_back({queue_name{"q"}, {6, 7}, 3}); });
+  auto some = *store->read(name("q"), {2, 5, 6, 19, 77}, 1 << 20);
+  CHECK(texts(some) == strings{"2:r2", "6:r6", "19:r19"});
+  CHECK(some.seq_last == 77);
+  CHECK((*++some.parts[0].records.begin()).attempts == 3);
+  auto bounded = *store->read(name("q"), {2, 19}, 1);
+  CHECK(texts(bounded) == strings{"2:r2"});
+  CHECK(bounded.seq_last == 2);
+  reopen();
+  auto all = *store->read(name("q"), 0, 100, 1 << 20);
+  CHECK((*++(++(++(++(++all.parts[0].records.begin()))))).seq == 7);
+  CHECK((*++(++(++(++(++all.parts[0].records.begin()))))).attempts == 3);
+  settle("q", {{1, 20}});
+  CHECK(rows("attempts") == 0);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "dead letters keep what is known and go back to the end of their queue") {
+  put("q", 1, {"a", "b", "c"});
+  bury("q", 2, "boom");
+  CHECK(all("q") == strings{"1:a", "3:c"});
+  write([&](write_batch& batch) {
+    batch.graves.push_back({{}, 0, {flow_name{"f"}, processor_name{"p"}}, 5, "bad", "line"});
+  });
+  reopen();
+  auto letters = store->dead_letters({}, 0, 10, 1 << 20)->letters;
+  REQUIRE(letters.size() == 2);
+  CHECK(letters[0].queue == name("q"));
+  CHECK(letters[0].payload == "b");
+  CHECK(letters[0].error == "boom");
+  CHECK(letters[0].attempts == 5);
+  CHECK(letters[0].buried_at == wall);
+  CHECK(letters[1].queue.empty());
+  CHECK(letters[1].payload == "line");
+  CHECK(store->load()->queues[0].dead_count == 1);
+  auto moved = *store->requeue(name("q"), {}, 0, 4, wall);
+  CHECK(moved.count == 1);
+  CHECK(store->requeue(name("q"), {}, moved.id_last, 5, wall)->count == 0);
+  CHECK(all("q") == strings{"1:a", "3:c", "4:b"});
+  CHECK(store->load()->queues[0].dead_count == 0);
+  CHECK(store->load()->queues[0].seq_last == 4);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "chosen letters go back, the others stay") {
+  put("q", 1, numbered(1, 10));
+  for (std::uint64_t seq = 1; seq <= 10; ++seq)
+    bury("q", seq, "no");
+  auto moved = *store->requeue(name("q"), {3, 5, 999}, 0, 11, wall);
+  CHECK(moved.count == 2);
+  CHECK(all("q") == strings{"11:r3", "12:r5"});
+  CHECK(store->dead_letters(name("q"), 0, 100, 1 << 20)->letters.size() == 8);
+  CHECK(store->dead_letters(name("q"), 4, 2, 1 << 20)->letters.size() == 2);
+  CHECK(store->dead_letters(name("q"), 0, 100, 1)->letters.size() == 1);
+  CHECK(*store->purge_dead_letters(name("q")) == 8);
+  CHECK(*store->purge_dead_letters(name("q")) == 0);
+  CHECK(*store->purge_dead_letters(name("none")) == 0);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "empty and large records come back as they were") {
+  strings big{"", std::string(300'000, 'x'), std::string(3, '\0')};
+  put("q", 1, big);
+  reopen();
+  auto found = *store->read(name("q"), 0, 10, 1 << 20);
+  CHECK(texts(found) == strings{"1:", "2:" + big[1], "3:" + big[2]});
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "a file of a newer program, of another one, or in use is refused with a reason") {
+  auto refused = store::open_queue_store(options());
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == errc::conflict);
+  store.reset();
+  sql("PRAGMA user_version=7");
+  refused = store::open_queue_store(options());
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == errc::unsupported);
+  CHECK(refused.error().message.find("newer Sluice (format 7") != std::string::npos);
+  sql("PRAGMA user_version=1; PRAGMA application_id=5");
+  refused = store::open_queue_store(options());
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().message.find("another program") != std::string::npos);
+  overwrite(0, "this is not a database");
+  refused = store::open_queue_store(options());
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == errc::corrupt);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a damaged record is set aside and named, its neighbours stay") {
+  put("q", 1, {"aaaa", "bbbb", "cccc"});
+  store.reset();
+  sql("UPDATE segments SET data = CAST(replace(data, 'bbbb', 'bXbb') AS BLOB)");
+  reopen();
+  auto found = *store->read(name("q"), 0, 10, 1 << 20);
+  CHECK(texts(found) == strings{"1:aaaa", "3:cccc"});
+  REQUIRE(found.recounts.size() == 1);
+  CHECK(found.recounts[0].count == 2);
+  REQUIRE(damage.size() == 1);
+  CHECK(damage[0].find(path.string()) != std::string::npos);
+  CHECK(damage[0].find("queue 'q', record 2") != std::string::npos);
+  CHECK(rows("damaged") == 1);
+  CHECK(store->read(name("q"), 0, 10, 1 << 20)->recounts.empty());
+  CHECK(store->load()->queues[0].count == 2);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a cut-off segment gives what is left of it") {
+  put("q", 1, {"aaaa", "bbbb", "cccc"});
+  store.reset();
+  sql("UPDATE segments SET data = substr(data, 1, 30)");
+  reopen();
+  CHECK(texts(*store->read(name("q"), 0, 10, 1 << 20)) == strings{"1:aaaa"});
+  CHECK(damage.size() == 2);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "a segment with a damaged head is set aside whole, whoever meets it first") {
+  for (auto* change : {"count = 99", "idx = zeroblob(24)", "appended_ms = 5", "head_sum = 1"}) {
+    for (bool by_settling : {false, true}) {
+      fresh();
+      put("q", 1, {"a", "b", "c"});
+      put("q", 4, {"d"});
+      store.reset();
+      sql(std::string{"UPDATE segments SET "} + change + " WHERE count = 3");
+      reopen();
+      if (by_settling) {
+        auto outcome = try_settle("q", {{2, 2}});
+        REQUIRE(outcome.has_value());
+        REQUIRE(outcome->recounts.size() >= 1);
+        CHECK(outcome->recounts.back().count == 1);
+      }
+      CHECK(all("q") == strings{"4:d"});
+      CHECK(damage.size() == 1);
+      CHECK(rows("damaged") == 1);
+      CHECK(store->load()->queues[0].count == 1);
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "rows that changed places are noticed") {
+  put("q", 1, {"a"});
+  put("q", 2, {"b"});
+  store.reset();
+  sql("UPDATE segments SET id = id + 100; UPDATE segments SET id = id - 99 WHERE data LIKE '%a'; "
+      "UPDATE segments SET id = id - 101 WHERE data LIKE '%b'");
+  reopen();
+  CHECK(all("q").empty());
+  CHECK(damage.size() == 2);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "a damaged list of settled records makes them ready again, none gets lost") {
+  put("q", 1, {"a", "b", "c"});
+  settle("q", {{2, 2}});
+  store.reset();
+  sql("UPDATE settled SET bits = zeroblob(8)");
+  reopen();
+  CHECK(all("q") == strings{"1:a", "2:b", "3:c"});
+  CHECK(damage.size() == 1);
+  CHECK(store->load()->queues[0].count == 3);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "damaged letters, rows, marks and positions are reported and not believed") {
+  put("q", 1, {"a", "b"});
+  bury("q", 1, "boom");
+  bury("q", 2, "bang");
+  write([](write_batch& batch) {
+    batch.cursors.push_back({"file", "", "42"});
+    batch.producers.push_back({"p", 7});
+  });
+  store.reset();
+  sql("UPDATE dead SET payload = 'z' WHERE id = 1; UPDATE cursors SET value = '43'; UPDATE producers SET seq "
+      "= 8");
+  sql("UPDATE queues SET count = 12, seq_last = 1");
+  reopen();
+  CHECK(damage.size() == 1);
+  auto found = *store->load();
+  CHECK(found.cursors.empty());
+  CHECK(found.producers.empty());
+  CHECK(found.queues[0].count == 0);
+  CHECK(found.queues[0].seq_last > 2);
+  CHECK(damage.size() == 3);
+  auto letters = *store->dead_letters(name("q"), 0, 10, 1 << 20);
+  REQUIRE(letters.letters.size() == 1);
+  CHECK(letters.letters[0].payload == "b");
+  CHECK(letters.recounts.at(0).dead_count == 1);
+  CHECK(damage.size() == 4);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "a bound on the file fails appends as a full disk does, and settling frees it") {
+  size_bytes_max = 400'000;
+  fresh();
+  std::uint64_t seq = 1;
+  result<write_outcome> last;
+  while ((last = try_put("q", seq, strings(10, std::string(1000, 'x')))))
+    seq += 10;
+  CHECK(last.error().code == errc::overloaded);
+  CHECK_FALSE(store->broken());
+  CHECK(all("q").size() == seq - 1);
+  settle("q", {{1, seq - 1}});
+  CHECK(try_put("q", seq, strings(10, std::string(1000, 'x'))).has_value());
+  CHECK(all("q").size() == 10);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a failed batch leaves nothing of it behind") {
+  size_bytes_max = 400'000;
+  fresh();
+  put("q", 1, {"a", "b"});
+  auto outcome = try_write([&](write_batch& batch) {
+    batch.settled.push_back({name("q"), {{1, 1}}});
+    batch.cursors.push_back({"file", "", "42"});
+    batch.appends.push_back(segment_of("new", 1, strings(1, std::string(1'000'000, 'x'))));
+  });
+  CHECK(outcome.error().code == errc::overloaded);
+  CHECK(all("q") == strings{"1:a", "2:b"});
+  CHECK(store->load()->queues.size() == 1);
+  CHECK(store->load()->cursors.empty());
+  put("q", 3, {"c"});
+  reopen();
+  CHECK(all("q") == strings{"1:a", "2:b", "3:c"});
+}

@@ -1,0 +1,442 @@
+#include "transport/store/queue_store.hpp"
+
+#include "transport/store/queue_store_letters.hpp"
+#include "transport/store/queue_store_rows.hpp"
+#include "transport/store/queue_store_segments.hpp"
+#include "transport/store/sqlite.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::store {
+
+namespace {
+
+constexpr int schema_version = 1;
+constexpr std::int32_t application_id = 0x534c5131; // "SLQ1"
+constexpr int page_size_bytes = 8192;               // measured best over record sizes 100 bytes to 10 KiB
+constexpr std::uint64_t seq_jump = 1u << 20;        // over seqs that may have been given before damage
+
+sqlite_options database_options(const queue_store_options& opts) {
+  sqlite_options out;
+  out.path = opts.path;
+  out.page_size_bytes = page_size_bytes;
+  out.size_bytes_max = opts.size_bytes_max;
+  out.application_id = application_id;
+  out.schema_version = schema_version;
+  out.kind = "queue store";
+  out.vfs = opts.vfs;
+  return out;
+}
+
+void create_tables(sqlite_database& database) {
+  sqlite_transaction all{database};
+  row_table::create(database);
+  segment_table::create(database);
+  letter_table::create(database);
+  database.set_schema_version(schema_version);
+  all.commit();
+}
+
+class queue_store final : public queue::store_port {
+public:
+  queue_store(queue_store_options opts, std::unique_ptr<sqlite_database> database)
+    : opts_(std::move(opts)), database_(std::move(database)), rows_(*database_), segments_(*database_),
+      letters_(*database_) {}
+
+  void open();
+
+  result<queue::contents> load() override;
+  result<queue::write_outcome> write(const queue::write_batch& batch) override;
+  result<queue::read_outcome> read(const queue_name& name, std::uint64_t after_seq, std::size_t count_max,
+                                   std::size_t size_bytes_max) override;
+  result<queue::read_outcome> read(const queue_name& name, const std::vector<std::uint64_t>& seqs,
+                                   std::size_t size_bytes_max) override;
+  result<queue::letters_outcome> dead_letters(const queue_name& name, std::uint64_t after_id,
+                                              std::size_t count_max, std::size_t size_bytes_max) override;
+  result<queue::requeue_outcome> requeue(const queue_name& name, const std::vector<std::uint64_t>& ids,
+                                         std::uint64_t after_id, std::uint64_t first_seq,
+                                         queue::wall_time now) override;
+  result<std::uint64_t> purge_dead_letters(const queue_name& name) override;
+  std::optional<failure> broken() const override { return broken_; }
+
+private:
+  template <class Outcome, class Work>
+  result<Outcome> guarded(Work work);
+  template <class Work>
+  void transact(Work work);
+  template <class Read>
+  result<queue::read_outcome> read_checked(const queue_name& name, Read read);
+
+  void write_all(const queue::write_batch& batch);
+  void bury(const queue::grave& grave, queue::wall_time now);
+  letter_table::found next_letters(std::int64_t queue_id, const std::vector<std::uint64_t>& ids,
+                                   std::uint64_t after_id);
+
+  void complain(const std::string& what);
+  void keep_record(const queue_row& row, const damaged_record& record);
+  void keep_segment(const damaged_segment& segment);
+  void keep_letters(const std::vector<letter_row>& damaged);
+  void repair_rows(const std::vector<std::int64_t>& damaged);
+  void recount(std::int64_t queue_id);
+
+  queue_store_options opts_;
+  std::unique_ptr<sqlite_database> database_;
+  row_table rows_;
+  segment_table segments_;
+  letter_table letters_;
+  std::uint64_t epoch_ = 0;
+  std::uint64_t producer_use_ = 0;
+  std::optional<failure> broken_;
+  std::vector<queue::recount> recounts_; ///< since the call began
+};
+
+// -- calls and transactions
+
+/// Runs one call of the port: turns what SQLite throws into a failure, and damage that
+/// has been set aside into another try.
+template <class Outcome, class Work>
+result<Outcome> queue_store::guarded(Work work) {
+  if (broken_)
+    return tl::unexpected<failure>{*broken_};
+  recounts_.clear();
+  try {
+    for (;;) {
+      try {
+        return work();
+      } catch (const damaged_segment& segment) {
+        rows_.drop_changes();
+        segments_.forget_cache();
+        transact([&] { keep_segment(segment); });
+      }
+    }
+  } catch (const sqlite_error& why) {
+    rows_.drop_changes();
+    segments_.forget_cache();
+    auto out = why.to_failure();
+    if (why.is_sync_failure()) {
+      out.message +=
+        "; a failed sync leaves open what is on disk, so nothing more is stored: start the head anew";
+      broken_ = out;
+    }
+    return tl::unexpected<failure>{std::move(out)};
+  } catch (...) { // no memory, for example: nothing of it was stored
+    rows_.drop_changes();
+    segments_.forget_cache();
+    throw;
+  }
+}
+
+template <class Work>
+void queue_store::transact(Work work) {
+  sqlite_transaction all{*database_};
+  work();
+  rows_.store_changes();
+  all.commit();
+  rows_.adopt();
+}
+
+// -- opening
+
+void queue_store::open() {
+  std::vector<std::int64_t> damaged;
+  rows_.load(damaged);
+  transact([&] {
+    epoch_ = rows_.count_opening();
+    repair_rows(damaged);
+  });
+}
+
+void queue_store::repair_rows(const std::vector<std::int64_t>& damaged) {
+  for (auto id : damaged) {
+    auto& row = *rows_.change(id);
+    complain("the row of queue '" + row.name + "' (number " + std::to_string(id)
+             + ") fails its checksum; its records were counted anew");
+    if (id != 0 && !is_valid_name(row.name))
+      row.name = "damaged-" + std::to_string(id);
+    row.seq_last = std::max(row.seq_last, segments_.recount(id).seq_last);
+    row.seq_last = std::min(row.seq_last, seq_max / 2) + seq_jump;
+    recount(id);
+  }
+}
+
+result<queue::contents> queue_store::load() {
+  return guarded<queue::contents>([&]() -> queue::contents {
+    queue::contents out;
+    out.epoch = epoch_;
+    for (const auto& [id, row] : rows_.all())
+      if (id != 0)
+        out.queues.push_back({queue_name{row.name}, row.count, row.dead_count, row.seq_last,
+                              row.count > 0 ? segments_.oldest_at(id) : std::nullopt});
+    std::vector<std::string> complaints;
+    out.producers = rows_.producers(complaints);
+    out.cursors = rows_.cursors(complaints);
+    for (const auto& text : complaints)
+      complain(text);
+    producer_use_ = epoch_ << 32; // above every use counted before
+    return out;
+  });
+}
+
+// -- writing
+
+result<queue::write_outcome> queue_store::write(const queue::write_batch& batch) {
+  auto outcome = guarded<queue::write_outcome>([&]() -> queue::write_outcome {
+    transact([&] { write_all(batch); });
+    return {recounts_};
+  });
+  if (!outcome)
+    return outcome;
+  try {
+    database_->checkpoint_if_due();
+  } catch (const sqlite_error& why) { // what was written is safe, but it is the last
+    broken_ = failure{errc::unavailable, why.what()};
+  }
+  return outcome;
+}
+
+void queue_store::write_all(const queue::write_batch& batch) {
+  for (const auto& segment : batch.appends) {
+    auto& row = *rows_.change(segment.queue, true);
+    segments_.insert(row.id, segment);
+    row.count += segment.records.count();
+    row.seq_last = std::max<std::uint64_t>(row.seq_last, segment.first_seq + segment.records.count() - 1);
+  }
+  for (const auto& settled : batch.settled) {
+    if (auto* row = rows_.change(settled.queue, false))
+      row->count -= std::min(row->count, segments_.settle(row->id, settled.ranges));
+  }
+  for (const auto& update : batch.attempts) {
+    if (const auto* row = rows_.change(update.queue, false))
+      segments_.set_attempts(row->id, update.where, update.attempts);
+  }
+  for (const auto& grave : batch.graves)
+    bury(grave, batch.now);
+  for (const auto& cursor : batch.cursors)
+    rows_.put_cursor(cursor.key, cursor.next);
+  for (const auto& mark : batch.producers)
+    rows_.put_producer(mark, ++producer_use_);
+  for (const auto& name : batch.producers_forgotten)
+    rows_.forget_producer(name);
+}
+
+void queue_store::bury(const queue::grave& grave, queue::wall_time now) {
+  auto& row = *rows_.change(grave.queue, true);
+  if (grave.queue.empty()) {
+    letters_.insert(row.id, grave, grave.payload, now);
+    ++row.dead_count;
+    return;
+  }
+  auto found = segments_.read(row.id, std::vector<std::uint64_t>{grave.seq}, 0);
+  for (const auto& record : found.damaged)
+    keep_record(row, record);
+  for (const auto& part : found.parts)
+    for (auto record : part.records) {
+      letters_.insert(row.id, grave, record.payload, now);
+      ++row.dead_count;
+    }
+  row.count -= std::min(row.count, segments_.settle(row.id, {{grave.seq, grave.seq}}));
+  if (found.parts.empty())
+    recounts_.push_back({grave.queue, row.count, row.dead_count});
+}
+
+// -- reading
+
+template <class Read>
+result<queue::read_outcome> queue_store::read_checked(const queue_name& name, Read read) {
+  return guarded<queue::read_outcome>([&]() -> queue::read_outcome {
+    const auto* row = rows_.find(name);
+    if (row == nullptr)
+      return {{}, 0, true, {}};
+    auto found = read(row->id);
+    if (!found.damaged.empty())
+      transact([&] {
+        std::vector<queue::seq_range> where;
+        for (const auto& record : found.damaged) {
+          keep_record(*row, record);
+          where.push_back({record.seq, record.seq});
+        }
+        auto& changed = *rows_.change(row->id);
+        changed.count -= std::min(changed.count, segments_.settle(row->id, where));
+        recounts_.push_back({name, changed.count, changed.dead_count});
+      });
+    return {std::move(found.parts), found.seq_last, found.at_end, recounts_};
+  });
+}
+
+result<queue::read_outcome> queue_store::read(const queue_name& name, std::uint64_t after_seq,
+                                              std::size_t count_max, std::size_t size_bytes_max) {
+  return read_checked(
+    name, [&](std::int64_t id) { return segments_.read(id, after_seq, count_max, size_bytes_max); });
+}
+
+result<queue::read_outcome> queue_store::read(const queue_name& name, const std::vector<std::uint64_t>& seqs,
+                                              std::size_t size_bytes_max) {
+  return read_checked(name, [&](std::int64_t id) { return segments_.read(id, seqs, size_bytes_max); });
+}
+
+// -- dead letters
+
+result<queue::letters_outcome> queue_store::dead_letters(const queue_name& name, std::uint64_t after_id,
+                                                         std::size_t count_max, std::size_t size_bytes_max) {
+  return guarded<queue::letters_outcome>([&]() -> queue::letters_outcome {
+    const auto* row = rows_.find(name);
+    if (row == nullptr && !name.empty())
+      return {};
+    std::optional<std::int64_t> id;
+    if (!name.empty())
+      id = row->id;
+    auto found = letters_.read(id, after_id, count_max, size_bytes_max);
+    if (!found.damaged.empty())
+      transact([&] { keep_letters(found.damaged); });
+    queue::letters_outcome out{{}, recounts_};
+    for (auto& [queue_id, letter] : found.letters) {
+      if (const auto* of = rows_.find(queue_id))
+        letter.queue = queue_name{of->name};
+      out.letters.push_back(std::move(letter));
+    }
+    return out;
+  });
+}
+
+letter_table::found queue_store::next_letters(std::int64_t queue_id, const std::vector<std::uint64_t>& ids,
+                                              std::uint64_t after_id) {
+  if (ids.empty())
+    return letters_.read(queue_id, after_id, queue::segment_count_max, queue::segment_size_bytes_max / 2);
+  letter_table::found out;
+  out.id_last = after_id;
+  std::size_t size = 0;
+  auto it = std::upper_bound(ids.begin(), ids.end(), after_id);
+  for (; it != ids.end() && out.letters.size() < queue::segment_count_max
+         && size < queue::segment_size_bytes_max / 2;
+       ++it) {
+    auto one = letters_.read_one(queue_id, *it);
+    out.id_last = *it;
+    for (auto& found : one.letters) {
+      size += found.letter.payload.size();
+      out.letters.push_back(std::move(found));
+    }
+    std::move(one.damaged.begin(), one.damaged.end(), std::back_inserter(out.damaged));
+  }
+  return out;
+}
+
+result<queue::requeue_outcome> queue_store::requeue(const queue_name& name,
+                                                    const std::vector<std::uint64_t>& ids,
+                                                    std::uint64_t after_id, std::uint64_t first_seq,
+                                                    queue::wall_time now) {
+  return guarded<queue::requeue_outcome>([&]() -> queue::requeue_outcome {
+    const auto* row = rows_.find(name);
+    if (row == nullptr)
+      return {};
+    auto found = next_letters(row->id, ids, after_id);
+    queue::requeue_outcome out{found.letters.size(), found.id_last, {}};
+    if (found.letters.empty() && found.damaged.empty())
+      return out;
+    transact([&] {
+      keep_letters(found.damaged);
+      record_block_builder records;
+      for (const auto& [queue_id, letter] : found.letters) {
+        records.add(first_seq + records.count(), 0, letter.payload);
+        letters_.remove(letter.id);
+      }
+      if (records.count() == 0)
+        return;
+      auto& changed = *rows_.change(row->id);
+      changed.count += records.count();
+      changed.dead_count -= std::min<std::uint64_t>(changed.dead_count, records.count());
+      changed.seq_last = first_seq + records.count() - 1;
+      segments_.insert(row->id, {name, first_seq, records.finish(), now});
+    });
+    for (auto& counted : recounts_) // as it is after the letters went back
+      if (const auto* of = rows_.find(counted.queue))
+        counted = {counted.queue, of->count, of->dead_count};
+    out.recounts = recounts_;
+    return out;
+  });
+}
+
+result<std::uint64_t> queue_store::purge_dead_letters(const queue_name& name) {
+  return guarded<std::uint64_t>([&]() -> std::uint64_t {
+    const auto* row = rows_.find(name);
+    if (row == nullptr)
+      return 0;
+    std::uint64_t count = 0;
+    transact([&] {
+      count = letters_.remove_all(row->id);
+      rows_.change(row->id)->dead_count = 0;
+    });
+    return count;
+  });
+}
+
+// -- damage: kept, reported, never handed out
+
+void queue_store::complain(const std::string& what) {
+  if (opts_.on_damage)
+    opts_.on_damage("queue store '" + opts_.path + "': " + what);
+}
+
+void queue_store::keep_record(const queue_row& row, const damaged_record& record) {
+  rows_.keep_damage(row.name, record.seq, record.why, record.bytes);
+  complain("queue '" + row.name + "', record " + std::to_string(record.seq) + ": " + record.why
+           + "; its bytes were moved to the table 'damaged'");
+}
+
+void queue_store::keep_segment(const damaged_segment& segment) {
+  auto queue_id = queue_of(segment.id);
+  const auto* row = rows_.find(queue_id);
+  auto name = row != nullptr ? row->name : "number " + std::to_string(queue_id);
+  auto bytes = segments_.remove(segment);
+  rows_.keep_damage(name, seq_of(segment.id), segment.why, bytes);
+  complain("queue '" + name + "', segment from record " + std::to_string(seq_of(segment.id)) + ": "
+           + segment.why
+           + (segment.what == damaged_segment::part::segment ? "; its bytes were moved to the table 'damaged'"
+                                                             : "; all its records are delivered again"));
+  if (row != nullptr)
+    recount(queue_id);
+}
+
+void queue_store::keep_letters(const std::vector<letter_row>& damaged) {
+  std::vector<std::int64_t> changed;
+  for (const auto& [queue_id, letter] : damaged) {
+    const auto* row = rows_.find(queue_id);
+    auto name = row != nullptr ? row->name : "number " + std::to_string(queue_id);
+    rows_.keep_damage(name, letter.id, "the dead letter fails its checksum", letter.payload);
+    letters_.remove(letter.id);
+    complain("queue '" + name + "', dead letter " + std::to_string(letter.id)
+             + ": it fails its checksum; its bytes were moved to the table 'damaged'");
+    if (row != nullptr && std::find(changed.begin(), changed.end(), queue_id) == changed.end())
+      changed.push_back(queue_id);
+  }
+  for (auto id : changed)
+    recount(id);
+}
+
+void queue_store::recount(std::int64_t queue_id) {
+  auto& row = *rows_.change(queue_id);
+  row.count = segments_.recount(queue_id).count;
+  row.dead_count = letters_.count(queue_id);
+  recounts_.push_back({queue_name{row.name}, row.count, row.dead_count});
+}
+
+} // namespace
+
+result<std::unique_ptr<queue::store_port>> open_queue_store(queue_store_options options) {
+  auto database = sqlite_database::open(database_options(options));
+  if (!database)
+    return fail(database);
+  try {
+    if ((*database)->schema_version() == 0)
+      create_tables(**database);
+    auto made = std::make_unique<queue_store>(std::move(options), std::move(*database));
+    made->open();
+    return made;
+  } catch (const sqlite_error& why) {
+    return tl::unexpected<failure>{why.to_failure()};
+  } catch (const damaged_segment& segment) {
+    return fail(errc::corrupt, "queue store: segment " + std::to_string(segment.id) + ": " + segment.why);
+  }
+}
+
+} // namespace sluice::store

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "transport/store/sqlite.hpp"
+#include "actors/queue/queue_store_port.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice::store {
+
+/// One queue as its row says.
+struct queue_row {
+  std::int64_t id = 0; ///< 0 = stands for "no queue" among the dead letters
+  std::string name;
+  std::uint64_t seq_last = 0;
+  std::uint64_t count = 0;
+  std::uint64_t dead_count = 0;
+
+  friend bool operator==(const queue_row&, const queue_row&) = default;
+};
+
+/// The small tables: `queues`, `producers`, `cursors`, `meta`, `damaged`. Queues are
+/// kept in memory as well; changes to them are made on a copy and adopted once the
+/// transaction is on disk.
+class row_table {
+public:
+  static void create(sqlite_database& database);
+  explicit row_table(sqlite_database& database);
+
+  /// Reads all rows. `damaged` gets the ids of those that fail their check.
+  void load(std::vector<std::int64_t>& damaged);
+  std::uint64_t count_opening();
+
+  // Within a transaction.
+  /// The row to change; made when there is none and `make`. Null if there is none.
+  queue_row* change(const queue_name& name, bool make);
+  queue_row* change(std::int64_t id);
+  void store_changes();
+  void put(const queue_row& row);
+  /// After the commit.
+  void adopt();
+  void drop_changes() { changes_.clear(); }
+
+  const queue_row* find(const queue_name& name) const;
+  const queue_row* find(std::int64_t id) const;
+  const std::map<std::int64_t, queue_row>& all() const noexcept { return rows_; }
+
+  void put_producer(const queue::producer_mark& mark, std::uint64_t use);
+  void forget_producer(const std::string& name);
+  std::vector<queue::producer_mark> producers(std::vector<std::string>& complaints);
+
+  void put_cursor(const std::string& key, const std::string& value);
+  std::vector<std::pair<std::string, std::string>> cursors(std::vector<std::string>& complaints);
+
+  /// Keeps bytes that failed their check.
+  void keep_damage(const std::string& queue, std::uint64_t seq, const std::string& why,
+                   std::string_view bytes);
+
+private:
+  sqlite_database& database_;
+  sqlite_statement put_, put_producer_, forget_producer_, put_cursor_, keep_damage_;
+  std::map<std::int64_t, queue_row> rows_;
+  std::map<std::string, std::int64_t> ids_;
+  std::map<std::int64_t, queue_row> changes_;
+};
+
+} // namespace sluice::store
