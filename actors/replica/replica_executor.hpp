@@ -1,0 +1,66 @@
+#pragma once
+
+#include "actors/message.hpp"
+#include "actors/replica/replica_port.hpp"
+
+#include <sluice/core/executor.hpp>
+
+#include <caf/actor_control_block.hpp>
+
+#include <chrono>
+#include <deque>
+#include <functional>
+
+namespace sluice::replica {
+
+/// Work for the replica's own thread. An event brings its own handling, user code's
+/// work does not.
+struct executor_call {
+  using actor_message = void;
+  std::function<void()> run;
+  bool is_event = false;
+};
+
+struct executor_later {
+  using actor_message = void;
+  std::chrono::nanoseconds delay{0};
+  std::function<void()> run;
+};
+
+/// Brings work from any thread to a replica actor. What user code posts while the replica
+/// runs it stays off the mailbox.
+///
+/// Outlives the replica where a coroutine still holds it; then what is posted is dropped.
+class replica_executor final : public executor {
+public:
+  explicit replica_executor(caf::weak_actor_ptr replica) : replica_(std::move(replica)) {}
+
+  void post(std::function<void()> work) override;
+  void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override;
+
+  /// For the replica's own threads: handled as an event of its own.
+  void post_event(std::function<void()> event);
+  void send_message(work_done done);
+
+  /// Replica only: while one lives, `post` on this thread queues locally.
+  class turn {
+  public:
+    explicit turn(replica_executor& which) noexcept;
+    ~turn();
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+
+  private:
+    const replica_executor* before_;
+  };
+
+  /// Runs what was posted in this turn; after a while the rest goes through the
+  /// mailbox, so that other events get their turn.
+  void run_posted();
+
+private:
+  caf::weak_actor_ptr replica_;
+  std::deque<std::function<void()>> local_; ///< replica only
+};
+
+} // namespace sluice::replica

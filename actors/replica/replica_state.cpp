@@ -1,0 +1,577 @@
+#include "actors/replica/replica_state.hpp"
+
+#include "actors/replica/replica_policy.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::replica {
+
+namespace {
+
+/// How much longer than `take_wait_max` a lease may still be granted whose asker has
+/// given up.
+constexpr std::chrono::seconds lease_grant_late_max{1};
+
+constexpr std::uint32_t release_tries_max = 3;
+
+/// Commits of leases are independent, so the next can travel while one is written. With a
+/// stored position each expects what the one before has stored.
+constexpr std::size_t leased_groups_max = 2;
+constexpr std::size_t ordered_groups_max = 1;
+
+/// After an empty answer that came at once, so that a source which does not wait is
+/// not asked without pause.
+constexpr std::chrono::milliseconds empty_pause{50};
+
+/// After a refusal nothing was done; after these something may have been.
+bool outcome_is_unknown(errc code) noexcept {
+  return code == errc::unavailable || code == errc::timeout || code == errc::cancelled
+         || code == errc::internal;
+}
+
+std::size_t results_bytes(const settle_group& group) {
+  std::size_t total = 0;
+  for (const auto& block : group.results)
+    total += block.bytes().size();
+  return total;
+}
+
+} // namespace
+
+bool is_transient(errc code) noexcept {
+  switch (code) {
+  case errc::invalid_argument:
+  case errc::not_found:
+  case errc::unauthenticated:
+  case errc::permission_denied:
+  case errc::unsupported:
+    return false;
+  default:
+    return true;
+  }
+}
+
+state::state(state_options opts) : opts_(opts), retries_(opts.attempts_max), random_(opts.seed) {}
+
+time_point state::later(time_point now, std::uint32_t tries) {
+  return now + backoff_delay(tries, next_random(random_), backoff_min, backoff_max);
+}
+
+bool state::exhausted() const noexcept {
+  return phase_ == replica_phase::running && source_ended_ && in_hand_ == 0;
+}
+
+// ---- starting ----------------------------------------------------------------------
+
+actions state::on_spawned(time_point now) {
+  actions out;
+  begin_step(step::body, out, now); // (1)
+  return out;
+}
+
+void state::begin_step(step next, actions& out, time_point now) {
+  if (next != step_)
+    step_tries_ = 0;
+  step_ = next;
+  step_waiting_ = true;
+  switch (next) {
+  case step::body:
+    out.push_back(make_body{});
+    return;
+  case step::sink:
+    if (opts_.sink == sink_kind::port) {
+      out.push_back(open_sink{});
+      return;
+    }
+    return begin_step(step::cursor, out, now);
+  case step::cursor:
+    if (opts_.source == source_kind::position) {
+      out.push_back(read_cursor{});
+      return;
+    }
+    return begin_step(step::source, out, now);
+  case step::source:
+    if (!is_queue()) {
+      out.push_back(open_source{cursor_.empty() ? 0 : std::stoull(cursor_)});
+      return;
+    }
+    return begin_step(step::ready, out, now);
+  case step::ready:
+    step_waiting_ = false;
+    phase_ = replica_phase::running; // (2)
+    return;
+  case step::settling:
+    step_waiting_ = false;
+    return;
+  case step::releasing:
+    out.push_back(release{});
+    return;
+  case step::tearing_down:
+    out.push_back(tear_down{});
+    return;
+  case step::ended:
+    step_waiting_ = false;
+    in_hand_ = 0;
+    phase_ = fatal_ ? replica_phase::failed : replica_phase::down; // (5) (6) (7)
+    out.push_back(finish{});
+    return;
+  }
+}
+
+void state::step_failed(const failure& why, actions& out, time_point now) {
+  step_waiting_ = false;
+  last_error_ = why.message;
+  if (is_transient(why.code)) {
+    step_not_before_ = later(now, ++step_tries_);
+    return;
+  }
+  fatal_ = why.message;
+  begin_drain(out, now);
+}
+
+actions state::on_body(result<void> outcome, time_point now) {
+  actions out;
+  step_waiting_ = false;
+  if (!outcome) {
+    // What setup throws is the user's to explain; trying again is left to the cluster.
+    fatal_ = last_error_ = outcome.error().message;
+    begin_step(step::ended, out, now);
+    return out;
+  }
+  if (drain_wanted_)
+    begin_drain(out, now);
+  else
+    begin_step(step::sink, out, now);
+  advance(out, now);
+  return out;
+}
+
+actions state::on_sink_open(result<void> outcome, time_point now) {
+  actions out;
+  step_waiting_ = false;
+  if (!outcome)
+    step_failed(outcome.error(), out, now);
+  else if (!drain_wanted_)
+    begin_step(step::cursor, out, now);
+  advance(out, now);
+  return out;
+}
+
+actions state::on_cursor(result<std::string> stored, time_point now) {
+  actions out;
+  step_waiting_ = false;
+  const auto is_number = [](const std::string& text) {
+    return text.size() <= 19
+           && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  if (!stored)
+    step_failed(stored.error(), out, now);
+  else if (!is_number(*stored))
+    step_failed({errc::invalid_argument, "the stored position \"" + *stored + "\" is no number"}, out, now);
+  else {
+    cursor_ = std::move(*stored);
+    if (!drain_wanted_)
+      begin_step(step::source, out, now);
+  }
+  advance(out, now);
+  return out;
+}
+
+actions state::on_source_open(result<void> outcome, time_point now) {
+  actions out;
+  step_waiting_ = false;
+  if (!outcome)
+    step_failed(outcome.error(), out, now);
+  else if (!drain_wanted_)
+    begin_step(step::ready, out, now);
+  advance(out, now);
+  return out;
+}
+
+// ---- running -----------------------------------------------------------------------
+
+void state::advance(actions& out, time_point now) {
+  switch (step_) {
+  case step::body:
+  case step::ended:
+    return;
+  case step::sink:
+  case step::cursor:
+  case step::source:
+    if (step_waiting_)
+      return;
+    if (drain_wanted_)
+      begin_drain(out, now);
+    else if (now >= step_not_before_) {
+      begin_step(step_, out, now);
+      if (step_ == step::ready)
+        advance(out, now);
+      return;
+    } else
+      return;
+    return advance(out, now);
+  case step::ready:
+    retry_due(out, now);
+    cut_groups(out, now);
+    send_groups(out, now);
+    settle_unknown_leases(out, now);
+    take_more(out, now);
+    return;
+  case step::settling:
+    cut_groups(out, now);
+    send_groups(out, now);
+    finish_drain(out, now);
+    return;
+  case step::releasing:
+    if (!step_waiting_ && now >= step_not_before_)
+      begin_step(step::releasing, out, now);
+    return;
+  case step::tearing_down:
+    return;
+  }
+}
+
+bool state::may_take(time_point now) const noexcept {
+  return !taking_ && !source_ended_ && !lease_unknown_since_ && now >= take_not_before_
+         && unprocessed_ <= count_next_
+         && in_hand_ < std::uint64_t{blocks_in_hand_max} * std::max(opts_.batch_size, 1u);
+}
+
+void state::take_more(actions& out, time_point now) {
+  if (!may_take(now))
+    return;
+  count_next_ = records_next(count_next_, per_record_, opts_.num_concurrency, opts_.batch_size);
+  taking_ = true;
+  take_started_ = now;
+  out.push_back(take{count_next_});
+}
+
+actions state::on_taken(result<record_block> records, bool end, time_point now) {
+  actions out;
+  taking_ = false;
+  if (!records) {
+    last_error_ = records.error().message;
+    if (!is_transient(records.error().code) && step_ == step::ready) {
+      fatal_ = last_error_;
+      begin_drain(out, now);
+    } else {
+      take_not_before_ = later(now, ++take_tries_);
+      if (is_queue() && outcome_is_unknown(records.error().code))
+        lease_unknown_since_ = now;
+    }
+    advance(out, now);
+    return out;
+  }
+  take_tries_ = 0;
+  source_ended_ = source_ended_ || end;
+  const auto count = records->count();
+  if (step_ != step::ready) {
+    // A drain began meanwhile.
+    if (count > 0 && is_queue()) {
+      release back;
+      for (auto record : *records)
+        back.seqs.push_back(record.seq);
+      out.push_back(std::move(back));
+    }
+  } else if (count == 0) {
+    if (now - take_started_ < take_wait_max / 2)
+      take_not_before_ = now + empty_pause;
+  } else {
+    if (in_hand_ == 0)
+      renew_at_ = now + limits::lease_visibility / 3;
+    in_hand_ += count;
+    unprocessed_ += count;
+    if (!is_queue())
+      ordered_.taken(*records);
+    out.push_back(submit{std::move(*records)});
+  }
+  advance(out, now);
+  return out;
+}
+
+actions state::on_done(work_done chunk, time_point now) {
+  actions out;
+  const auto count = chunk.count();
+  unprocessed_ -= std::min<std::uint64_t>(unprocessed_, count);
+  failed_total_ += chunk.nacks.size();
+  if (!chunk.nacks.empty())
+    last_error_ = chunk.nacks.back().error;
+  if (count > 0) {
+    const auto mean = chunk.busy / static_cast<std::int64_t>(count);
+    per_record_ =
+      per_record_.count() == 0 ? std::max(mean, std::chrono::nanoseconds{1}) : (per_record_ * 3 + mean) / 4;
+  }
+  if (abandoned_)
+    out.push_back(settled{chunk.results.bytes().size(), std::nullopt});
+  else if (is_queue())
+    leased_.add(std::move(chunk));
+  else {
+    for (auto seq : chunk.acks)
+      retries_.succeeded(seq);
+    for (const auto& why : chunk.nacks) {
+      if (auto burial = retries_.failed(why, ordered_.payload_of(why.seq), now, next_random(random_)))
+        ordered_.bury(why.seq, std::move(*burial));
+    }
+    ordered_.add(chunk);
+  }
+  advance(out, now);
+  return out;
+}
+
+void state::retry_due(actions& out, time_point now) {
+  if (retries_.empty())
+    return;
+  auto records = retries_.due(now);
+  if (records.empty())
+    return;
+  unprocessed_ += records.count();
+  out.push_back(submit{std::move(records)});
+}
+
+// ---- settling ----------------------------------------------------------------------
+
+void state::cut_groups(actions& out, time_point now) {
+  const auto groups_max = is_queue() ? leased_groups_max : ordered_groups_max;
+  while (groups_.size() < groups_max && (is_queue() ? !leased_.empty() : ordered_.ready())) {
+    group_in_flight made;
+    made.content = is_queue() ? leased_.cut() : ordered_.cut();
+    made.results_bytes = results_bytes(made.content);
+    made.cursor_expected = cursor_;
+    made.not_before = now;
+    if (opts_.sink == sink_kind::none)
+      made.content.results.clear();
+    const bool pushes = opts_.sink == sink_kind::port && !made.content.results.empty();
+    made.at = pushes ? group_in_flight::step::push : group_in_flight::step::commit;
+    const auto id = next_group_++;
+    groups_.emplace(id, std::move(made));
+    if (!pushes && !needs_commit(id))
+      conclude(id, {}, out);
+  }
+}
+
+bool state::needs_commit(std::uint64_t id) const {
+  const auto& content = groups_.at(id).content;
+  return opts_.source != source_kind::no_position || !content.burials.empty()
+         || (opts_.sink == sink_kind::queue && !content.results.empty());
+}
+
+void state::send_groups(actions& out, time_point now) {
+  bool push_is_next = true; // pushes go in order, one at a time
+  for (auto& [id, group] : groups_) {
+    const bool pushes = group.at == group_in_flight::step::push;
+    const bool my_turn = !pushes || std::exchange(push_is_next, false);
+    if (group.waiting || !my_turn || now < group.not_before)
+      continue;
+    group.waiting = true;
+    ++group.tries;
+    if (pushes)
+      out.push_back(push{id});
+    else if (group.at == group_in_flight::step::commit)
+      out.push_back(commit{id});
+    else
+      out.push_back(check_cursor{id});
+  }
+}
+
+actions state::on_pushed(std::uint64_t id, result<std::vector<queue::nack>> refused, time_point now) {
+  actions out;
+  auto found = groups_.find(id);
+  if (found == groups_.end())
+    return out;
+  auto& [_, group] = *found;
+  group.waiting = false;
+  if (!refused) {
+    last_error_ = refused.error().message;
+    group.not_before = later(now, group.tries);
+    advance(out, now);
+    return out;
+  }
+  for (auto& why : *refused) {
+    ++failed_total_;
+    last_error_ = why.error;
+    std::erase(group.content.acks, why.seq);
+    if (is_queue())
+      group.content.nacks.push_back(std::move(why));
+    else
+      group.content.burials.push_back(
+        {std::string{find_payload(group.content.inputs, why.seq)}, std::move(why.error), 1});
+  }
+  group.at = group_in_flight::step::commit;
+  group.tries = 0;
+  if (!needs_commit(id))
+    conclude(id, {}, out);
+  advance(out, now);
+  return out;
+}
+
+actions state::on_committed(std::uint64_t id, result<std::vector<std::uint64_t>> stale, time_point now) {
+  actions out;
+  auto found = groups_.find(id);
+  if (found == groups_.end())
+    return out;
+  auto& group = found->second;
+  group.waiting = false;
+  if (stale)
+    conclude(id, *stale, out);
+  else if (stale.error().code == errc::stale && is_queue())
+    conclude(id, leases_of(group.content), out);
+  else if (stale.error().code == errc::stale && group.content.position)
+    group.at = group_in_flight::step::check;
+  else {
+    last_error_ = stale.error().message;
+    if (is_transient(stale.error().code))
+      group.not_before = later(now, group.tries);
+    else
+      abandon(stale.error().message, out, now);
+  }
+  advance(out, now);
+  return out;
+}
+
+actions state::on_cursor_checked(std::uint64_t id, result<std::string> stored, time_point now) {
+  actions out;
+  auto found = groups_.find(id);
+  if (found == groups_.end())
+    return out;
+  auto& group = found->second;
+  group.waiting = false;
+  if (!stored) {
+    last_error_ = stored.error().message;
+    group.not_before = later(now, group.tries);
+  } else if (*stored == std::to_string(*group.content.position)) {
+    conclude(id, {}, out); // an earlier try was stored and its answer lost
+  } else if (*stored == group.cursor_expected) {
+    group.at = group_in_flight::step::commit;
+    group.not_before = later(now, group.tries);
+  } else {
+    abandon("another replica reads the same source: its stored position is " + *stored + ", expected "
+              + (group.cursor_expected.empty() ? "none" : group.cursor_expected)
+              + "; a source that is no queue can feed one replica",
+            out, now);
+  }
+  advance(out, now);
+  return out;
+}
+
+std::vector<std::uint64_t> state::leases_of(const settle_group& group) {
+  auto all = group.acks;
+  for (const auto& why : group.nacks)
+    all.push_back(why.seq);
+  return all;
+}
+
+void state::conclude(std::uint64_t id, const std::vector<std::uint64_t>& stale, actions& out) {
+  auto found = groups_.find(id);
+  auto& content = found->second.content;
+  in_hand_ -= std::min<std::uint64_t>(in_hand_, content.count());
+  processed_total_ += content.acks.size();
+  for (auto seq : stale) {
+    if (std::find(content.acks.begin(), content.acks.end(), seq) != content.acks.end())
+      --processed_total_;
+  }
+  stale_total_ += stale.size();
+  if (content.position)
+    cursor_ = std::to_string(*content.position);
+  out.push_back(settled{found->second.results_bytes, content.position});
+  groups_.erase(found);
+}
+
+void state::settle_unknown_leases(actions& out, time_point now) {
+  if (!lease_unknown_since_ || taking_ || releasing_all_ || in_hand_ != 0 || now < release_not_before_
+      || now < *lease_unknown_since_ + take_wait_max + lease_grant_late_max)
+    return;
+  releasing_all_ = true;
+  out.push_back(release{});
+}
+
+actions state::on_released(bool all, bool ok, time_point now) {
+  actions out;
+  if (!all)
+    return out; // what could not be given back goes with the release at the end
+  releasing_all_ = false;
+  if (step_ == step::releasing) {
+    step_waiting_ = false;
+    if (ok || ++release_tries_ >= release_tries_max)
+      begin_step(step::tearing_down, out, now);
+    else
+      step_not_before_ = later(now, release_tries_);
+  } else if (ok) {
+    lease_unknown_since_.reset();
+    release_tries_ = 0;
+  } else
+    release_not_before_ = later(now, ++release_tries_);
+  advance(out, now);
+  return out;
+}
+
+// ---- draining ----------------------------------------------------------------------
+
+actions state::on_drain(time_point now) {
+  actions out;
+  if (std::exchange(drain_wanted_, true))
+    return out;
+  if (step_ == step::ready)
+    begin_drain(out, now); // (3)
+  advance(out, now);       // (4), once nothing is being set up
+  return out;
+}
+
+void state::begin_drain(actions& out, time_point now) {
+  const bool was_running = step_ == step::ready;
+  phase_ = replica_phase::draining;
+  drain_wanted_ = true;
+  retries_.clear();
+  begin_step(step::settling, out, now);
+  if (was_running)
+    out.push_back(withdraw{});
+}
+
+void state::abandon(std::string why, actions& out, time_point now) {
+  fatal_ = last_error_ = std::move(why);
+  abandoned_ = true;
+  groups_.clear();
+  leased_.clear();
+  ordered_ = {};
+  if (step_ == step::ready)
+    begin_drain(out, now);
+}
+
+actions state::on_withdrawn(const std::vector<std::uint64_t>& seqs, time_point now) {
+  actions out;
+  unprocessed_ -= std::min<std::uint64_t>(unprocessed_, seqs.size());
+  in_hand_ -= std::min<std::uint64_t>(in_hand_, seqs.size());
+  if (is_queue() && !seqs.empty())
+    out.push_back(release{seqs});
+  advance(out, now);
+  return out;
+}
+
+void state::finish_drain(actions& out, time_point now) {
+  if (unprocessed_ != 0 || taking_ || !leased_.empty() || ordered_.ready() || !groups_.empty())
+    return;
+  release_tries_ = 0;
+  begin_step(is_queue() ? step::releasing : step::tearing_down, out, now);
+}
+
+actions state::on_torn_down(result<void> outcome, time_point now) {
+  actions out;
+  if (!outcome)
+    last_error_ = outcome.error().message;
+  begin_step(step::ended, out, now);
+  return out;
+}
+
+actions state::on_tick(time_point now) {
+  actions out;
+  if (is_queue() && in_hand_ > 0 && now >= renew_at_) {
+    renew_at_ = now + limits::lease_visibility / 3;
+    out.push_back(renew{});
+  }
+  advance(out, now);
+  return out;
+}
+
+} // namespace sluice::replica

@@ -1,0 +1,125 @@
+#include "actors/replica/settle_state.hpp"
+
+#include "actors/replica/replica_policy.hpp"
+
+#include <cassert>
+#include <iterator>
+#include <utility>
+
+namespace sluice::replica {
+
+settle_group leased_settle::cut() {
+  assert(!ready_.empty());
+  settle_group group;
+  std::size_t size_bytes = 0;
+  do {
+    auto& chunk = ready_.front();
+    size_bytes += chunk.results.bytes().size();
+    group.acks.insert(group.acks.end(), chunk.acks.begin(), chunk.acks.end());
+    std::move(chunk.nacks.begin(), chunk.nacks.end(), std::back_inserter(group.nacks));
+    if (!chunk.results.empty())
+      group.results.push_back(std::move(chunk.results));
+    ready_.pop_front();
+  } while (!ready_.empty() && group.count() + ready_.front().count() <= group_count_max
+           && size_bytes + ready_.front().results.bytes().size() <= group_bytes_max);
+  return group;
+}
+
+void ordered_settle::taken(const record_block& records) {
+  if (records.empty())
+    return;
+  for (auto record : records)
+    open_.push_back(record.seq);
+  blocks_.push_back({records, open_.back()});
+}
+
+void ordered_settle::add(const work_done& chunk) {
+  auto at = chunk.results.begin();
+  const auto end = chunk.results.end();
+  for (auto seq : chunk.acks) {
+    outcome found{chunk.results, at, 0, std::nullopt};
+    for (; at != end && (*at).seq == seq; ++at)
+      ++found.count;
+    done_.insert_or_assign(seq, std::move(found));
+  }
+}
+
+void ordered_settle::bury(std::uint64_t seq, queue::burial why) {
+  done_.insert_or_assign(seq, outcome{{}, {}, 0, std::move(why)});
+}
+
+std::string_view ordered_settle::payload_of(std::uint64_t seq) const {
+  for (const auto& block : blocks_) {
+    if (seq <= block.seq_last)
+      return find_payload({block.records}, seq);
+  }
+  return {};
+}
+
+settle_group ordered_settle::cut() {
+  settle_group group;
+  record_block_builder results;
+  for (auto at = done_.begin(); ready() && at->first == open_.front(); at = done_.erase(at)) {
+    auto& found = at->second;
+    if (found.burial)
+      group.burials.push_back(std::move(*found.burial));
+    else
+      group.acks.push_back(at->first);
+    for (auto record = found.first; found.count > 0; --found.count, ++record)
+      results.add((*record).seq, 0, (*record).payload);
+    group.position = at->first;
+    open_.pop_front();
+    if (group.count() >= group_count_max || results.size_bytes() >= group_bytes_max) {
+      done_.erase(at);
+      break;
+    }
+  }
+  if (results.count() > 0)
+    group.results.push_back(results.finish());
+  for (const auto& block : blocks_) {
+    if (!group.position || (*block.records.begin()).seq > *group.position)
+      break;
+    group.inputs.push_back(block.records);
+  }
+  while (!blocks_.empty() && group.position && blocks_.front().seq_last <= *group.position)
+    blocks_.pop_front();
+  return group;
+}
+
+std::string_view find_payload(const std::vector<record_block>& blocks, std::uint64_t seq) {
+  for (const auto& block : blocks) {
+    for (auto record : block) {
+      if (record.seq == seq)
+        return record.payload;
+    }
+  }
+  return {};
+}
+
+std::optional<queue::burial> retry_state::failed(const queue::nack& why, std::string_view payload,
+                                                 time_point now, std::uint32_t random) {
+  auto& record = records_[why.seq];
+  ++record.attempts;
+  if (!why.retry || record.attempts >= attempts_max_) {
+    queue::burial burial{std::string{payload}, why.error, record.attempts};
+    records_.erase(why.seq);
+    return burial;
+  }
+  record.waiting = true;
+  record.due = now + backoff_delay(record.attempts, random, limits::retry_delay_min, limits::retry_delay_max);
+  record.payload.assign(payload);
+  return std::nullopt;
+}
+
+record_block retry_state::due(time_point now) {
+  record_block_builder found;
+  for (auto& [seq, record] : records_) {
+    if (record.waiting && record.due <= now) {
+      record.waiting = false;
+      found.add(seq, record.attempts, record.payload);
+    }
+  }
+  return found.finish();
+}
+
+} // namespace sluice::replica
