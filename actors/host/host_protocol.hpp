@@ -28,13 +28,13 @@ struct replica_report {
   replica_id id;
   processor_name processor;
   replica_phase phase = replica_phase::starting;
-  std::uint64_t processed_total = 0; ///< records whose results are confirmed
-  std::uint64_t failed_total = 0;    ///< attempts that ended in an error
-  std::uint32_t in_flight = 0;       ///< taken from the source, not settled
+  std::uint64_t processed_total = 0;         ///< records whose results are confirmed
+  std::uint64_t failed_total = 0;            ///< attempts that ended in an error
+  std::uint32_t in_flight = 0;               ///< taken from the source, not settled
   std::chrono::milliseconds busy_longest{0}; ///< age of the oldest call into user code
   std::string last_error;
-  bool exhausted = false;            ///< its source ended and everything of it is settled
-  std::uint64_t stale_total = 0;     ///< records somebody else had taken over before they were settled
+  bool exhausted = false;        ///< its source ended and everything of it is settled
+  std::uint64_t stale_total = 0; ///< records somebody else had taken over before they were settled
 };
 
 struct replica_order {
@@ -61,11 +61,9 @@ struct host_report {
 };
 
 /// The node's view of a host process.
-using handle = caf::typed_actor<
-  caf::reacts_to<desired_replicas>>;
+using handle = caf::typed_actor<caf::reacts_to<desired_replicas>>;
 
 /// A host's view of its node.
-using node_handle = caf::typed_actor<
-  caf::reacts_to<host_report>>;
+using node_handle = caf::typed_actor<caf::reacts_to<host_report>>;
 
 } // namespace sluice::host
