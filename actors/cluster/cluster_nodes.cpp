@@ -84,9 +84,29 @@ bool is_news(const node::node_report* before, const node::node_report& after) {
     });
 }
 
-bool is_over(const host::replica_report* report) {
-  return !report || report->phase == host::replica_phase::down
-         || report->phase == host::replica_phase::failed;
+bool is_over(const host::replica_report& report) {
+  return report.phase == host::replica_phase::down || report.phase == host::replica_phase::failed;
+}
+
+bool has_host(const node::node_report& report, const stored_replica& replica) {
+  return std::ranges::any_of(report.hosts, [&](const node::host_status& host) {
+    return host.flow == replica.flow && host.version == replica.version
+           && (host.phase == node::host_phase::starting || host.phase == node::host_phase::running
+               || host.phase == node::host_phase::stopping);
+  });
+}
+
+/// True if a replica that was told to drain has come to its end. One that its node does not
+/// name may be on its way into a host that has yet to report.
+bool has_drained(const change& it, const replica_record& replica, const node::node_report& report,
+                 const host::replica_report* now) {
+  if (replica.stored.goal != host::replica_goal::drain || replica.drain_revision == 0
+      || report.revision < replica.drain_revision)
+    return false;
+  if (now)
+    return is_over(*now);
+  return replica.report.has_value() || !has_host(report, replica.stored)
+         || it.at.now - replica.drain_sent_at >= it.state.limits.unseen_after;
 }
 
 /// Takes over what the node says about its replicas; forgets drained ones that are gone.
@@ -94,7 +114,7 @@ void take_replicas(change& it, node_record& node, const node::node_report& repor
   std::unordered_map<std::uint64_t, const host::replica_report*> reported;
   for (const auto& host : report.hosts)
     for (const auto& replica : host.replicas)
-      if (auto [at, is_new] = reported.emplace(replica.id.value, &replica); !is_new && is_over(at->second))
+      if (auto [at, is_new] = reported.emplace(replica.id.value, &replica); !is_new && is_over(*at->second))
         at->second = &replica; // an old process of the host is named beside the new one
   const auto ids = node.replicas;
   for (auto id : ids) {
@@ -102,8 +122,8 @@ void take_replicas(change& it, node_record& node, const node::node_report& repor
     auto found = reported.find(id.value);
     const auto* now = found == reported.end() ? nullptr : found->second;
     it.needs_reconcile = it.needs_reconcile || is_news(replica.report, now);
-    const bool knows_of_drain = replica.drain_revision != 0 && report.revision >= replica.drain_revision;
-    if (replica.stored.goal == host::replica_goal::drain && knows_of_drain && is_over(now)) {
+    if (has_drained(it, replica, report, now)) {
+      it.needs_reconcile = true;
       it.forget_replica(id);
       continue;
     }

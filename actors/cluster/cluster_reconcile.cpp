@@ -322,8 +322,10 @@ void send_orders(change& it) {
     node.must_send = false;
     for (auto replica : node.replicas) {
       auto& record = it.state.replicas.at(replica);
-      if (record.stored.goal == host::replica_goal::drain && record.drain_revision == 0)
+      if (record.stored.goal == host::replica_goal::drain && record.drain_revision == 0) {
         record.drain_revision = node.sent_revision;
+        record.drain_sent_at = it.at.now;
+      }
     }
     it.out.actions.push_back(send_desired{id, order_for(it.state, node, node.sent_revision)});
   }

@@ -147,7 +147,7 @@ const node::host_status* find_host(const node_record& node, const stored_replica
 }
 
 std::string why(const node::host_status& host) {
-  if (host.last_crash && !host.last_crash->reason.empty())
+  if (host.detail.empty() && host.last_crash)
     return host.last_crash->reason;
   return host.detail;
 }
@@ -166,8 +166,11 @@ std::pair<replica_health, std::string> health_of(const cluster_state& state, con
     switch (replica.report->phase) {
     case host::replica_phase::running:
     case host::replica_phase::draining:
-    case host::replica_phase::down:
       return {replica_health::up, {}};
+    case host::replica_phase::down:
+      if (replica.report->exhausted)
+        return {replica_health::up, {}};
+      return {replica_health::starting, "is down on " + where};
     case host::replica_phase::failed:
       return {replica_health::failing,
               replica.stored.processor.value + " failed on " + where + ": " + replica.report->last_error};

@@ -30,6 +30,8 @@ struct state_limits {
     std::chrono::seconds{10}; ///< for nodes known from before; links reconnect sooner
   std::chrono::nanoseconds resend_after =
     std::chrono::seconds{1}; ///< a node that has not seen its newest order
+  std::chrono::nanoseconds unseen_after =
+    std::chrono::seconds{2}; ///< a host that runs has named all its replicas by then
   std::chrono::nanoseconds retry_delay_min = std::chrono::seconds{1}; ///< replace a failed replica; doubles
   std::chrono::nanoseconds retry_delay_max = std::chrono::seconds{60};
   std::chrono::nanoseconds forget_gone_after =
@@ -82,6 +84,7 @@ struct replica_record {
     false; ///< its node is dead or left; dropped once replaced, adopted if the node returns first
   std::optional<host::replica_report> report; ///< newest, none while its host does not run it
   std::uint64_t drain_revision = 0; ///< of the first order that told its node to drain it; 0 = none yet
+  time_point drain_sent_at;         ///< valid with `drain_revision`
   std::optional<time_point> up_since;
 };
 

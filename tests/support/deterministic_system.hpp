@@ -9,12 +9,14 @@
 #include <caf/event_based_actor.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 #include <caf/send.hpp>
+#include <caf/unit.hpp>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -116,9 +118,14 @@ public:
   answer<Reply> ask_later(const Handle& to, Ts... parts) {
     auto cell = std::make_shared<std::optional<result<Reply>>>();
     sys.spawn<caf::hidden>([=](caf::event_based_actor* self) {
-      self->request(to, request_timeout, parts...)
-        .then([cell](Reply& reply) { *cell = std::move(reply); },
-              [cell](caf::error& why) { *cell = tl::unexpected<failure>{from_caf(why)}; });
+      auto on_error = [cell](caf::error& why) { *cell = tl::unexpected<failure>{from_caf(why)}; };
+      // Untyped for `unit_t`: a typed actor may only expect it, and CAF makes an empty message of it.
+      if constexpr (std::is_same_v<Reply, caf::unit_t>)
+        self->request(caf::actor_cast<caf::actor>(to), request_timeout, parts...)
+          .then([cell] { *cell = caf::unit; }, on_error);
+      else
+        self->request(to, request_timeout, parts...)
+          .then([cell](Reply& reply) { *cell = std::move(reply); }, on_error);
     });
     return cell;
   }

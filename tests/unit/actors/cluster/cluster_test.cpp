@@ -246,6 +246,15 @@ TEST_CASE_FIXTURE(fixture, "the view counts what replicas did and how fast") {
   CHECK(!seen.events.empty());
 }
 
+TEST_CASE_FIXTURE(fixture, "a scale request is answered once its orders are out") {
+  join();
+  REQUIRE(submit(submit_of("r1")));
+  log.orders.clear();
+  CHECK(ask<caf::unit_t>(actor, cluster::scale_request{flow_name{"orders"}, processor_name{"price"}, 3}));
+  REQUIRE(log.orders.size() == 1);
+  CHECK(log.orders[0].assignments.size() == 3);
+}
+
 TEST_CASE_FIXTURE(fixture, "what is asked for and not there is named") {
   CHECK(ask<cluster::agent_reply>(actor, cluster::agent_request{node_id{"node-x"}}).error().code
         == errc::not_found);
