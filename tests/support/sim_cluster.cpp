@@ -1,0 +1,510 @@
+#include "tests/support/sim_cluster.hpp"
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <stdexcept>
+
+namespace sluice::testing {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+using later_atom = caf::atom_constant<caf::atom("later")>;
+
+queue::handle::behavior_type sim_queue(queue::handle::pointer, std::vector<queue::release_request>* log) {
+  return {
+    [](const queue::append_request&) { return queue::append_reply{}; },
+    [](const queue::lease_request&) { return queue::lease_reply{}; },
+    [](const queue::commit_request&) { return queue::commit_reply{}; },
+    [](const queue::renew_request&) { return caf::unit; },
+    [log](const queue::release_request& what) {
+      log->push_back(what);
+      return queue::count_reply{};
+    },
+    [](const queue::cursor_request&) { return std::string{}; },
+  };
+}
+
+class no_artifacts final : public node::artifact_port {
+public:
+  void ensure(const artifact_id&, std::uint64_t, std::function<void(result<void>)> done) override {
+    done({});
+  }
+};
+
+class no_resources final : public node::resource_port {
+public:
+  std::optional<node::process_sample> sample_process(std::int64_t) override { return std::nullopt; }
+  node::machine_sample sample_machine() override { return {}; }
+};
+
+/// What a simulated host is told and does; the launcher owns the data.
+struct host_script {
+  sim_host* host = nullptr;
+  node::host_observer to;
+  bool fails = false;
+  std::function<std::chrono::milliseconds(int, int)> between; ///< a time the seed chooses
+  std::function<void()> on_running;
+  std::uint64_t revision = 0;
+  bool is_up = true;
+};
+
+using host_self =
+  host::handle::extend<caf::reacts_to<later_atom, std::uint64_t>, caf::reacts_to<caf::tick_atom>>;
+
+void report(host_self::pointer self, host_script& script) {
+  host::host_report out;
+  out.host = script.host->id;
+  out.revision = script.revision;
+  for (const auto& [id, replica] : script.host->replicas)
+    out.replicas.push_back(replica);
+  self->send(script.to, std::move(out));
+}
+
+void begin_drain(host_self::pointer self, host_script& script, host::replica_report& replica) {
+  if (replica.phase == host::replica_phase::draining || replica.phase == host::replica_phase::down)
+    return;
+  replica.phase = host::replica_phase::draining;
+  self->delayed_send(self, script.between(10, 500), later_atom::value, replica.id.value);
+}
+
+void obey(host_self::pointer self, host_script& script, const host::desired_replicas& order) {
+  script.revision = order.revision;
+  auto& replicas = script.host->replicas;
+  std::set<replica_id> named;
+  for (const auto& one : order.replicas) {
+    named.insert(one.id);
+    auto found = replicas.find(one.id);
+    if (found != replicas.end()) {
+      if (one.goal == host::replica_goal::drain)
+        begin_drain(self, script, found->second);
+    } else if (one.goal == host::replica_goal::run) {
+      auto& replica = replicas[one.id];
+      replica.id = one.id;
+      replica.processor = one.processor;
+      self->delayed_send(self, script.between(20, 200), later_atom::value, one.id.value);
+    }
+  }
+  for (auto at = replicas.begin(); at != replicas.end();) {
+    const bool is_gone =
+      at->second.phase == host::replica_phase::down || at->second.phase == host::replica_phase::failed;
+    if (!named.contains(at->first) && is_gone) {
+      at = replicas.erase(at);
+      continue;
+    }
+    if (!named.contains(at->first))
+      begin_drain(self, script, at->second);
+    ++at;
+  }
+  report(self, script);
+}
+
+void go_on(host_self::pointer self, host_script& script, replica_id id) {
+  auto found = script.host->replicas.find(id);
+  if (found == script.host->replicas.end())
+    return;
+  auto& replica = found->second;
+  if (replica.phase == host::replica_phase::draining) {
+    replica.phase = host::replica_phase::down;
+  } else if (replica.phase == host::replica_phase::starting) {
+    replica.phase = script.fails ? host::replica_phase::failed : host::replica_phase::running;
+    replica.last_error = script.fails ? "setup: no database" : "";
+    if (!script.fails)
+      script.on_running();
+  }
+  report(self, script);
+}
+
+host_self::behavior_type run_host(host_self::pointer self, std::shared_ptr<host_script> script) {
+  self->delayed_send(self, limits::heartbeat_interval, caf::tick_atom::value);
+  return {
+    [self, script](const host::desired_replicas& order) { obey(self, *script, order); },
+    [self, script](later_atom, std::uint64_t id) { go_on(self, *script, replica_id{id}); },
+    [self, script](caf::tick_atom) {
+      for (auto& [id, replica] : script->host->replicas)
+        if (replica.phase == host::replica_phase::running)
+          replica.processed_total += 10;
+      report(self, *script);
+      self->delayed_send(self, limits::heartbeat_interval, caf::tick_atom::value);
+    },
+  };
+}
+
+} // namespace
+
+// ---- hosts ---------------------------------------------------------------------------
+
+class sim_cluster::launcher final : public node::host_launcher_port {
+public:
+  launcher(sim_cluster& world, std::size_t index) : world_(world), index_(index) {}
+
+  bool isolated() const noexcept override { return true; }
+
+  void launch(node::launch_order order, node::host_observer to) override {
+    auto host = std::make_unique<sim_host>();
+    host->node = world_.id_of(index_);
+    host->id = order.host;
+    host->flow = order.flow.flow;
+    host->version = order.flow.version;
+    ++world_.hosts_started_count_;
+    world_.note("launch", index_, order.flow.version.value);
+    running_[order.host] = {to, {}};
+    auto has = [&](const char* word) {
+      return std::ranges::find(order.flow.args, word) != order.flow.args.end();
+    };
+    caf::anon_send(
+      to, node::host_started{order.host, static_cast<std::int64_t>(1000 + world_.hosts_started_count_)});
+    const auto id = order.host;
+    if (has("exit")) {
+      later(5ms, [this, id] { end(id, 3, 0, "exited with code 3"); });
+      return;
+    }
+    auto script = std::make_shared<host_script>();
+    script->host = host.get();
+    script->to = to;
+    script->fails = has("fail");
+    script->between = [this](int low, int high) {
+      return std::chrono::milliseconds{
+        low + static_cast<int>(world_.draw(static_cast<std::uint64_t>(high - low)))};
+    };
+    script->on_running = [] {};
+    if (has("crash"))
+      script->on_running = [this, id] {
+        later(50ms, [this, id] { end(id, 0, SIGSEGV, "killed by SIGSEGV"); });
+      };
+    world_.hosts_[id] = std::move(host);
+    later(std::chrono::milliseconds{10 + world_.draw(100)}, [this, id, script] {
+      auto found = running_.find(id);
+      if (found == running_.end())
+        return;
+      auto& system = world_.nodes_[index_].process->system;
+      found->second.actor = caf::actor_cast<host::handle>(system.own(system.sys.spawn(run_host, script)));
+      caf::anon_send(found->second.to, node::host_connected{id, found->second.actor});
+    });
+  }
+
+  void terminate(host_id host) override {
+    later(5ms, [this, host] { end(host, 0, 0, "exited with code 0"); });
+  }
+
+  void kill(host_id host, std::chrono::milliseconds) override {
+    later(5ms, [this, host] { end(host, 0, SIGKILL, "killed by SIGKILL"); });
+  }
+
+  std::vector<host_id> running() const {
+    std::vector<host_id> ids;
+    for (const auto& [id, entry] : running_)
+      ids.push_back(id);
+    return ids;
+  }
+
+  void end(host_id host, int exit_code, int signal, std::string reason) {
+    auto found = running_.find(host);
+    if (found == running_.end())
+      return;
+    auto entry = found->second;
+    running_.erase(found);
+    if (entry.actor)
+      caf::anon_send_exit(entry.actor, caf::exit_reason::kill);
+    world_.hosts_.erase(host);
+    world_.note("host ends", index_, static_cast<std::uint64_t>(signal));
+    node::crash_report report;
+    report.host = host;
+    report.exit_code = exit_code;
+    report.signal = signal;
+    report.reason = std::move(reason);
+    caf::anon_send(entry.to, node::host_exited{std::move(report)});
+  }
+
+  /// They die with their node.
+  void drop_all() {
+    for (const auto& [id, entry] : running_)
+      world_.hosts_.erase(id);
+    running_.clear();
+    is_dropped_ = true;
+  }
+
+private:
+  struct entry {
+    node::host_observer to;
+    host::handle actor;
+  };
+
+  /// Does something in the node's process; while that is paused, it waits.
+  void later(duration delay, work what) {
+    auto mine = world_.nodes_[index_].hosts;
+    world_.at(world_.now_ + delay, [this, mine, what = std::move(what)] {
+      if (is_dropped_)
+        return;
+      auto& node = world_.nodes_[index_];
+      if (node.is_paused) {
+        later(10ms, what);
+        return;
+      }
+      world_.sync(node);
+      what();
+      world_.settle(node);
+    });
+  }
+
+  sim_cluster& world_;
+  std::size_t index_;
+  std::map<host_id, entry> running_;
+  bool is_dropped_ = false;
+};
+
+// ---- the loop --------------------------------------------------------------------------
+
+sim_cluster::sim_cluster(sim_settings settings) : settings_(settings), random_(settings.seed) {}
+
+sim_cluster::~sim_cluster() {
+  agenda_.clear();
+  for (auto& node : nodes_)
+    if (node.process) {
+      node.agent = nullptr;
+      bury(node);
+      node.hosts->drop_all();
+    }
+  head_.cluster = nullptr;
+  if (head_.process)
+    bury(head_);
+}
+
+std::uint64_t sim_cluster::draw(std::uint64_t below) { return below == 0 ? 0 : random_() % below; }
+
+sim_cluster::duration sim_cluster::draw_delay() {
+  const auto spread = static_cast<std::uint64_t>((settings_.delay_max - settings_.delay_min).count());
+  return settings_.delay_min + std::chrono::microseconds{static_cast<std::int64_t>(draw(spread + 1))};
+}
+
+void sim_cluster::note(std::string_view what, std::uint64_t a, std::uint64_t b) {
+  auto mix = [this](std::uint64_t value) { trace_ = (trace_ ^ value) * 1099511628211ull; };
+  mix(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+  for (char c : what)
+    mix(static_cast<unsigned char>(c));
+  mix(a);
+  mix(b);
+}
+
+void sim_cluster::at(time_point when, work what) {
+  agenda_.emplace(std::pair{std::max(when, now_), sequence_++}, std::move(what));
+}
+
+void sim_cluster::sync(end& where) {
+  if (where.process && where.process->system.now() < now_)
+    where.process->system.jump(now_ - where.process->system.now());
+}
+
+void sim_cluster::settle(end& where) {
+  if (where.due)
+    due_.erase({*where.due, where.number});
+  where.due.reset();
+  if (!where.process || where.is_paused)
+    return;
+  auto& jobs = where.process->system.sched.jobs;
+  while (!jobs.empty()) {
+    if (jobs.size() > 1)
+      std::swap(jobs.front(), jobs[draw(jobs.size())]);
+    where.process->system.sched.run_once();
+  }
+  where.due = where.process->system.next_due();
+  if (where.due)
+    due_.emplace(*where.due, where.number);
+}
+
+bool sim_cluster::step_one(time_point until) {
+  const bool has_work =
+    !agenda_.empty() && (due_.empty() || agenda_.begin()->first.first <= due_.begin()->first);
+  if (!has_work && due_.empty())
+    return false;
+  const auto next = has_work ? agenda_.begin()->first.first : due_.begin()->first;
+  if (next > until)
+    return false;
+  now_ = std::max(now_, next);
+  if (has_work) {
+    auto what = std::move(agenda_.begin()->second);
+    agenda_.erase(agenda_.begin());
+    what();
+    return true;
+  }
+  const auto number = due_.begin()->second;
+  auto& where = number == 0 ? static_cast<end&>(head_) : nodes_[number - 1];
+  due_.erase(due_.begin());
+  where.due.reset();
+  sync(where);
+  where.process->system.sched.clock().advance_time(0ns);
+  settle(where);
+  return true;
+}
+
+void sim_cluster::run_for(duration length) {
+  const auto until = now_ + length;
+  while (step_one(until)) {
+  }
+  now_ = until;
+}
+
+std::optional<sim_cluster::duration> sim_cluster::run_until(const std::function<bool()>& done,
+                                                            duration most) {
+  const auto begin = now_;
+  while (!done()) {
+    if (now_ - begin >= most)
+      return std::nullopt;
+    run_for(50ms);
+  }
+  return now_ - begin;
+}
+
+void sim_cluster::bury(end& where) {
+  if (where.due)
+    due_.erase({*where.due, where.number});
+  where.due.reset();
+  where.is_paused = false;
+  where.process->system.end_owned();
+  graveyard_.push_back(std::move(where.process));
+}
+
+// ---- processes -------------------------------------------------------------------------
+
+void sim_cluster::start_head() {
+  note("head starts");
+  head_.process = std::make_unique<process_box>();
+  sync(head_);
+  auto& system = head_.process->system;
+  auto queue = system.own(system.sys.spawn(sim_queue, &releases_));
+  cluster::options opts;
+  opts.cluster_id = "sim";
+  opts.wall_clock = [this] {
+    return std::chrono::system_clock::time_point{
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(now_.time_since_epoch())};
+  };
+  auto spawned = cluster::spawn(system.sys, opts, store_, queue);
+  if (!spawned)
+    throw std::runtime_error("the head does not start: " + spawned.error().message);
+  head_.cluster = system.own(*spawned);
+  settle(head_);
+}
+
+void sim_cluster::kill_head() {
+  note("head killed");
+  for (std::size_t index = 0; index < nodes_.size(); ++index)
+    close(index, 0ns);
+  head_.cluster = nullptr;
+  bury(head_);
+}
+
+void sim_cluster::pause_head() {
+  note("head paused");
+  settle(head_);
+  head_.is_paused = true;
+  if (head_.due)
+    due_.erase({*head_.due, head_.number});
+  head_.due.reset();
+  for (std::size_t index = 0; index < nodes_.size(); ++index)
+    begin_stall(index);
+}
+
+void sim_cluster::resume_head() {
+  note("head resumed");
+  head_.is_paused = false;
+  for (auto& node : nodes_)
+    ++node.stall;
+  sync(head_);
+  settle(head_);
+}
+
+node_id sim_cluster::id_of(std::size_t index) const {
+  auto text = std::to_string(index);
+  return node_id{"node-" + std::string(3 - std::min<std::size_t>(3, text.size()), '0') + text};
+}
+
+std::size_t sim_cluster::add_node(double cpus) {
+  auto& node = nodes_.emplace_back();
+  node.number = nodes_.size();
+  node.cpus = cpus == 0 ? settings_.node_cpus : cpus;
+  restart_node(nodes_.size() - 1);
+  return nodes_.size() - 1;
+}
+
+void sim_cluster::restart_node(std::size_t index) {
+  note("node starts", index);
+  auto& node = nodes_[index];
+  node.process = std::make_unique<process_box>();
+  sync(node);
+  node.started = incarnation{{draw(~0ull), 1}};
+  node.hosts = std::make_shared<launcher>(*this, index);
+  node::options opts;
+  opts.info.id = id_of(index);
+  opts.info.started = node.started;
+  opts.info.address = "10.0.0." + std::to_string(index) + ":7410";
+  opts.info.cpus = node.cpus;
+  opts.info.memory_bytes = 8ull << 30;
+  opts.launcher = node.hosts;
+  opts.artifacts = std::make_shared<no_artifacts>();
+  opts.resources = std::make_shared<no_resources>();
+  opts.wall_clock = [] { return std::chrono::system_clock::time_point{}; };
+  opts.random = [this] { return random_(); };
+  auto& system = node.process->system;
+  node.agent = system.own(node::spawn(system.sys, std::move(opts)));
+  settle(node);
+  connect_later(index);
+}
+
+void sim_cluster::kill_node(std::size_t index) {
+  auto& node = nodes_[index];
+  if (!node.process)
+    return;
+  note("node killed", index);
+  const bool is_cut = node.is_cut;
+  node.agent = nullptr;
+  bury(node);
+  node.hosts->drop_all();
+  close(index, is_cut ? limits::silence_timeout : draw_delay());
+}
+
+void sim_cluster::pause_node(std::size_t index) {
+  auto& node = nodes_[index];
+  note("node paused", index);
+  settle(node);
+  node.is_paused = true;
+  if (node.due)
+    due_.erase({*node.due, node.number});
+  node.due.reset();
+  begin_stall(index);
+}
+
+void sim_cluster::resume_node(std::size_t index) {
+  auto& node = nodes_[index];
+  note("node resumed", index);
+  node.is_paused = false;
+  ++node.stall;
+  sync(node);
+  settle(node);
+}
+
+void sim_cluster::stop_node(std::size_t index) {
+  auto& node = nodes_[index];
+  note("node stops", index);
+  sync(node);
+  auto stopped = node.process->system.ask_later<caf::unit_t>(node.agent, node::stop_request{});
+  settle(node);
+  run_until([&] { return stopped->has_value(); }, 60s);
+  run_for(100ms); // its last words arrive
+  kill_node(index);
+}
+
+void sim_cluster::kill_host(std::size_t index) {
+  auto& node = nodes_[index];
+  auto ids = node.hosts->running();
+  if (ids.empty())
+    return;
+  sync(node);
+  node.hosts->end(ids[draw(ids.size())], 0, SIGKILL, "killed by SIGKILL");
+  settle(node);
+}
+
+} // namespace sluice::testing
