@@ -23,7 +23,7 @@ LONG_FUNCTIONS = {}
 
 # Files, pattern, what to do instead. Strings and comments are blanked first.
 BANNED_CALLS = [
-    (r"", r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<![\w.>:])sleep\(",
+    (r"", r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|\bsleep\(\d+\)",
      "wait for a condition with a deadline: a condition variable, poll(), or eventually() of tests/support"),
     (r"^actors/", r"\b(system|steady|high_resolution)_clock::now\b",
      "take time as an argument or from self->clock(): the simulator moves it"),
@@ -43,6 +43,7 @@ LEFTOVERS = re.compile(r"\b(FIXME|TODO|XXX|HACK)\b")
 
 RAW_STRING = re.compile(r'R"([^(\s]*)\((?:.|\n)*?\)\1"')
 TOKENS = re.compile(r'//[^\n]*|/\*(?:.|\n)*?\*/|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'')
+PREPROCESSOR = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.M)
 NOT_A_FUNCTION = re.compile(r"^\s*(?:template\s*<[^{]*>\s*)?(?:inline\s+)?(namespace|class|struct|union|enum|extern\s*$)\b")
 
 
@@ -56,6 +57,7 @@ def blank(text):
 
 def functions_of(code):
     """Yields (first line, last line, head) of each function body at namespace or class scope."""
+    code = PREPROCESSOR.sub(lambda found: "\n" * found.group().count("\n"), code)
     depth_of_function = None
     stack = []
     head_start, line = 0, 1
