@@ -9,8 +9,7 @@
 namespace sluice {
 
 caf::error to_caf(const failure& why) {
-  return caf::error{static_cast<std::uint8_t>(why.code), error_category,
-                    caf::make_message(why.message)};
+  return caf::error{static_cast<std::uint8_t>(why.code), error_category, caf::make_message(why.message)};
 }
 
 failure from_caf(const caf::error& why) {

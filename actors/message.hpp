@@ -17,7 +17,9 @@ namespace sluice {
 /// Actors never serialise: what crosses a process goes through `transport/`, which
 /// has its own wire types. So a message needs no inspection and no registration.
 template <class T>
-concept actor_message = requires { typename T::actor_message; };
+concept actor_message = requires {
+  typename T::actor_message;
+};
 
 /// Category of `failure` codes inside a `caf::error`.
 constexpr caf::atom_value error_category = caf::atom("sluice");

@@ -14,13 +14,13 @@ namespace sluice::node {
 /// What a node offers; fixed while it runs.
 struct node_info {
   node_id id;
-  incarnation started;           ///< new at each start of the node process
-  std::string address;           ///< "host:port" of its link, for people
-  double cpus = 0;               ///< slots
+  incarnation started; ///< new at each start of the node process
+  std::string address; ///< "host:port" of its link, for people
+  double cpus = 0;     ///< slots
   std::uint64_t memory_bytes = 0;
   std::map<std::string, std::string> labels;
   std::string sluice_version;
-  bool is_head = false;          ///< runs in the head process
+  bool is_head = false; ///< runs in the head process
 };
 
 /// Where a host process stands; numbered chart in `host_state.hpp`.
@@ -40,16 +40,16 @@ struct suspect_record {
 struct crash_report {
   std::chrono::system_clock::time_point at;
   host_id host;
-  int exit_code = 0;             ///< valid when signal is 0
+  int exit_code = 0; ///< valid when signal is 0
   int signal = 0;
-  std::string reason;            ///< "killed by SIGSEGV", "exited with code 3", "out of memory", "hung: ..."
+  std::string reason; ///< "killed by SIGSEGV", "exited with code 3", "out of memory", "hung: ..."
   std::string backtrace;
   std::vector<std::string> log_tail;
   std::vector<suspect_record> suspects; ///< count an attempt; all else the host held does not
 };
 
 struct host_status {
-  host_id id;                    ///< of the running or last process
+  host_id id; ///< of the running or last process
   flow_name flow;
   flow_version version;
   host_phase phase = host_phase::fetching;
@@ -83,7 +83,7 @@ struct assignment {
 /// Everything a node should run. Level-triggered, complete every time.
 struct desired_state {
   using actor_message = void;
-  std::uint64_t revision = 0;    ///< grows; a lower one is ignored
+  std::uint64_t revision = 0; ///< grows; a lower one is ignored
   std::vector<flow_order> flows;
   std::vector<assignment> assignments;
 };
@@ -94,8 +94,8 @@ struct node_report {
   using actor_message = void;
   node_id node;
   incarnation started;
-  std::uint64_t revision = 0;    ///< of the newest `desired_state` seen
-  double cpu_used = 0;           ///< cores busy on the machine
+  std::uint64_t revision = 0; ///< of the newest `desired_state` seen
+  double cpu_used = 0;        ///< cores busy on the machine
   std::uint64_t memory_used_bytes = 0;
   std::vector<host_status> hosts;
 };
@@ -107,16 +107,16 @@ struct log_request {
   flow_name flow;
   host_id host;
   std::uint64_t offset = 0;
-  std::uint32_t tail_lines = 0;  ///< > 0: ignore `offset`, give the last lines
+  std::uint32_t tail_lines = 0; ///< > 0: ignore `offset`, give the last lines
   std::uint32_t size_bytes_max = 256u << 10;
 };
 
 struct log_chunk {
   using actor_message = void;
   host_id host;
-  std::string text;              ///< whole lines
+  std::string text; ///< whole lines
   std::uint64_t offset_next = 0;
-  bool host_ended = false;       ///< nothing will be added
+  bool host_ended = false; ///< nothing will be added
 };
 
 /// One host whose log is kept, running or not.
@@ -137,9 +137,7 @@ struct log_sources_reply {
 };
 
 /// The cluster's view of a node; `transport/` stands in for nodes elsewhere.
-using handle = caf::typed_actor<
-  caf::reacts_to<desired_state>,
-  caf::replies_to<log_request>::with<log_chunk>,
-  caf::replies_to<log_sources_request>::with<log_sources_reply>>;
+using handle = caf::typed_actor<caf::reacts_to<desired_state>, caf::replies_to<log_request>::with<log_chunk>,
+                                caf::replies_to<log_sources_request>::with<log_sources_reply>>;
 
 } // namespace sluice::node

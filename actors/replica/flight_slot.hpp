@@ -14,10 +14,10 @@ namespace sluice::replica {
 /// atomics and has a fixed layout. One thread writes, anyone may read; an async
 /// replica has a slot per record in flight.
 struct flight_slot {
-  std::atomic<std::uint64_t> replica{0};    ///< `replica_id`; 0 = the slot is free
-  std::atomic<std::uint64_t> seq{0};        ///< of the record inside user code; 0 = none
-  std::atomic<std::int64_t> started_ns{0};  ///< steady clock, the same in all processes of a machine
-  std::atomic<std::uint32_t> crashed{0};    ///< set by the signal handler of the thread that crashed
+  std::atomic<std::uint64_t> replica{0};   ///< `replica_id`; 0 = the slot is free
+  std::atomic<std::uint64_t> seq{0};       ///< of the record inside user code; 0 = none
+  std::atomic<std::int64_t> started_ns{0}; ///< steady clock, the same in all processes of a machine
+  std::atomic<std::uint32_t> crashed{0};   ///< set by the signal handler of the thread that crashed
   std::uint32_t unused = 0;
 
   /// The record goes in. `now_ns` is the steady clock.

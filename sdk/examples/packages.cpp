@@ -36,9 +36,11 @@ std::string team_of(const std::string& maintainer) {
 figures measure(const package& in) {
   figures out{in.id, in.name, in.section, team_of(in.maintainer), 0, in.installed_kib, 0.0};
   if (in.depends && !in.depends->empty())
-    out.depends_count = 1 + static_cast<std::uint64_t>(std::count(in.depends->begin(), in.depends->end(), ','));
+    out.depends_count =
+      1 + static_cast<std::uint64_t>(std::count(in.depends->begin(), in.depends->end(), ','));
   if (in.download_bytes > 0)
-    out.unpack_ratio = static_cast<double>(in.installed_kib) * 1024.0 / static_cast<double>(in.download_bytes);
+    out.unpack_ratio =
+      static_cast<double>(in.installed_kib) * 1024.0 / static_cast<double>(in.download_bytes);
   return out;
 }
 

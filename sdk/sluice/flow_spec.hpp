@@ -38,13 +38,13 @@ struct processor_spec {
   std::uint32_t max_replicas = 1;
   bool autoscale = true;
   double num_cpus = 1.0;
-  std::uint64_t memory_bytes = 0;         ///< reserved per replica; 0 = not reserved
+  std::uint64_t memory_bytes = 0; ///< reserved per replica; 0 = not reserved
   std::uint32_t num_concurrency = 1;
-  std::chrono::milliseconds timeout{0};   ///< per record; 0 = none
+  std::chrono::milliseconds timeout{0}; ///< per record; 0 = none
   std::uint32_t max_attempts = limits::attempts_max_default;
-  std::uint32_t batch_size = 500;         ///< records per pull
+  std::uint32_t batch_size = 500; ///< records per pull
   std::string log_level = "info";
-  std::string input_type;                 ///< for people
+  std::string input_type; ///< for people
   std::string output_type;
 
   friend bool operator==(const processor_spec&, const processor_spec&) = default;
@@ -54,7 +54,7 @@ struct processor_spec {
 /// stored by the head.
 struct flow_spec {
   flow_name name;
-  std::string sluice_version;             ///< of the SDK it was built with
+  std::string sluice_version; ///< of the SDK it was built with
   std::vector<processor_spec> processors;
 
   friend bool operator==(const flow_spec&, const flow_spec&) = default;

@@ -28,7 +28,8 @@ std::uint64_t to_number(const js::object& object, std::string_view member) {
   auto* value = object.if_contains(member);
   if (value == nullptr)
     return 0;
-  return value->is_string() ? std::stoull(std::string{value->as_string()}) : value->to_number<std::uint64_t>();
+  return value->is_string() ? std::stoull(std::string{value->as_string()})
+                            : value->to_number<std::uint64_t>();
 }
 
 std::string to_text(const js::object& object, std::string_view member) {
@@ -46,7 +47,9 @@ void for_each_of(const js::value& snapshot, std::string_view member, F&& visit) 
 } // namespace
 
 // All programs of a build stand in one folder, the tests' own among them.
-std::string program(const std::string& name) { return fs::read_symlink("/proc/self/exe").parent_path() / name; }
+std::string program(const std::string& name) {
+  return fs::read_symlink("/proc/self/exe").parent_path() / name;
+}
 
 std::string sluice_program() { return program("sluice"); }
 
@@ -74,7 +77,8 @@ std::string cli_cluster::must(std::vector<std::string> args, std::string input) 
   auto shown = joined(args);
   auto done = sluice(std::move(args), std::move(input));
   if (done.exit_code != 0)
-    throw std::runtime_error{shown + " ended with " + std::to_string(done.exit_code) + ": " + done.out + done.err};
+    throw std::runtime_error{shown + " ended with " + std::to_string(done.exit_code) + ": " + done.out
+                             + done.err};
   return done.out;
 }
 

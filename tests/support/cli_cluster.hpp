@@ -42,7 +42,8 @@ public:
 
   /// Feeds `count` records {"id":first..}; `extra` is put behind the id, for example
   /// `,"act":"slow"`.
-  void put_jobs(const std::string& queue, std::uint64_t first, std::uint64_t count, const std::string& extra = {});
+  void put_jobs(const std::string& queue, std::uint64_t first, std::uint64_t count,
+                const std::string& extra = {});
 
   /// How many records `queue` holds; 0 where it does not exist.
   std::uint64_t depth(const std::string& queue);

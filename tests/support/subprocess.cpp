@@ -57,16 +57,15 @@ pid_t start(std::vector<std::string> argv, const run_options& options, const chi
   if (!options.directory.empty())
     posix_spawn_file_actions_addchdir_np(&actions, options.directory.c_str());
   pid_t pid = -1;
-  auto code = posix_spawnp(&pid, argv[0].c_str(), &actions, nullptr, pointers(argv).data(), pointers(env).data());
+  auto code =
+    posix_spawnp(&pid, argv[0].c_str(), &actions, nullptr, pointers(argv).data(), pointers(env).data());
   posix_spawn_file_actions_destroy(&actions);
   if (code != 0)
     throw_errno("start " + argv[0], code);
   return pid;
 }
 
-int decode_status(int status) {
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
+int decode_status(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 /// Both ends of a pipe, closed with the scope.
 struct pipe_pair {

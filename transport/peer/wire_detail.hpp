@@ -32,8 +32,7 @@ public:
     bytes_.resize(sizeof(size) + size);
     bytes_.reserve(bytes_.size() + blocks_size_bytes);
     std::memcpy(bytes_.data(), &size, sizeof(size));
-    header.SerializeWithCachedSizesToArray(
-      reinterpret_cast<std::uint8_t*>(bytes_.data()) + sizeof(size));
+    header.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(bytes_.data()) + sizeof(size));
   }
 
   void add(const record_block& block) { bytes_.append(block.bytes()); }
@@ -44,8 +43,7 @@ private:
 };
 
 /// Splits what `body_writer` wrote; returns the bytes behind the header.
-inline result<std::string_view> parse_header(std::string_view bytes,
-                                             google::protobuf::MessageLite& header) {
+inline result<std::string_view> parse_header(std::string_view bytes, google::protobuf::MessageLite& header) {
   std::uint32_t size = 0;
   if (bytes.size() < sizeof(size))
     return malformed(header);

@@ -1,6 +1,5 @@
 #include "transport/peer/wire.hpp"
 #include "transport/peer/wire_detail.hpp"
-
 #include "proto/sluice/link/v1/wire.pb.h"
 
 namespace sluice::peer {

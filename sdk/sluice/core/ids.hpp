@@ -46,14 +46,14 @@ struct incarnation {
   friend bool operator==(const incarnation&, const incarnation&) = default;
 };
 
-using node_id = strong_name<struct node_id_tag>;         ///< "node-3fa2c1d0", made once per state dir
-using flow_name = strong_name<struct flow_name_tag>;     ///< as the user named it
+using node_id = strong_name<struct node_id_tag>;               ///< "node-3fa2c1d0", made once per state dir
+using flow_name = strong_name<struct flow_name_tag>;           ///< as the user named it
 using processor_name = strong_name<struct processor_name_tag>; ///< unique within its flow
-using queue_name = strong_name<struct queue_name_tag>;   ///< unique within the cluster
-using artifact_id = strong_name<struct artifact_id_tag>; ///< SHA-256 of the binary, 64 hex digits
+using queue_name = strong_name<struct queue_name_tag>;         ///< unique within the cluster
+using artifact_id = strong_name<struct artifact_id_tag>;       ///< SHA-256 of the binary, 64 hex digits
 
-using replica_id = strong_number<struct replica_id_tag>; ///< given by the cluster, never used twice
-using host_id = strong_number<struct host_id_tag>;       ///< random, new at each start of a host process
+using replica_id = strong_number<struct replica_id_tag>;     ///< given by the cluster, never used twice
+using host_id = strong_number<struct host_id_tag>;           ///< random, new at each start of a host process
 using flow_version = strong_number<struct flow_version_tag>; ///< counts submits of one flow from 1
 
 /// Names are lower-case letters, digits, '-', '_' and '.', begin with a letter or

@@ -36,9 +36,7 @@ public:
 
   std::size_t count() const noexcept { return count_; }
   bool empty() const noexcept { return count_ == 0; }
-  std::string_view bytes() const noexcept {
-    return bytes_ ? std::string_view{*bytes_} : std::string_view{};
-  }
+  std::string_view bytes() const noexcept { return bytes_ ? std::string_view{*bytes_} : std::string_view{}; }
 
   iterator begin() const noexcept;
   iterator end() const noexcept;

@@ -2,8 +2,9 @@
 
 #include <sluice/core/errc.hpp>
 
-#include <string>
 #include <tl/expected.hpp>
+
+#include <string>
 #include <utility>
 
 namespace sluice {

@@ -86,7 +86,8 @@ TEST_CASE("a port where nobody listens is unavailable") {
 
 TEST_CASE("only a head's certificate name is a head's") {
   CHECK(is_head_uri("sluice://c1/head/node-1"));
-  for (auto wrong : {"", "sluice://c1/node/node-1", "sluice://c1/head/", "sluice:///head/x", "https://c1/head/x",
-                     "sluice://c1/head", "sluice://c1/head/x/y", "sluice://head/head-x", "sluice://c1/node/head"})
+  for (auto wrong :
+       {"", "sluice://c1/node/node-1", "sluice://c1/head/", "sluice:///head/x", "https://c1/head/x",
+        "sluice://c1/head", "sluice://c1/head/x/y", "sluice://head/head-x", "sluice://c1/node/head"})
     CHECK_FALSE(is_head_uri(wrong));
 }

@@ -94,8 +94,8 @@ TEST_CASE("desired state keeps flows, their description and assignments") {
   processor.sink = {"empty", {}};
   order.spec.processors = {processor};
   x.flows = {order};
-  x.assignments = {{replica_id{5}, flow_name{"shop"}, flow_version{3}, processor_name{"price"},
-                    host::replica_goal::drain}};
+  x.assignments = {
+    {replica_id{5}, flow_name{"shop"}, flow_version{3}, processor_name{"price"}, host::replica_goal::drain}};
   auto back = round_trip(x);
   CHECK(back.revision == 12);
   REQUIRE(back.flows.size() == 1);
