@@ -92,7 +92,8 @@ basket to<basket>(const json::value& value) {
   out.id = object.at("id").as_string();
   for (const auto& item : object.at("lines").as_array()) {
     const auto& fields = item.as_object();
-    out.lines.push_back({std::string{fields.at("sku").as_string()}, fields.at("count").to_number<std::uint32_t>(),
+    out.lines.push_back({std::string{fields.at("sku").as_string()},
+                         fields.at("count").to_number<std::uint32_t>(),
                          fields.at("price").to_number<double>()});
   }
   for (const auto& note : object.at("notes").as_array())
@@ -194,8 +195,8 @@ void measure(const char* name, const T& value, bool is_last) {
   });
   std::printf("    {\"record\": \"%s\", \"size_bytes\": %zu, \"decode_ns\": %.0f, \"encode_ns\": %.0f, "
               "\"boost_json_decode_ns\": %.0f, \"boost_json_encode_ns\": %.0f, \"ratio\": %.2f}%s\n",
-              name, text.size(), decode, encode, decode_by_hand, hand, (decode + encode) / (decode_by_hand + hand),
-              is_last ? "" : ",");
+              name, text.size(), decode, encode, decode_by_hand, hand,
+              (decode + encode) / (decode_by_hand + hand), is_last ? "" : ",");
 }
 
 } // namespace

@@ -11,6 +11,12 @@
 #include <string_view>
 #include <utility>
 
+// As in async.hpp: the frame of a coroutine on a type without linkage has none either.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsubobject-linkage"
+#endif
+
 namespace sluice::processor {
 
 /// An exception of user code as a failure worth another try, its text cut to
@@ -56,12 +62,6 @@ result<void> write_results(const Returned& value, encoded_results& out) {
   }
 }
 
-// As in async.hpp: the frame of a coroutine on a type without linkage has none either.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsubobject-linkage"
-#endif
-
 /// Calls and encodes: a coroutine so that the record lives as long as the call.
 template <class Target, class Input>
 async<result<void>> call_async(Target& target, Input input, encoded_results& out) {
@@ -78,10 +78,6 @@ async<result<void>> call_async(Target& target, Input input, encoded_results& out
     co_return done;
   }
 }
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
 
 /// A user's function or class behind the port that replicas know.
 template <class Target>
@@ -165,7 +161,14 @@ private:
 template <class Target>
 body_factory consumer_factory() {
   check_consumer<Target>();
-  return [] { return std::make_unique<consumer_body<Target>>(); };
+  if constexpr (Target::call_signature::arity == 1)
+    return [] { return std::make_unique<consumer_body<Target>>(); };
+  else
+    return {};
 }
 
 } // namespace sluice::processor
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

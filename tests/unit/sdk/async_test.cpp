@@ -29,13 +29,13 @@ struct tracked {
 async<int> immediate(int value) { co_return value; }
 
 async<int> delayed(int value, std::chrono::nanoseconds by) {
-  co_await sleep(by);
+  co_await sluice::sleep(by);
   co_return value;
 }
 
 async<> failing(bool wait) {
   if (wait)
-    co_await sleep(1ms);
+    co_await sluice::sleep(1ms);
   throw std::runtime_error{"broken"};
 }
 
@@ -51,7 +51,7 @@ async<int> sum(int count, bool wait) {
 
 async<int> nested(int depth) {
   if (depth == 0) {
-    co_await sleep(1ms);
+    co_await sluice::sleep(1ms);
     co_return 0;
   }
   auto inner = nested(depth - 1);
@@ -72,7 +72,7 @@ async<std::string> caught() {
 
 async<> hold(tracked kept, std::chrono::nanoseconds by) {
   tracked local{kept};
-  co_await sleep(by);
+  co_await sluice::sleep(by);
 }
 
 async<> hold_below(tracked kept, std::chrono::nanoseconds by) {
@@ -96,7 +96,7 @@ async<int> use_move_only() {
 async<> append_in_turn(std::vector<int>& to, int first) {
   for (int i = 0; i < 3; ++i) {
     to.push_back(first + i);
-    co_await sleep(0ms);
+    co_await sluice::sleep(0ms);
   }
 }
 

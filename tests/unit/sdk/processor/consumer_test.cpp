@@ -54,19 +54,19 @@ int calls = 0;
 void counts(const order&) { ++calls; }
 
 async<priced> wait_and_price(order in) {
-  co_await sleep(1ms);
+  co_await sluice::sleep(1ms);
   co_return priced{in.id, 2.0 * in.count};
 }
 async<std::vector<int>> wait_for_many(const order& in) { // refers to the record while it waits
   std::vector<int> all;
   for (int i = 0; i < in.count; ++i) {
-    co_await sleep(1ms);
+    co_await sluice::sleep(1ms);
     all.push_back(i);
   }
   co_return all;
 }
 async<> wait_and_throw(const order&) {
-  co_await sleep(1ms);
+  co_await sluice::sleep(1ms);
   throw std::runtime_error{"late"};
 }
 async<> throw_before_waiting(const order& in) {
@@ -104,7 +104,7 @@ struct async_class {
   int running = 0;
   async<int> process(order in) {
     ++running;
-    co_await sleep(std::chrono::milliseconds{in.count});
+    co_await sluice::sleep(std::chrono::milliseconds{in.count});
     co_return running--;
   }
 };
