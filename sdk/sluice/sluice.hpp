@@ -1,0 +1,21 @@
+#pragma once
+
+/// The one include of a user's program.
+
+#include <sluice/async.hpp>
+#include <sluice/codec/bytes.hpp>
+#include <sluice/core/version.hpp>
+#include <sluice/flow.hpp>
+#include <sluice/io/makers.hpp>
+#include <sluice/run.hpp>
+
+namespace sluice {
+
+using io::empty;
+using io::file;
+using io::file_format;
+using io::pulse;
+using io::queue;
+using io::standard_output;
+
+} // namespace sluice
