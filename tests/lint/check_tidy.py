@@ -35,7 +35,6 @@ BANNED_CALLS = [
 ]
 # Where a banned call is the point. path pattern -> call pattern.
 EXEMPT_CALLS = [
-    (r"^sdk/sluice/async\.hpp$", r"sleep"),        # where sluice::sleep, which blocks nothing, is defined
     (r"^tests/support/programs/", r"sleep"),   # user code that is slow on purpose
     (r"^tests/support/subprocess\.cpp$", r"sleep"),  # the one loop that polls other processes
 ]
@@ -67,7 +66,7 @@ def functions_of(code):
         if char == "\n":
             line += 1
         elif char == "{":
-            head = re.sub(r"(?m)^[ \t]*#.*$", "", code[head_start:at])
+            head = code[head_start:at]
             if depth_of_function is None and "(" in head and not NOT_A_FUNCTION.match(head.lstrip()):
                 depth_of_function = len(stack)
                 start_line = line - head.lstrip().count("\n")
