@@ -64,7 +64,7 @@ grep -qF "$version" version.txt || fail "program and SDK name different versions
 
 # --- by hand: the whole system in one process, until Ctrl-C -----------------------------------
 
-"$orders" >local.log 2>&1 &
+env --default-signal=INT "$orders" >local.log 2>&1 & # a shell starts background jobs with SIGINT ignored
 local_pid=$!
 until_true 20 test -s local.log || fail "local mode says nothing"
 kill -INT "$local_pid"

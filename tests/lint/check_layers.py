@@ -11,7 +11,8 @@ import sys
 FOLDERS = ["proto", "sdk", "actors", "transport", "runtime", "tests"]
 
 # Layer, where it lives (the first row that fits counts), what it may see beside itself.
-# "doors" are the headers of actors/ that others may include: protocols and ports.
+# "doors" are the headers of actors/ that others may include: protocols and ports; "control_port"
+# is what the control service needs from the rest of transport/.
 LAYERS = [
     ("proto", r"proto/", []),
     ("client", r"sdk/client/", ["sdk", "proto"]),
@@ -19,13 +20,14 @@ LAYERS = [
     ("sdk", r"sdk/", []),
     ("doors", r"actors/(message|.*_(protocol|port))\.hpp$", ["sdk", "actors"]),
     ("actors", r"actors/", ["sdk", "doors"]),
-    ("control", r"transport/grpc/", ["sdk", "proto", "client", "doors", "transport"]),
-    ("transport", r"transport/", ["sdk", "proto", "doors"]),
+    ("control_port", r"transport/grpc/.*_port\.hpp$", ["sdk"]),
+    ("control", r"transport/grpc/", ["sdk", "proto", "client", "doors", "transport", "control_port"]),
+    ("transport", r"transport/", ["sdk", "proto", "doors", "control_port"]),
     ("program", r"runtime/(cli/|daemon/|main\.cpp$)",
-     ["sdk", "proto", "client", "doors", "actors", "transport", "control", "runtime"]),
-    ("runtime", r"runtime/", ["sdk", "proto", "doors", "actors", "transport"]),
+     ["sdk", "proto", "client", "doors", "actors", "transport", "control_port", "control", "runtime"]),
+    ("runtime", r"runtime/", ["sdk", "proto", "doors", "actors", "transport", "control_port"]),
     ("tests", r"tests/",
-     ["sdk", "proto", "client", "doors", "actors", "transport", "control", "runtime", "program"]),
+     ["sdk", "proto", "client", "doors", "actors", "transport", "control_port", "control", "runtime", "program"]),
 ]
 
 # Pattern of the including file, includes it may never have, why.
