@@ -86,7 +86,7 @@ void upload::discard() noexcept {
 }
 
 result<void> upload::append(std::string_view bytes) {
-  if (path_.empty())
+  if (!file_)
     return fail(errc::invalid_argument, "the upload is over");
   if (bytes.size() > size_expected_ - size_) {
     discard();
@@ -102,8 +102,8 @@ result<void> upload::append(std::string_view bytes) {
   return {};
 }
 
-result<artifact_id> upload::commit() {
-  if (path_.empty())
+result<unique_fd> upload::seal() {
+  if (!file_)
     return fail(errc::invalid_argument, "the upload is over");
   if (size_ != size_expected_) {
     const auto size = size_;
@@ -117,13 +117,24 @@ result<artifact_id> upload::commit() {
     return fail(errc::corrupt,
                 "the SHA-256 of the bytes is " + actual.value + ", announced was " + expected_.value);
   }
-  if (::fchmod(file_.get(), 0500) != 0 || ::fsync(file_.get()) != 0) {
-    const auto error = errno;
-    auto why = io_failure("sync", path_, error);
+  unique_fd reader;
+  if (::fchmod(file_.get(), 0500) == 0 && ::fsync(file_.get()) == 0)
+    reader = unique_fd{::open(path_.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!reader) {
+    auto why = io_failure("sync", path_, errno);
     discard();
     return tl::unexpected{std::move(why)};
   }
   file_.reset(); // a program that somebody may write to cannot be run
+  return reader;
+}
+
+result<artifact_id> upload::commit() {
+  if (path_.empty())
+    return fail(errc::invalid_argument, "the upload is over");
+  if (file_)
+    if (auto sealed = seal(); !sealed)
+      return fail(sealed);
   std::lock_guard guard{store_->mutex_};
   const auto target = store_->path_of(expected_);
   if (::rename(path_.c_str(), target.c_str()) != 0) {

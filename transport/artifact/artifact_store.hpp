@@ -31,8 +31,12 @@ public:
   /// is full; the upload is over then.
   result<void> append(std::string_view bytes);
 
-  /// All bytes are there: checks size and hash, syncs, and puts the artifact in place
-  /// in one step. `corrupt` when they differ from what was announced.
+  /// All bytes are there: checks size and hash and syncs. Returns the file for reading and
+  /// running; it is in no place yet. `corrupt` when size or hash differ from what was
+  /// announced. Called at most once.
+  result<process::unique_fd> seal();
+
+  /// Puts the artifact in place in one step; seals it first if that was not done.
   result<artifact_id> commit();
 
 private:
@@ -46,7 +50,7 @@ private:
   std::uint64_t size_expected_;
   std::uint64_t size_ = 0;
   sha256 hash_;
-  process::unique_fd file_;
+  process::unique_fd file_;    ///< closed once sealed
   std::filesystem::path path_; ///< of the unfinished file; empty = none
 };
 

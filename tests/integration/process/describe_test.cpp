@@ -1,5 +1,6 @@
 // Goal: a binary that is no flow, or none for us, is refused with the real reason.
 #include "tests/support/subprocess.hpp"
+#include "transport/artifact/artifact_admission.hpp"
 #include "transport/artifact/describe.hpp"
 
 #include <sluice/core/version.hpp>
@@ -159,4 +160,55 @@ TEST_CASE("a missing shared library is named as the loader names it") {
   ::chmod(path.c_str(), 0700);
   CHECK(says(ask_file(path), errc::invalid_argument,
              "lacks a shared library on this machine: libq.so.6: cannot open shared object file"));
+}
+
+namespace {
+
+struct admission_fixture {
+  test::temp_dir dir;
+  std::unique_ptr<artifact_store> store = std::move(*artifact_store::open(dir.path()));
+  artifact_admission admission{*store, SLUICE_VERSION};
+  std::string self = test::read_file("/proc/self/exe");
+
+  artifact_id hash_of(const std::string& bytes) {
+    sha256 hash;
+    hash.add(bytes);
+    return hash.finish();
+  }
+
+  result<control::admitted_artifact> submit(const std::string& bytes, const std::string& role) {
+    auto incoming = admission.begin(hash_of(bytes), bytes.size(), {role});
+    REQUIRE(incoming);
+    REQUIRE((*incoming)->append(bytes));
+    return (*incoming)->finish();
+  }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(admission_fixture, "a flow is taken in, with what it says of itself") {
+  auto got = submit(self, "flow");
+  REQUIRE(got);
+  CHECK(got->spec.name == flow_name{"orders"});
+  CHECK(got->size_bytes == self.size());
+  CHECK(store->open_verified(got->artifact));
+}
+
+TEST_CASE_FIXTURE(admission_fixture, "what is no flow is not kept, and harms no artifact that was") {
+  CHECK_FALSE(submit(self, "crash"));
+  CHECK(store->list().empty());
+  REQUIRE(submit(self, "flow"));
+  CHECK_FALSE(submit(self, "crash"));
+  CHECK(store->list().size() == 1);
+  CHECK_FALSE(submit("no program", "flow"));
+  CHECK(store->list().size() == 1);
+}
+
+TEST_CASE_FIXTURE(admission_fixture, "a truncated upload runs nothing") {
+  auto incoming = admission.begin(hash_of(self), self.size(), {"flow"});
+  REQUIRE((*incoming)->append(self.substr(0, self.size() - 1)));
+  auto got = (*incoming)->finish();
+  REQUIRE_FALSE(got);
+  CHECK(got.error().code == errc::corrupt);
+  CHECK(store->list().empty());
 }
