@@ -126,6 +126,8 @@ void process_launcher::kill(host_id host, std::chrono::milliseconds hung_after) 
 /// On the preparer's thread: all that may block.
 void process_launcher::prepare(const entry_ptr& which) {
   const auto& flow = which->order.flow;
+  if (!is_valid_name(flow.flow.value)) // it becomes the name of a directory
+    return give_up(which, {errc::invalid_argument, "'" + flow.flow.value + "' is no name of a flow"});
   auto program = options_.open_program(flow.artifact);
   if (!program)
     return give_up(which, program.error());

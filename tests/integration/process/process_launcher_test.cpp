@@ -108,10 +108,10 @@ struct launcher_fixture {
     caf::anon_send_exit(observer, caf::exit_reason::user_shutdown);
   }
 
-  void launch(const std::string& script, std::uint64_t host = 7) {
+  void launch(const std::string& script, std::uint64_t host = 7, const char* flow = "orders") {
     node::launch_order order;
     order.host = host_id{host};
-    order.flow.flow = flow_name{"orders"};
+    order.flow.flow = flow_name{flow};
     order.flow.version = flow_version{3};
     order.flow.args = {"-c", script};
     launcher->launch(order, observer);
@@ -206,6 +206,12 @@ TEST_CASE_FIXTURE(launcher_fixture, "a file that is no program is told at once")
   launch("");
   REQUIRE(book.wait_for("failed"));
   CHECK(book.why.message == "not a program of this kind of machine (exec format error)");
+}
+
+TEST_CASE_FIXTURE(launcher_fixture, "a flow's name cannot lead out of the node's directories") {
+  launch("", 7, "../orders");
+  REQUIRE(book.wait_for("failed"));
+  CHECK(book.why.code == errc::invalid_argument);
 }
 
 TEST_CASE_FIXTURE(launcher_fixture, "a flood of output is bounded on disk and in the report") {

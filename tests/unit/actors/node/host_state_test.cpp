@@ -269,6 +269,60 @@ TEST_CASE("ends that are far apart make no crash loop") {
   CHECK(d.state.ends.size() <= limits::host_restarts_max + 1);
 }
 
+TEST_CASE("five ends within two minutes but not within one make no crash loop") {
+  driver d;
+  d.run();
+  for (int i = 0; i < 8; ++i) {
+    d.now += 16s;
+    d.end(1, 0);
+    CHECK(d.state.phase == host_phase::backing_off);
+    d.now = *d.state.due;
+    d.give(event::tick{});
+    d.restart();
+    CHECK(d.state.phase == host_phase::running);
+  }
+}
+
+TEST_CASE("a minute of running after a crash loop is a fresh start") {
+  driver d;
+  d.want();
+  for (int i = 0; i < 5; ++i) {
+    d.start();
+    d.end(1, 0);
+    d.pass(i < 4 ? 2s : 5min);
+  }
+  d.restart();
+  d.now += limits::host_restart_window;
+  d.end(1, 0);
+  CHECK(d.state.phase == host_phase::backing_off);
+  CHECK(d.state.loop_count == 0);
+}
+
+TEST_CASE("each process begins with order 1") {
+  driver d;
+  d.run();
+  d.want();
+  CHECK(d.find<action::send_replicas>()->order.revision == 2);
+  d.end(1, 0);
+  d.pass(1s);
+  d.restart();
+  CHECK(d.find<action::send_replicas>()->order.revision == 1);
+}
+
+TEST_CASE("a process that started clears the memory of failed fetches") {
+  driver d;
+  d.want();
+  for (int i = 0; i < 6; ++i) {
+    d.give(event::fetched{fail(errc::unavailable, "no link")});
+    d.pass(limits::artifact_fetch_backoff_max);
+  }
+  d.start();
+  d.end(1, 0);
+  d.pass(1s);
+  d.give(event::fetched{fail(errc::unavailable, "no link")});
+  CHECK(d.state.detail == "artifact: no link; tries again in 0.1 s");
+}
+
 TEST_CASE("a minute of running clears the memory of failures") {
   driver d;
   d.run();
@@ -322,7 +376,10 @@ TEST_CASE("a damaged artifact is fetched again") {
   driver d;
   d.want();
   d.give(event::fetched{});
-  d.give(event::launch_failed{d.state.host, {errc::corrupt, "artifact ab is damaged"}, {}});
+  auto code = errc::corrupt;
+  SUBCASE("damaged") {}
+  SUBCASE("gone") { code = errc::not_found; }
+  d.give(event::launch_failed{d.state.host, {code, "artifact ab is damaged"}, {}});
   CHECK(d.state.phase == host_phase::backing_off);
   CHECK(d.state.ends.empty());
   CHECK(d.last.empty());
@@ -467,6 +524,10 @@ TEST_CASE("a lost link ends the host, unless its end explains itself first") {
     d.end(0, SIGKILL);
     CHECK(d.state.last_crash->reason == "hung: lost its link to the node: closed by the peer");
   }
+  SUBCASE("other replicas are wanted meanwhile") {
+    d.want({{replica_id{4}, processor_name{"work"}, host::replica_goal::run}});
+    CHECK(d.last.empty());
+  }
   SUBCASE("the host is not wanted any more") {
     d.unwant();
     CHECK(d.find<action::terminate>());
@@ -544,6 +605,17 @@ TEST_CASE("a stop drains, then asks, then kills") {
     d.end(0, SIGSEGV, "killed by SIGSEGV");
     CHECK_FALSE(d.find<action::report_end>()->expected);
     CHECK(d.state.phase == host_phase::down);
+  }
+  SUBCASE("somebody kills it while it drains") {
+    d.end(0, SIGKILL, "killed by SIGKILL (not by Sluice)");
+    CHECK_FALSE(d.find<action::report_end>()->expected);
+    CHECK(d.find<action::report_end>()->report.suspects.size() == 1);
+  }
+  SUBCASE("it is wanted again after it was silent in its drain") {
+    d.pass(limits::host_silence_timeout + 1s);
+    d.want({{replica_id{2}, processor_name{"work"}, host::replica_goal::run}});
+    d.give(event::tick{});
+    CHECK(d.last.empty());
   }
   SUBCASE("a call hangs while it drains") {
     d.state.timeouts[processor_name{"work"}] = 1s;
