@@ -1,0 +1,89 @@
+// Goal: sums count every record once, whatever restarts; rates cover the last 5 s.
+
+#include "actors/cluster/throughput.hpp"
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+using namespace sluice;
+using cluster::throughput;
+
+const throughput::key price{flow_name{"orders"}, processor_name{"price"}};
+
+node::node_report report(std::uint64_t host, std::uint64_t replica, std::uint64_t processed,
+                         std::uint64_t failed = 0, std::string node = "a") {
+  node::node_report it;
+  it.node = node_id{std::move(node)};
+  node::host_status status;
+  status.id = host_id{host};
+  status.flow = price.first;
+  host::replica_report one;
+  one.id = replica_id{replica};
+  one.processor = price.second;
+  one.processed_total = processed;
+  one.failed_total = failed;
+  one.last_error = failed > 0 ? "it broke" : "";
+  status.replicas.push_back(one);
+  it.hosts.push_back(status);
+  return it;
+}
+
+TEST_CASE("what one replica reports again and again counts once") {
+  throughput it;
+  it.add(report(1, 1, 10));
+  it.add(report(1, 1, 10));
+  it.add(report(1, 1, 15, 2));
+  CHECK(it.of(price).processed_total == 15);
+  CHECK(it.of(price).failed_total == 2);
+  it.add(report(1, 1, 16));
+  CHECK(it.of(price).last_error == "it broke");
+}
+
+TEST_CASE("a host that starts again counts from 0 and adds") {
+  throughput it;
+  it.add(report(1, 1, 10));
+  it.add(report(2, 1, 12)); // another process, though its number went up
+  CHECK(it.of(price).processed_total == 22);
+  it.add(report(2, 1, 3)); // local mode: the same host id counts anew
+  CHECK(it.of(price).processed_total == 25);
+}
+
+TEST_CASE("replicas of several nodes add up, and their sum outlives them") {
+  throughput it;
+  it.add(report(1, 1, 10));
+  it.add(report(2, 2, 5, 0, "b"));
+  node::node_report empty;
+  empty.node = node_id{"a"};
+  it.add(empty);
+  it.forget(node_id{"b"});
+  CHECK(it.of(price).processed_total == 15);
+  it.keep_only({});
+  CHECK(it.of(price).processed_total == 0);
+}
+
+TEST_CASE("the rate is that of the last 5 s") {
+  throughput it;
+  throughput::time_point now{1h};
+  CHECK(it.rate_per_s(price) == 0);
+  std::uint64_t done = 0;
+  auto run = [&](std::chrono::milliseconds length, std::uint64_t per_s) {
+    for (auto end = now + length; now < end;) {
+      now += 500ms;
+      done += per_s / 2;
+      it.add(report(1, 1, done));
+      it.sample(now);
+    }
+  };
+  run(20s, 100);
+  CHECK(it.rate_per_s(price) == doctest::Approx(100));
+  run(5s, 1000);
+  CHECK(it.rate_per_s(price) == doctest::Approx(1000));
+  run(2500ms, 0);
+  CHECK(it.rate_per_s(price) == doctest::Approx(500));
+  run(5s, 0);
+  CHECK(it.rate_per_s(price) == 0);
+}
+
+} // namespace
