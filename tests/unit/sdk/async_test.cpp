@@ -59,6 +59,16 @@ async<int> nested(int depth) {
   co_return value + 1;
 }
 
+async<int> sleep_until_taken() {
+  for (int refused = 0;; ++refused) {
+    try {
+      co_await sluice::sleep(-1ms);
+      co_return refused;
+    } catch (const std::runtime_error&) {
+    }
+  }
+}
+
 async<std::string> caught() {
   std::string text = "nothing";
   auto step = failing(true);
@@ -262,6 +272,23 @@ TEST_CASE("an executor may refuse by an exception, which the coroutine sees") {
   run_of<int> run{delayed(1, 1ms), where};
   CHECK(run.done_count == 1);
   CHECK(message_of(run.result) == "full");
+}
+
+TEST_CASE("a coroutine that catches the refusal goes on and can wait again") {
+  struct refusing_twice : manual_executor {
+    void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override {
+      CHECK(delay == 0ns); // never less
+      if (refusals++ < 2)
+        throw std::runtime_error{"full"};
+      manual_executor::post_after(delay, std::move(work));
+    }
+    int refusals = 0;
+  } where;
+  run_of<int> run{sleep_until_taken(), where};
+  CHECK(run.done_count == 0);
+  where.run();
+  CHECK(run.done_count == 1);
+  CHECK(run.result == 2);
 }
 
 TEST_CASE("done may end the executor's last piece of work and start the next") {
