@@ -68,6 +68,9 @@ public:
   bool refuse_kind(std::string_view expected);
   bool refuse(std::string message);
 
+  /// How many bytes of the document have been read.
+  std::size_t offset() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
+
   json_error& error() noexcept { return error_; }
 
 private:

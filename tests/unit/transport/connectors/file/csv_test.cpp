@@ -1,0 +1,70 @@
+#include "transport/connectors/file/csv.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace sluice::connectors;
+
+namespace {
+
+std::vector<csv::field> fields(std::initializer_list<csv::field> all) { return all; }
+
+} // namespace
+
+TEST_CASE("a row is split at commas outside of quotes") {
+  CHECK(csv::split("a,b\r\n") == fields({{"a", false}, {"b", false}}));
+  CHECK(csv::split("\"a,b\",c\n") == fields({{"a,b", true}, {"c", false}}));
+  CHECK(csv::split("\"say \"\"hi\"\"\"") == fields({{"say \"hi\"", true}}));
+  CHECK(csv::split("a,,\"\"") == fields({{"a", false}, {"", false}, {"", true}}));
+  CHECK(csv::split("") == fields({{"", false}}));
+  CHECK(csv::split("5\"x,y") == fields({{"5\"x", false}, {"y", false}}));
+}
+
+TEST_CASE("a line break inside quotes belongs to the row, and a search goes on where it stopped") {
+  std::size_t scanned = 0;
+  bool in_quotes = false;
+  std::string text = "a,\"x\n";
+  CHECK_FALSE(csv::row_end(text, scanned, in_quotes));
+  text += "y\"\nnext";
+  CHECK(csv::row_end(text, scanned, in_quotes) == 8);
+}
+
+TEST_CASE("unquoted numbers and truth values become such, empty fields are left out, quotes make text") {
+  CHECK(csv::to_json({"a", "b", "c", "d", "e"}, csv::split("1,-2.5e3,true,,\"7\""))
+        == "{\"a\":1,\"b\":-2.5e3,\"c\":true,\"e\":\"7\"}");
+  CHECK(csv::to_json({"zip", "x"}, csv::split("02134, 5")) == "{\"zip\":\"02134\",\"x\":\" 5\"}");
+  CHECK(csv::to_json({"a"}, csv::split("\"\"")) == "{\"a\":\"\"}");
+}
+
+TEST_CASE("a row with another number of fields is no object") {
+  CHECK_FALSE(csv::to_json({"a", "b"}, csv::split("1")));
+  CHECK_FALSE(csv::to_json({"a"}, csv::split("1,2")));
+}
+
+TEST_CASE("bytes that are no UTF-8 make no object") { CHECK_FALSE(csv::to_json({"a"}, csv::split("\xff"))); }
+
+TEST_CASE("strings are quoted where they would read back as something else") {
+  CHECK(csv::quote("plain") == "plain");
+  CHECK(csv::quote("12") == "\"12\"");
+  CHECK(csv::quote("true") == "\"true\"");
+  CHECK(csv::quote("") == "\"\"");
+  CHECK(csv::quote("a\"b") == "\"a\"\"b\"");
+  CHECK(csv::quote("a\nb") == "\"a\nb\"");
+  CHECK(csv::quote("02134") == "02134");
+}
+
+TEST_CASE("members of an object become fields in their order") {
+  auto members = csv::from_json("{\"a\": 1, \"b\":\"x,y\",\"c\":null,\"d\":[1, 2],\"e\":true}");
+  REQUIRE(members);
+  CHECK(*members
+        == std::vector<std::pair<std::string, std::string>>{
+          {"a", "1"}, {"b", "\"x,y\""}, {"c", ""}, {"d", "\"[1, 2]\""}, {"e", "true"}});
+}
+
+TEST_CASE("what is no object cannot be a row") {
+  for (const char* text : {"1", "[1]", "{\"a\":}", "{} x", ""}) {
+    auto members = csv::from_json(text);
+    REQUIRE_FALSE(members);
+    CHECK(members.error().code == sluice::errc::invalid_argument);
+    CHECK(members.error().message.find("csv: a result must be a JSON object: ") == 0);
+  }
+}

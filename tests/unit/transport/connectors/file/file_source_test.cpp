@@ -1,0 +1,231 @@
+#include "tests/support/source_conformance.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "transport/connectors/file/file_source.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+using namespace sluice;
+using namespace sluice::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct fixture {
+  temporary_folder folder;
+  std::string path = folder / "in";
+  connector_registry registry;
+
+  fixture() { connectors::file_source::add_to(registry); }
+
+  std::unique_ptr<source> make(std::map<std::string, std::string> options = {}) {
+    options.emplace("path", path);
+    auto made = registry.source_of({"file", options});
+    REQUIRE_MESSAGE(made, (made ? "" : made.error().message));
+    return std::move(*made);
+  }
+
+  std::string mistake(std::map<std::string, std::string> options) {
+    auto made = registry.source_of({"file", std::move(options)});
+    REQUIRE_FALSE(made);
+    CHECK(made.error().code == errc::invalid_argument);
+    return made.error().message;
+  }
+};
+
+using records = std::vector<std::pair<std::uint64_t, std::string>>;
+
+records pull(source& from, std::uint32_t count = 100, std::chrono::milliseconds wait = 0ms) {
+  auto got = from.pull(count, wait);
+  REQUIRE_MESSAGE(got, (got ? "" : got.error().message));
+  records out;
+  for (auto record : got->records)
+    out.emplace_back(record.seq, record.payload);
+  return out;
+}
+
+std::vector<std::string> texts(const records& all) {
+  std::vector<std::string> out;
+  for (const auto& [seq, text] : all)
+    out.push_back(text);
+  return out;
+}
+
+using list = std::vector<std::string>;
+
+} // namespace
+
+TEST_CASE_FIXTURE(fixture, "JSON Lines to the end conform") {
+  write_text(path, "");
+  int n = 0;
+  check_source({[&] { return make(); },
+                [&](std::size_t count) {
+                  for (std::size_t i = 0; i < count; ++i)
+                    append_text(path, "{\"n\":" + std::to_string(++n) + "}\n");
+                },
+                true, false});
+}
+
+TEST_CASE_FIXTURE(fixture, "JSON Lines that are followed conform") {
+  write_text(path, "");
+  int n = 0;
+  check_source({[&] {
+                  return make({{"tail", "true"}});
+                },
+                [&](std::size_t count) {
+                  for (std::size_t i = 0; i < count; ++i)
+                    append_text(path, "{\"n\":" + std::to_string(++n) + "}\n");
+                },
+                false, false});
+}
+
+TEST_CASE_FIXTURE(fixture, "CSV conforms") {
+  write_text(path, "n,text\n");
+  int n = 0;
+  check_source({[&] {
+                  return make({{"format", "csv"}});
+                },
+                [&](std::size_t count) {
+                  for (std::size_t i = 0; i < count; ++i)
+                    append_text(path, std::to_string(++n) + ",\"two\nlines\"\n");
+                },
+                true, false});
+}
+
+TEST_CASE_FIXTURE(fixture, "the seq of a record is the offset behind its line") {
+  write_text(path, "{}\n\n  \r\n[1]\r\nx");
+  auto from = make();
+  REQUIRE(from->open(0));
+  CHECK(pull(*from) == records{{3, "{}"}, {13, "[1]"}, {14, "x"}});
+}
+
+TEST_CASE_FIXTURE(fixture, "a file that is not there ends the replica, a folder too") {
+  auto missing = make();
+  auto opened = missing->open(0);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == errc::not_found);
+  CHECK(opened.error().message == "file: open " + path + ": No such file or directory");
+  std::filesystem::create_directory(path);
+  auto other = make();
+  opened = other->open(0);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code == errc::invalid_argument);
+}
+
+TEST_CASE_FIXTURE(fixture, "a line too long to be a record is cut, marked and does not hide the next") {
+  write_text(path, "{}\n" + std::string(limits::record_size_bytes_max + 10, 'x') + "\n{\"a\":1}\n"
+                     + std::string(3 * limits::record_size_bytes_max, 'y') + "\n");
+  auto from = make();
+  REQUIRE(from->open(0));
+  auto all = pull(*from);
+  REQUIRE(all.size() == 4);
+  CHECK(all[3].second.find("yyy... [a line of 50331648 bytes") != std::string::npos);
+  CHECK(all[1].second.size() < 5000);
+  CHECK(all[1].second.find("... [a line of 16777226 bytes, the bound is 16777216]") != std::string::npos);
+  CHECK(all[2].second == "{\"a\":1}");
+  CHECK(all[3].first == std::filesystem::file_size(path));
+  auto again = make();
+  REQUIRE(again->open(all[1].first));
+  CHECK(texts(pull(*again, 1)) == list{"{\"a\":1}"});
+}
+
+TEST_CASE_FIXTURE(fixture, "the longest line that may be a record is one") {
+  write_text(path, std::string(limits::record_size_bytes_max - 1, 'x') + "\ny\n");
+  auto from = make();
+  REQUIRE(from->open(0));
+  auto all = pull(*from);
+  REQUIRE(all.size() >= 1);
+  CHECK(all[0].second.size() == limits::record_size_bytes_max - 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a CSV row with another number of fields is delivered as it stands") {
+  write_text(path, "a,b\n1,2\n3\n4,5,6\n\n7,8");
+  auto from = make({{"format", "csv"}});
+  REQUIRE(from->open(0));
+  CHECK(texts(pull(*from)) == list{"{\"a\":1,\"b\":2}", "3", "4,5,6", "{\"a\":7,\"b\":8}"});
+}
+
+TEST_CASE_FIXTURE(fixture, "CSV resumes behind its header") {
+  write_text(path, "a,b\n1,2\n3,4\n");
+  auto from = make({{"format", "csv"}});
+  REQUIRE(from->open(8));
+  CHECK(texts(pull(*from)) == list{"{\"a\":3,\"b\":4}"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a followed file gives a line once it is finished") {
+  write_text(path, "{\"a\"");
+  auto from = make({{"tail", "true"}});
+  REQUIRE(from->open(0));
+  CHECK(pull(*from).empty());
+  append_text(path, ":1}\n{");
+  CHECK(texts(pull(*from)) == list{"{\"a\":1}"});
+  CHECK(pull(*from).empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "a followed file may come later") {
+  auto from = make({{"tail", "true"}});
+  REQUIRE(from->open(0));
+  CHECK(pull(*from).empty());
+  write_text(path, "1\n");
+  CHECK(texts(pull(*from, 100, 2000ms)) == list{"1"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a file renamed away is read to its end, then the new one, with seqs that grow") {
+  write_text(path, "1\n2\n");
+  auto from = make({{"tail", "true"}});
+  REQUIRE(from->open(0));
+  auto first = pull(*from, 1);
+  CHECK(texts(first) == list{"1"});
+  append_text(path, "3\nlast words");
+  std::filesystem::rename(path, path + ".1");
+  CHECK(texts(pull(*from)) == list{"2", "3"});
+  write_text(path, "4\n");
+  auto rest = pull(*from);
+  for (auto& each : pull(*from))
+    rest.push_back(std::move(each));
+  REQUIRE(texts(rest) == list{"last words", "4"});
+  CHECK(rest[0].first > first[0].first);
+  CHECK(rest[1].first > rest[0].first);
+  append_text(path, "5\n");
+  CHECK(texts(pull(*from)) == list{"5"});
+  auto again = make({{"tail", "true"}});
+  REQUIRE(again->open(rest[1].first));
+  CHECK(texts(pull(*again)) == list{"5"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a file cut short is read from its beginning, with seqs that grow") {
+  write_text(path, "1\n2\n3\n");
+  auto from = make({{"tail", "true"}});
+  REQUIRE(from->open(0));
+  auto before = pull(*from);
+  write_text(path, "4\n");
+  auto after = pull(*from);
+  CHECK(texts(after) == list{"4"});
+  CHECK(after[0].first > before[2].first);
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a stored position that does not fit the file begins anew rather than lose records") {
+  write_text(path, "first line\nsecond\n");
+  for (std::uint64_t position : {std::uint64_t{4}, std::uint64_t{4000}}) {
+    auto from = make();
+    REQUIRE(from->open(position));
+    auto all = pull(*from);
+    CHECK(texts(all) == list{"first line", "second"});
+    CHECK(all[0].first > position);
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "wrong options are refused by name") {
+  CHECK(mistake({}) == "file: option 'path' is missing");
+  CHECK(mistake({{"path", "x"}, {"format", "xml"}})
+        == "file: option 'format' must be jsonl or csv, is 'xml'");
+  CHECK(mistake({{"path", "x"}, {"tail", "yes"}}) == "file: option 'tail' must be true or false, is 'yes'");
+  CHECK(mistake({{"path", "x"}, {"tial", "true"}})
+        == "file: there is no option 'tial'; there are: format, path, tail");
+}

@@ -1,0 +1,144 @@
+#include "transport/connectors/file/csv.hpp"
+
+#include <sluice/codec/json_reader.hpp>
+#include <sluice/codec/json_writer.hpp>
+
+#include <utility>
+
+namespace sluice::connectors::csv {
+
+namespace {
+
+bool is_bare_value(std::string_view text) {
+  if (text == "true" || text == "false")
+    return true;
+  codec::json_reader reader{text};
+  std::string_view number;
+  // The reader skips blanks; a field with blanks is text.
+  return !text.empty() && text.find_first_of(" \t\r\n") == std::string_view::npos
+         && reader.peek() == codec::json_kind::number && reader.read_number(number, "number")
+         && reader.finish();
+}
+
+std::string_view without_break(std::string_view row) {
+  if (row.ends_with('\n'))
+    row.remove_suffix(1);
+  if (row.ends_with('\r'))
+    row.remove_suffix(1);
+  return row;
+}
+
+} // namespace
+
+std::optional<std::size_t> row_end(std::string_view text, std::size_t& scanned, bool& in_quotes) {
+  for (; scanned < text.size(); ++scanned) {
+    if (text[scanned] == '"')
+      in_quotes = !in_quotes; // a doubled quote toggles twice
+    else if (text[scanned] == '\n' && !in_quotes)
+      return ++scanned;
+  }
+  return std::nullopt;
+}
+
+std::vector<field> split(std::string_view row) {
+  row = without_break(row);
+  std::vector<field> fields(1);
+  bool in_quotes = false;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    auto& current = fields.back();
+    const char c = row[i];
+    if (in_quotes) {
+      if (c != '"')
+        current.text += c;
+      else if (i + 1 < row.size() && row[i + 1] == '"')
+        current.text += row[++i];
+      else
+        in_quotes = false;
+    } else if (c == '"' && current.text.empty() && !current.quoted) {
+      in_quotes = current.quoted = true;
+    } else if (c == ',') {
+      fields.emplace_back();
+    } else {
+      current.text += c;
+    }
+  }
+  return fields;
+}
+
+std::optional<std::string> to_json(const std::vector<std::string>& header, const std::vector<field>& row) {
+  if (row.size() != header.size())
+    return std::nullopt;
+  std::string out = "{";
+  codec::json_writer writer{out};
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (row[i].text.empty() && !row[i].quoted)
+      continue;
+    if (out.size() > 1)
+      writer.character(',');
+    if (!writer.string(header[i]))
+      return std::nullopt;
+    writer.character(':');
+    if (!row[i].quoted && is_bare_value(row[i].text))
+      writer.text(row[i].text);
+    else if (!writer.string(row[i].text))
+      return std::nullopt;
+  }
+  writer.character('}');
+  return out;
+}
+
+std::string quote(std::string_view text) {
+  const bool plain =
+    !text.empty() && text.find_first_of("\",\r\n") == std::string_view::npos && !is_bare_value(text);
+  if (plain)
+    return std::string{text};
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"')
+      out += '"';
+    out += c;
+  }
+  return out + "\"";
+}
+
+result<std::vector<std::pair<std::string, std::string>>> from_json(std::string_view object) {
+  codec::json_reader reader{object};
+  std::vector<std::pair<std::string, std::string>> members;
+  const auto refuse = [&] {
+    return fail(errc::invalid_argument, "csv: a result must be a JSON object: " + reader.error().message);
+  };
+  if (!reader.enter_object())
+    return refuse();
+  for (bool first = true;; first = false) {
+    std::string_view key;
+    const auto step = reader.next_member(first, key);
+    if (step == codec::json_step::error)
+      return refuse();
+    if (step == codec::json_step::end)
+      break;
+    std::string name{key};
+    const auto kind = reader.peek();
+    const auto begin = reader.offset();
+    if (kind == codec::json_kind::string) {
+      std::string text;
+      if (!reader.read_string(text))
+        return refuse();
+      members.emplace_back(std::move(name), quote(text));
+      continue;
+    }
+    if (!reader.skip_value())
+      return refuse();
+    const auto text = object.substr(begin, reader.offset() - begin);
+    if (kind == codec::json_kind::null)
+      members.emplace_back(std::move(name), std::string{});
+    else if (kind == codec::json_kind::array || kind == codec::json_kind::object)
+      members.emplace_back(std::move(name), quote(text));
+    else
+      members.emplace_back(std::move(name), std::string{text});
+  }
+  if (!reader.finish())
+    return refuse();
+  return members;
+}
+
+} // namespace sluice::connectors::csv

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <sluice/core/result.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::connectors::csv {
+
+/// One field of a row. Quotes say that it is text, whatever it looks like.
+struct field {
+  std::string text;
+  bool quoted = false;
+
+  friend bool operator==(const field&, const field&) = default;
+};
+
+/// Finds the end of the first row in `text`: the index behind its line break, or nothing
+/// when more is needed. A line break inside quotes is part of the row (RFC 4180).
+/// `scanned` and `in_quotes` carry the search on when more text has come.
+std::optional<std::size_t> row_end(std::string_view text, std::size_t& scanned, bool& in_quotes);
+
+/// Splits one row, with or without its line break.
+std::vector<field> split(std::string_view row);
+
+/// A row as a JSON object. Unquoted fields that are a JSON number, `true` or `false` become
+/// that; empty ones are left out; everything else is a string. nullopt when the row has
+/// another number of fields than the header.
+std::optional<std::string> to_json(const std::vector<std::string>& header, const std::vector<field>& row);
+
+/// The members of a JSON object as (name, field), in their order: strings are quoted where
+/// they would read back as something else; nested values are their JSON text.
+result<std::vector<std::pair<std::string, std::string>>> from_json(std::string_view object);
+
+/// A string as a field, quoted where it must be.
+std::string quote(std::string_view text);
+
+} // namespace sluice::connectors::csv

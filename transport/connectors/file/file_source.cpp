@@ -1,0 +1,205 @@
+#include "transport/connectors/file/file_source.hpp"
+
+#include "transport/connectors/file/csv.hpp"
+#include "transport/connectors/file/file_watch.hpp"
+#include "transport/connectors/file/line_reader.hpp"
+#include "transport/connectors/option_reader.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace sluice::connectors::file_source {
+
+namespace {
+
+/// A seq is a byte offset and, above it, how often the file was rotated while it was followed,
+/// so that seqs grow although offsets begin anew.
+constexpr unsigned offset_bits = 48;
+constexpr std::uint64_t offset_mask = (std::uint64_t{1} << offset_bits) - 1;
+
+struct file_options {
+  std::string path;
+  bool is_csv = false;
+  bool tail = false;
+};
+
+class file final : public source {
+public:
+  explicit file(file_options opts) : opts_(std::move(opts)) {}
+
+  result<void> open(std::uint64_t after_seq) override {
+    generation_ = after_seq >> offset_bits;
+    resume_at_ = after_seq & offset_mask;
+    if (opts_.tail)
+      watch_.emplace(opts_.path);
+    auto opened = open_file();
+    if (!opened && !(opts_.tail && opened.error().code == errc::not_found))
+      return opened;
+    return {};
+  }
+
+  result<pulled> pull(std::uint32_t count_max, std::chrono::milliseconds wait_max) override {
+    const auto deadline = std::chrono::steady_clock::now() + wait_max;
+    for (;;) {
+      pulled out;
+      record_block_builder found;
+      auto at_end = read_lines(found, count_max);
+      if (!at_end)
+        return fail(at_end);
+      out.records = found.finish();
+      out.end = *at_end && !opts_.tail;
+      if (!out.records.empty() || out.end)
+        return out;
+      const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      if (left.count() <= 0)
+        return out;
+      watch_->wait(left);
+    }
+  }
+
+private:
+  tl::unexpected<failure> fail_errno(const char* what) const {
+    const auto code = errno == ENOENT ? errc::not_found : errc::unavailable;
+    return fail(code, "file: " + std::string{what} + " " + opts_.path + ": " + std::strerror(errno));
+  }
+
+  /// Opens what `path` names now and goes to `resume_at_`.
+  result<void> open_file() {
+    int fd = ::open(opts_.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+      return fail_errno("open");
+    auto made = std::make_unique<line_reader>(fd, 0, opts_.is_csv);
+    struct stat info {};
+    if (::fstat(fd, &info) != 0)
+      return fail_errno("look at");
+    if (!S_ISREG(info.st_mode))
+      return fail(errc::invalid_argument, "file: " + opts_.path + " is no regular file");
+    if (resume_at_ > 0 && !fits(fd, static_cast<std::uint64_t>(info.st_size))) {
+      ++generation_; // another file than the one whose position was stored
+      resume_at_ = 0;
+    }
+    header_.clear();
+    reader_ = std::move(made);
+    if (!opts_.is_csv)
+      reader_->seek(resume_at_);
+    return {};
+  }
+
+  /// Whether the stored position can be one of this file.
+  bool fits(int fd, std::uint64_t size) const {
+    if (resume_at_ >= size)
+      return resume_at_ == size;
+    char around[2] = {0, 0};
+    return ::pread(fd, around, 2, static_cast<off_t>(resume_at_ - 1)) == 2
+           && (around[0] == '\n' || around[1] == '\n');
+  }
+
+  /// Reads up to the bounds. Returns whether the end was reached.
+  result<bool> read_lines(record_block_builder& found, std::uint32_t count_max) {
+    if (!reader_) {
+      auto opened = open_file();
+      if (!opened)
+        return opened.error().code == errc::not_found ? result<bool>{true} : fail(opened);
+    }
+    while (found.count() < count_max && found.size_bytes() < limits::block_size_bytes_max) {
+      auto next = reader_->next(!opts_.tail);
+      if (!next)
+        return fail(next);
+      if (!*next) {
+        auto other = found.count() == 0 ? go_to_next_file(found) : result<bool>{false};
+        if (!other)
+          return fail(other);
+        if (*other)
+          continue;
+        return true;
+      }
+      deliver(**next, found);
+    }
+    return false;
+  }
+
+  void deliver(const line_reader::line& line, record_block_builder& found) {
+    if (opts_.is_csv && header_.empty()) {
+      for (auto& each : csv::split(line.text))
+        header_.push_back(std::move(each.text));
+      if (resume_at_ > line.end)
+        reader_->seek(resume_at_);
+      return;
+    }
+    if (line.text.find_first_not_of(" \t\r\n") == std::string_view::npos)
+      return;
+    const auto seq = generation_ << offset_bits | line.end;
+    if (line.cut_bytes > 0)
+      found.add(seq, 0,
+                std::string{line.text} + "... [a line of " + std::to_string(line.cut_bytes)
+                  + " bytes, the bound is " + std::to_string(limits::record_size_bytes_max) + "]");
+    else if (auto row = opts_.is_csv ? csv::to_json(header_, csv::split(line.text)) : std::nullopt)
+      found.add(seq, 0, *row);
+    else
+      found.add(seq, 0, line.text);
+  }
+
+  /// At the end of a file that is followed: has it been rotated? The old one's last
+  /// line is given even without a line break, for nobody will finish it.
+  result<bool> go_to_next_file(record_block_builder& found) {
+    if (!opts_.tail)
+      return false;
+    struct stat mine {};
+    struct stat named {};
+    if (::fstat(reader_->fd(), &mine) != 0)
+      return fail_errno("look at");
+    if (::stat(opts_.path.c_str(), &named) != 0)
+      return false; // rotated away and not yet made anew
+    const bool same = mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+    if (same && static_cast<std::uint64_t>(mine.st_size) >= reader_->offset())
+      return false;
+    if (!same) {
+      auto last = reader_->next(true);
+      if (!last)
+        return fail(last);
+      if (*last)
+        deliver(**last, found);
+    }
+    ++generation_;
+    resume_at_ = 0;
+    auto opened = open_file();
+    if (!opened && opened.error().code != errc::not_found)
+      return fail(opened);
+    return opened.has_value();
+  }
+
+  file_options opts_;
+  std::uint64_t generation_ = 0;
+  std::uint64_t resume_at_ = 0;
+  std::unique_ptr<line_reader> reader_;
+  std::vector<std::string> header_;
+  std::optional<file_watch> watch_;
+};
+
+result<std::unique_ptr<source>> make(const io_spec& spec) {
+  option_reader options{spec};
+  file_options opts;
+  opts.path = options.required("path");
+  opts.is_csv = options.one_of("format", {"jsonl", "csv"}, "jsonl") == "csv";
+  opts.tail = options.flag("tail", false);
+  if (auto ok = options.check(); !ok)
+    return fail(ok);
+  return std::make_unique<file>(std::move(opts));
+}
+
+} // namespace
+
+void add_to(connector_registry& registry) { registry.add_source("file", make); }
+
+} // namespace sluice::connectors::file_source
