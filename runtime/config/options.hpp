@@ -10,11 +10,11 @@ namespace sluice::config {
 /// Everything a node process is told at its start. Plain data: made by
 /// `node_options_of` from flags, environment, file and defaults, fixed while it runs.
 struct node_options {
-  bool head = false;     ///< run the head; with `worker` both in one process
-  bool worker = true;    ///< run hosts; only a head may say no
-  std::string address;   ///< workers: "HOST:PORT" of the head's link
-  std::string base_dir;  ///< `$SLUICE_HOME` or `~/.sluice`
-  std::string state_dir; ///< exists with mode 0700 and is claimed before the node starts
+  bool head = false;                 ///< run the head; with `worker` both in one process
+  bool worker = true;                ///< run hosts; only a head may say no
+  std::string address;               ///< workers: "HOST:PORT" of the head's link
+  std::string base_dir;              ///< `$SLUICE_HOME` or `~/.sluice`
+  std::string state_dir;             ///< exists with mode 0700 and is claimed before the node starts
   std::string listen = "127.0.0.1";  ///< IP address that link and control bind to
   std::uint16_t link_port = 7410;    ///< 0 = any free one
   std::uint16_t control_port = 7411; ///< head only; 0 = any free one

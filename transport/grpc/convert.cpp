@@ -1,5 +1,7 @@
 #include "transport/grpc/convert.hpp"
 
+#include <sluice/codec/utf8.hpp>
+
 #include <charconv>
 #include <unordered_map>
 
@@ -114,35 +116,13 @@ void fill(v1::Replica& to, const cluster::replica_view& from, const host_index& 
   to.set_detail(to_utf8(from.detail));
 }
 
-/// Length of the well-formed UTF-8 sequence at the front of `text`; 0 = there is none.
-std::size_t sequence_length(std::string_view text) noexcept {
-  auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  auto continues = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  auto first = byte(0);
-  if (first < 0x80)
-    return 1;
-  if (first >= 0xc2 && first <= 0xdf)
-    return continues(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    bool overlong = first == 0xe0 && byte(1) < 0xa0;
-    bool surrogate = first == 0xed && byte(1) > 0x9f;
-    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    bool overlong = first == 0xf0 && byte(1) < 0x90;
-    bool too_large = first == 0xf4 && byte(1) > 0x8f;
-    return continues(1) && continues(2) && continues(3) && !overlong && !too_large ? 4 : 0;
-  }
-  return 0;
-}
-
 } // namespace
 
 std::string to_utf8(std::string_view text) {
   std::string clean;
   clean.reserve(text.size());
   while (!text.empty()) {
-    auto n = sequence_length(text);
+    auto n = codec::utf8_sequence(text);
     if (n == 0)
       clean += "\xef\xbf\xbd";
     else

@@ -1,0 +1,136 @@
+#include "runtime/cli/client_options.hpp"
+#include "runtime/cli/commands.hpp"
+#include "runtime/cli/render.hpp"
+#include "runtime/cli/style.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <ostream>
+#include <set>
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr std::size_t host_id_digits = 16;
+constexpr std::size_t host_id_shown = 8;
+
+struct logs_arguments {
+  std::string target;
+  bool follow = false;
+  std::uint32_t tail = 0;
+  std::string output = "text";
+  client_options_ptr client;
+};
+
+/// The host a target means: of a replica the one it runs in, of a short id the only one that
+/// begins so. The logs of ended hosts are found by their full id.
+result<std::string> host_of(client::control_client& head, const kind_and_id& target) {
+  if (target.kind == "host" && target.id.size() == host_id_digits)
+    return target.id;
+  auto snapshot = head.snapshot(0);
+  if (!snapshot)
+    return fail(snapshot);
+  if (target.kind == "replica") {
+    for (const auto& replica : snapshot->replicas())
+      if (std::to_string(replica.id()) == target.id && !replica.host().empty())
+        return replica.host();
+    return fail(errc::not_found,
+                "replica/" + target.id + " runs in no host; try the flow's logs: sluice logs flow/NAME");
+  }
+  std::set<std::string> begin_so;
+  for (const auto& node : snapshot->nodes())
+    for (const auto& host : node.hosts())
+      if (host.id().starts_with(target.id))
+        begin_so.insert(host.id());
+  if (begin_so.size() == 1)
+    return *begin_so.begin();
+  return fail(errc::not_found,
+              (begin_so.empty() ? "no running host begins with '" : "several hosts begin with '") + target.id
+                + "'; `sluice list hosts` shows them, an ended one needs its full id");
+}
+
+/// Prints parts, each line with its host in front as soon as there are several.
+class log_printer {
+public:
+  log_printer(const environment& env, bool always_prefix) : env_(env), prefix_(always_prefix) {}
+
+  void print(const client::api::ReadLogsReply& part) {
+    style paint{env_.out_terminal};
+    if (!part.unreachable().empty()) {
+      is_complete = false;
+      env_.err << style(env_.err_terminal).warning("warning:") << " the logs on node/" << part.node()
+               << " cannot be read: " << part.unreachable() << "\n";
+      return;
+    }
+    std::string_view rest = part.text();
+    while (!rest.empty()) {
+      auto end = rest.find('\n');
+      auto line = rest.substr(0, end);
+      rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+      if (prefix_)
+        env_.out << paint.dim(part.host().substr(0, host_id_shown) + " | ");
+      env_.out << line << "\n";
+    }
+    env_.out << std::flush;
+  }
+
+  bool is_complete = true;
+
+private:
+  const environment& env_;
+  bool prefix_;
+};
+
+int run(const environment& env, const logs_arguments& args) {
+  auto target = split_target(args.target, {"flow", "host", "replica"});
+  if (!target)
+    return complain(env, target.error());
+  auto head = connect(env, *args.client);
+  if (!head)
+    return complain(env, head.error());
+  client::api::ReadLogsRequest request;
+  if (target->kind == "flow") {
+    request.set_flow(target->id);
+  } else {
+    auto host = host_of(**head, *target);
+    if (!host)
+      return complain(env, host.error());
+    request.set_host(*host);
+  }
+  request.set_follow(args.follow);
+  request.set_tail_lines(args.tail);
+  log_printer printer{env, target->kind == "flow"};
+  auto done = (*head)->read_logs(request, [&](const client::api::ReadLogsReply& part) {
+    if (args.output == "json")
+      env.out << to_json(part) << std::flush;
+    else
+      printer.print(part);
+    return static_cast<bool>(env.out); // nobody reads any more: enough
+  });
+  if (!done)
+    return complain(env, done.error());
+  return printer.is_complete ? ok : partly_failed;
+}
+
+action declare(CLI::App& app, const environment& env) {
+  auto args = std::make_shared<logs_arguments>();
+  app.add_option("TARGET", args->target, "flow/NAME, host/ID or replica/ID")->required();
+  app.add_flag("--follow", args->follow, "go on as lines are written; Ctrl-C ends it");
+  app.add_option("--tail", args->tail, "begin with the last lines of each host [all]")->type_name("LINES");
+  app.add_option("-o,--output", args->output, "text or json [text]")
+    ->type_name("FORMAT")
+    ->check(CLI::IsMember({"text", "json"}));
+  args->client = add_client_options(app, false);
+  return [args, &env] { return run(env, *args); };
+}
+
+} // namespace
+
+const command logs_command{"logs", "Print what a flow's hosts wrote, those that ended too",
+                           "Lines of a flow begin with the first digits of the host's id.",
+                           "  sluice logs flow/orders --follow --tail 20\n"
+                           "  sluice logs host/0f1e2d3c4b5a6978",
+                           declare};
+
+} // namespace sluice::cli

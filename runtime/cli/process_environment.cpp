@@ -1,0 +1,98 @@
+#include "runtime/cli/process_environment.hpp"
+
+#include "transport/artifact/describe.hpp"
+
+#include <sluice/core/version.hpp>
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <iostream>
+#include <poll.h>
+#include <random>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace sluice::cli {
+
+namespace {
+
+std::atomic<bool> was_interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
+
+std::optional<std::string> read_variable(const std::string& name) {
+  const auto* text = std::getenv(name.c_str());
+  return text == nullptr ? std::nullopt : std::optional<std::string>{text};
+}
+
+terminal terminal_of(int fd) {
+  terminal to;
+  to.is_terminal = ::isatty(fd) == 1;
+  auto no_color = read_variable("NO_COLOR");
+  auto force = read_variable("CLICOLOR_FORCE");
+  bool is_dumb = read_variable("TERM").value_or("dumb") == "dumb";
+  to.colours = (to.is_terminal && !is_dumb) || (force && !force->empty() && *force != "0");
+  if (no_color && !no_color->empty())
+    to.colours = false;
+  winsize size{};
+  if (to.is_terminal && ::ioctl(fd, TIOCGWINSZ, &size) == 0) {
+    to.width = size.ws_col;
+    to.height = size.ws_row;
+  }
+  return to;
+}
+
+/// Waits. From the first wait on, Ctrl-C no longer ends the process but the wait.
+bool pause_until_interrupted(std::chrono::milliseconds span) {
+  static const bool installed = [] {
+    struct sigaction on_interrupt {};
+    on_interrupt.sa_handler = [](int) { was_interrupted = true; };
+    ::sigaction(SIGINT, &on_interrupt, nullptr);
+    return true;
+  }();
+  static_cast<void>(installed);
+  auto until = std::chrono::steady_clock::now() + span;
+  while (!was_interrupted) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0)
+      return true;
+    ::poll(nullptr, 0, static_cast<int>(left.count())); // a signal ends it early
+  }
+  return false;
+}
+
+std::string random_id() {
+  std::random_device device; // getrandom: good enough to be unique among all clients
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
+}
+
+result<flow_spec> describe(const std::filesystem::path& binary, const std::vector<std::string>& args) {
+  artifact::describe_options options;
+  options.sluice_version = SLUICE_VERSION;
+  options.args = args;
+  return artifact::describe(binary, options);
+}
+
+} // namespace
+
+environment make_process_environment(node_runner run_head, node_runner run_worker) {
+  return environment{.in = std::cin,
+                     .out = std::cout,
+                     .err = std::cerr,
+                     .out_terminal = terminal_of(STDOUT_FILENO),
+                     .err_terminal = terminal_of(STDERR_FILENO),
+                     .variable = read_variable,
+                     .config_search = config::default_search(read_variable),
+                     .connect = client::connect,
+                     .describe = describe,
+                     .run_head = std::move(run_head),
+                     .run_worker = std::move(run_worker),
+                     .pause = pause_until_interrupted,
+                     .now = [] { return std::chrono::steady_clock::now(); },
+                     .make_id = random_id};
+}
+
+} // namespace sluice::cli

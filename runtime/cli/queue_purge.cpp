@@ -1,0 +1,53 @@
+#include "runtime/cli/client_options.hpp"
+#include "runtime/cli/commands.hpp"
+#include "runtime/cli/format.hpp"
+#include "runtime/cli/render.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <ostream>
+
+namespace sluice::cli {
+
+namespace {
+
+struct purge_arguments {
+  std::string queue;
+  bool dead_letters = false;
+  client_options_ptr client;
+};
+
+int run(const environment& env, const purge_arguments& args) {
+  auto head = connect(env, *args.client);
+  if (!head)
+    return complain(env, head.error());
+  client::api::QueuePurgeRequest request;
+  request.set_queue(args.queue);
+  request.set_dead_letters(args.dead_letters);
+  auto reply = (*head)->queue_purge(request);
+  if (!reply)
+    return complain(env, reply.error());
+  if (args.client->format() == output::json)
+    env.out << to_json(*reply);
+  env.err << count_text(reply->count()) << (args.dead_letters ? " dead letters" : " records") << " of queue/"
+          << args.queue << " are forgotten\n";
+  return ok;
+}
+
+action declare(CLI::App& app, const environment& env) {
+  auto args = std::make_shared<purge_arguments>();
+  app.add_option("QUEUE", args->queue, "which queue")->required();
+  app.add_flag("--dead-letters", args->dead_letters, "forget the dead letters instead of what waits");
+  args->client = add_client_options(app);
+  return [args, &env] { return run(env, *args); };
+}
+
+} // namespace
+
+const command queue_purge_command{"purge", "Forget what waits in a queue, for good",
+                                  "Records that a processor works on are left to it.",
+                                  "  sluice queue purge orders\n"
+                                  "  sluice queue purge orders --dead-letters",
+                                  declare};
+
+} // namespace sluice::cli

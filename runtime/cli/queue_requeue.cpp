@@ -1,0 +1,57 @@
+#include "runtime/cli/client_options.hpp"
+#include "runtime/cli/commands.hpp"
+#include "runtime/cli/format.hpp"
+#include "runtime/cli/render.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <ostream>
+
+namespace sluice::cli {
+
+namespace {
+
+struct requeue_arguments {
+  std::string queue;
+  std::vector<std::uint64_t> ids;
+  client_options_ptr client;
+};
+
+int run(const environment& env, const requeue_arguments& args) {
+  auto head = connect(env, *args.client);
+  if (!head)
+    return complain(env, head.error());
+  client::api::QueueRequeueRequest request;
+  request.set_queue(args.queue);
+  request.mutable_ids()->Add(args.ids.begin(), args.ids.end());
+  auto reply = (*head)->queue_requeue(request);
+  if (!reply)
+    return complain(env, reply.error());
+  if (args.client->format() == output::json)
+    env.out << to_json(*reply);
+  env.err << count_text(reply->count()) << (reply->count() == 1 ? " record is" : " records are")
+          << " back at the end of queue/" << args.queue << "\n";
+  if (reply->count() >= args.ids.size())
+    return ok;
+  env.err << count_text(args.ids.size() - reply->count())
+          << " of the ids named no dead letter of this queue\n";
+  return reply->count() == 0 ? not_found : partly_failed;
+}
+
+action declare(CLI::App& app, const environment& env) {
+  auto args = std::make_shared<requeue_arguments>();
+  app.add_option("QUEUE", args->queue, "which queue")->required();
+  app.add_option("ID", args->ids, "which dead letters [all of the queue]");
+  args->client = add_client_options(app);
+  return [args, &env] { return run(env, *args); };
+}
+
+} // namespace
+
+const command queue_requeue_command{"requeue", "Move dead letters back to the end of their queue",
+                                    "They start again with no attempts counted.",
+                                    "  sluice queue requeue orders\n"
+                                    "  sluice queue requeue orders 17 18",
+                                    declare};
+
+} // namespace sluice::cli

@@ -1,0 +1,92 @@
+#include "runtime/cli/rollout.hpp"
+
+#include "runtime/cli/style.hpp"
+#include "runtime/cli/table.hpp"
+#include "runtime/cli/wait.hpp"
+
+#include <algorithm>
+#include <ostream>
+
+namespace sluice::cli {
+
+namespace {
+
+using client::api::Flow;
+using client::api::SnapshotReply;
+
+constexpr int log_lines_shown_max = 15;
+
+const Flow* find_flow(const SnapshotReply& snapshot, const std::string& name) {
+  for (const auto& flow : snapshot.flows())
+    if (flow.name() == name)
+      return &flow;
+  return nullptr;
+}
+
+void print_last_words(const environment& env, const SnapshotReply& snapshot, const std::string& flow,
+                      std::uint64_t version) {
+  for (const auto& node : snapshot.nodes())
+    for (const auto& host : node.hosts()) {
+      if (host.flow() != flow || host.version() != version || !host.has_last_crash())
+        continue;
+      const auto& crash = host.last_crash();
+      env.err << "host/" << host.id() << " on node/" << node.id() << ": " << fit(crash.reason(), 0) << "\n";
+      for (auto i = std::max(0, crash.log_tail_size() - log_lines_shown_max); i < crash.log_tail_size(); ++i)
+        env.err << "  | " << fit(crash.log_tail(i), 0) << "\n";
+      return; // the others died of the same
+    }
+}
+
+int say_failed(const environment& env, const SnapshotReply& snapshot, const Flow& flow,
+               std::uint64_t version) {
+  complain(env,
+           {errc::internal, "flow/" + flow.name() + " version " + std::to_string(version) + " does not run: "
+                              + (flow.detail().empty() ? "no reason is known" : flow.detail())});
+  print_last_words(env, snapshot, flow.name(), version);
+  env.err << "see `sluice get flow/" << flow.name() << "` and `sluice logs flow/" << flow.name() << "`\n";
+  return failed;
+}
+
+int say_late(const environment& env, const SnapshotReply& snapshot, const std::string& name,
+             std::uint64_t version) {
+  const auto* flow = find_flow(snapshot, name);
+  auto waits = std::any_of(snapshot.replicas().begin(), snapshot.replicas().end(), [&](const auto& replica) {
+    return replica.flow() == name && replica.version() == version && replica.node().empty();
+  });
+  auto cannot_place =
+    waits || (flow != nullptr && flow->detail().find("cannot be placed") != std::string::npos);
+  auto text = "flow/" + name + " version " + std::to_string(version) + " does not run yet";
+  if (flow != nullptr && !flow->detail().empty())
+    text += ": " + flow->detail();
+  complain(env, {cannot_place ? errc::exhausted : errc::timeout,
+                 text + "; it goes on by itself, watch it with `sluice status --watch`"});
+  return cannot_place ? no_capacity : unreachable;
+}
+
+} // namespace
+
+int wait_for_version(const environment& env, client::control_client& head, const std::string& flow,
+                     std::uint64_t version, std::chrono::milliseconds timeout) {
+  bool was_seen = false;
+  auto verdict = [&](const SnapshotReply& snapshot) -> std::optional<int> {
+    const auto* now = find_flow(snapshot, flow);
+    if (now == nullptr)
+      return was_seen
+               ? std::optional{complain(env, {errc::not_found, "flow/" + flow + " was deleted meanwhile"})}
+               : std::nullopt;
+    was_seen = true;
+    if (now->version_target() > version)
+      return complain(env, {errc::conflict, "version " + std::to_string(now->version_target())
+                                              + " was submitted meanwhile and takes its place"});
+    if (now->version_target() != version || now->phase() == "failed")
+      return say_failed(env, snapshot, *now, version);
+    if (now->version_current() != version || now->phase() != "running")
+      return std::nullopt;
+    env.err << style(env.err_terminal).good("running") << ": flow/" << flow << " version " << version << "\n";
+    return ok;
+  };
+  return wait_until(env, head, timeout, verdict,
+                    [&](const SnapshotReply& last) { return say_late(env, last, flow, version); });
+}
+
+} // namespace sluice::cli

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "runtime/cli/command.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace sluice::cli {
+
+/// Waits until a version of a flow runs or is known not to, and says which. Failures show the
+/// real reason: what the cluster says and the last words of a host that crashed.
+int wait_for_version(const environment& env, client::control_client& head, const std::string& flow,
+                     std::uint64_t version, std::chrono::milliseconds timeout);
+
+} // namespace sluice::cli

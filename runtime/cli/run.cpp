@@ -1,0 +1,224 @@
+#include "runtime/cli/command.hpp"
+#include "runtime/cli/style.hpp"
+#include "runtime/config/suggest.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <ostream>
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr std::size_t synopsis_column = 26;
+
+/// The help of one command: usage, details, options, examples.
+class help_formatter final : public CLI::Formatter {
+public:
+  explicit help_formatter(const command& what) : what_(what) { column_width(34); }
+
+  std::string make_positionals(const CLI::App* app) const override {
+    auto text = CLI::Formatter::make_positionals(app);
+    constexpr std::string_view title = "Positionals:";
+    if (auto at = text.find(title); at != std::string::npos)
+      text.replace(at, title.size(), "Arguments:");
+    return text;
+  }
+
+  std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode mode) const override {
+    std::string text = usage + "\n\n  " + std::string{what_.synopsis} + ".\n";
+    if (!what_.details.empty())
+      text += "\n" + std::string{what_.details} + "\n";
+    text += make_positionals(app) + make_groups(app, mode);
+    for (auto at = text.find("\n\n\n"); at != std::string::npos; at = text.find("\n\n\n"))
+      text.erase(at, 1);
+    text += "\nExamples:\n" + std::string{what_.examples} + "\n";
+    return text;
+  }
+
+  std::string usage; ///< the first line
+
+  std::string make_option_opts(const CLI::Option* option) const override {
+    auto type = option->get_type_name();
+    if (option->get_positional() || option->get_type_size() == 0)
+      return {};
+    return " " + type.substr(0, type.find(':')); // what a check accepts stands in the help text
+  }
+
+private:
+  const command& what_;
+};
+
+std::string usage_line(const std::string& path, const CLI::App& app) {
+  std::string line = "Usage: sluice " + path;
+  for (const auto* option : app.get_options())
+    if (option->get_positional()) {
+      auto name = option->get_name(true);
+      line += option->get_required() ? " " + name : " [" + name + "]";
+      if (option->get_items_expected_max() > 1)
+        line += "...";
+    }
+  return line + " [options]";
+}
+
+std::vector<std::string_view> names_of(std::span<const command* const> table) {
+  std::vector<std::string_view> names;
+  for (const auto* row : table)
+    names.push_back(row->name);
+  return names;
+}
+
+const command* find(std::span<const command* const> table, std::string_view name) {
+  auto found =
+    std::find_if(table.begin(), table.end(), [&](const command* row) { return row->name == name; });
+  return found == table.end() ? nullptr : *found;
+}
+
+void print_table(std::ostream& to, std::span<const command* const> table, const std::string& prefix) {
+  for (const auto* row : table) {
+    if (!row->children.empty()) {
+      print_table(to, row->children, prefix + std::string{row->name} + " ");
+      continue;
+    }
+    auto name = prefix + std::string{row->name};
+    to << "  " << name << std::string(name.size() < synopsis_column ? synopsis_column - name.size() : 1, ' ')
+       << row->synopsis << "\n";
+  }
+}
+
+void print_overview(std::ostream& to) {
+  to << "Usage: sluice COMMAND [ARGUMENTS]\n\n"
+        "  Runs flows of processors on a cluster of machines.\n\nCommands:\n";
+  print_table(to, commands(), "");
+  to << "\n`sluice COMMAND --help` says more about one.\n\nExamples:\n"
+        "  sluice start --head\n"
+        "  sluice submit ./orders\n";
+}
+
+void print_group(std::ostream& to, const command& group) {
+  to << "Usage: sluice " << group.name << " COMMAND [ARGUMENTS]\n\n  " << group.synopsis
+     << ".\n\nCommands:\n";
+  print_table(to, group.children, "");
+  to << "\nExamples:\n" << group.examples << "\n";
+}
+
+bool asks_for_help(const std::string& word) { return word == "--help" || word == "-h" || word == "help"; }
+
+int unknown_command(const environment& env, const std::string& word, std::span<const command* const> table,
+                    const std::string& prefix) {
+  auto what = word.starts_with("-") ? "unknown option" : "unknown command";
+  env.err << style(env.err_terminal).error("error:") << " " << what << " '" << prefix << word << "'"
+          << config::did_you_mean(word, names_of(table)) << "\n`sluice " << prefix
+          << "--help` lists what there is.\n";
+  return bad_usage;
+}
+
+/// What CLI11 says about arguments; an unknown flag goes first, with the one that was meant.
+std::string usage_problem(const CLI::App& app, const CLI::ParseError& why) {
+  auto left = app.remaining();
+  auto flag =
+    std::find_if(left.begin(), left.end(), [](const std::string& word) { return word.starts_with("-"); });
+  if (flag == left.end()) {
+    bool is_extra = dynamic_cast<const CLI::ExtrasError*>(&why) != nullptr && !left.empty();
+    return is_extra ? "'" + left.front() + "' is one argument too many" : std::string{why.what()};
+  }
+  auto word = flag->substr(0, flag->find('='));
+  std::vector<std::string> known;
+  for (const auto* option : app.get_options())
+    for (const auto& name : option->get_lnames())
+      known.push_back("--" + name);
+  std::vector<std::string_view> views{known.begin(), known.end()};
+  return "unknown option '" + word + "'" + config::did_you_mean(word, views);
+}
+
+int run_command(const environment& env, const command& what, const std::string& path,
+                std::vector<std::string> args) {
+  CLI::App app;
+  app.set_help_flag("-h,--help", "print this help");
+  auto formatter = std::make_shared<help_formatter>(what);
+  app.formatter(formatter);
+  auto act = what.declare(app, env);
+  formatter->usage = usage_line(path, app);
+  std::reverse(args.begin(), args.end()); // as CLI11 wants them
+  try {
+    app.parse(args);
+  } catch (const CLI::CallForHelp&) {
+    env.out << app.help();
+    return ok;
+  } catch (const CLI::ParseError& why) {
+    env.err << style(env.err_terminal).error("error:") << " " << usage_problem(app, why) << "\n"
+            << formatter->usage << "\n`sluice " << path << " --help` says more.\n";
+    return bad_usage;
+  }
+  return act();
+}
+
+} // namespace
+
+int run(const environment& env, const std::vector<std::string>& args) {
+  if (args.empty()) {
+    print_overview(env.err);
+    return bad_usage;
+  }
+  if (asks_for_help(args[0])) {
+    print_overview(env.out);
+    return ok;
+  }
+  auto name = args[0] == "--version" ? std::string{"version"} : args[0];
+  const auto* found = find(commands(), name);
+  if (found == nullptr)
+    return unknown_command(env, name, commands(), "");
+  if (found->children.empty())
+    return run_command(env, *found, name, {args.begin() + 1, args.end()});
+  if (args.size() == 1) {
+    print_group(env.err, *found);
+    return bad_usage;
+  }
+  if (asks_for_help(args[1])) {
+    print_group(env.out, *found);
+    return ok;
+  }
+  const auto* child = find(found->children, args[1]);
+  if (child == nullptr)
+    return unknown_command(env, args[1], found->children, name + " ");
+  return run_command(env, *child, name + " " + args[1], {args.begin() + 2, args.end()});
+}
+
+exit_code exit_code_of(errc code) noexcept {
+  switch (code) {
+  case errc::ok:
+    return ok;
+  case errc::invalid_argument:
+    return bad_usage;
+  case errc::not_found:
+    return not_found;
+  case errc::conflict:
+  case errc::stale:
+    return conflict;
+  case errc::unauthenticated:
+  case errc::permission_denied:
+    return not_allowed;
+  case errc::unavailable:
+  case errc::timeout:
+  case errc::shutting_down:
+    return unreachable;
+  case errc::overloaded:
+  case errc::exhausted:
+    return no_capacity;
+  case errc::cancelled:
+    return interrupted;
+  case errc::corrupt:
+  case errc::unsupported:
+  case errc::internal:
+    return failed;
+  }
+  return failed;
+}
+
+int complain(const environment& env, const failure& why) {
+  env.err << style(env.err_terminal).error("error:") << " " << why.message << "\n";
+  return exit_code_of(why.code);
+}
+
+} // namespace sluice::cli

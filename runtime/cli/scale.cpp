@@ -1,0 +1,59 @@
+#include "runtime/cli/client_options.hpp"
+#include "runtime/cli/commands.hpp"
+#include "runtime/config/quantity.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <ostream>
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr std::uint64_t replicas_max = 100'000;
+
+struct scale_arguments {
+  std::string target;
+  std::string replicas;
+  client_options_ptr client;
+};
+
+int run(const environment& env, const scale_arguments& args) {
+  auto slash = args.target.find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == args.target.size())
+    return complain(env, {errc::invalid_argument, "scale what? '" + args.target + "' is not FLOW/PROCESSOR"});
+  auto replicas = config::parse_count(args.replicas, 0, replicas_max);
+  if (!replicas)
+    return complain(env, {errc::invalid_argument, "replicas: " + replicas.error().message});
+  auto head = connect(env, *args.client);
+  if (!head)
+    return complain(env, head.error());
+  client::api::ScaleRequest request;
+  request.set_flow(args.target.substr(0, slash));
+  request.set_processor(args.target.substr(slash + 1));
+  request.set_replicas(static_cast<std::uint32_t>(*replicas));
+  if (auto done = (*head)->scale(request); !done)
+    return complain(env, done.error());
+  env.err << args.target << " will have " << *replicas << (*replicas == 1 ? " replica" : " replicas")
+          << "; watch it with `sluice status --watch`\n";
+  return ok;
+}
+
+action declare(CLI::App& app, const environment& env) {
+  auto args = std::make_shared<scale_arguments>();
+  app.add_option("FLOW/PROCESSOR", args->target, "what to scale")->required();
+  app.add_option("N", args->replicas, "how many replicas it should have")->required();
+  args->client = add_client_options(app, false);
+  return [args, &env] { return run(env, *args); };
+}
+
+} // namespace
+
+const command scale_command{
+  "scale", "Set how many replicas a processor has",
+  "Returns at once; the cluster starts or drains replicas until the number is right.",
+  "  sluice scale orders/price 4\n"
+  "  sluice scale orders/price 0 --timeout 30s",
+  declare};
+
+} // namespace sluice::cli

@@ -1,0 +1,227 @@
+#include "runtime/cli/background.hpp"
+#include "runtime/cli/client_options.hpp"
+#include "runtime/cli/commands.hpp"
+#include "runtime/cli/style.hpp"
+#include "runtime/config/state_dir.hpp"
+
+#include <sluice/codec/json_writer.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <ostream>
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr std::chrono::seconds start_deadline{60};
+constexpr std::chrono::minutes own_join_token_ttl{5};
+constexpr std::string_view address_auto = "auto";
+
+struct start_arguments {
+  std::map<std::string, std::string> flags;
+  std::string config_file;
+  std::string output = "table";
+  bool head = false;
+  bool no_worker = false;
+  bool block = false;
+};
+
+/// Finds the head of this machine and has a join token made by it.
+result<void> join_local_head(const environment& env, config::node_options& options) {
+  auto head = config::find_head(options.base_dir);
+  bool is_named = options.address != address_auto;
+  if (!head || (is_named && head->link_address != options.address)) {
+    if (is_named)
+      return {}; // elsewhere: a worker that has joined before needs no token
+    return fail(errc::unavailable,
+                "no head is running below " + options.base_dir
+                  + "; start one with `sluice start --head`, or name one with --address HOST:PORT");
+  }
+  options.address = head->link_address;
+  if (!options.join_token.empty())
+    return {};
+  client::target local;
+  local.address = "unix:" + head->control_socket;
+  auto client = env.connect(local);
+  if (!client)
+    return fail(client);
+  auto made = (*client)->create_join_token(own_join_token_ttl);
+  if (!made)
+    return fail(made);
+  options.join_token = made->token();
+  return {};
+}
+
+result<config::node_options> options_of(const environment& env, const start_arguments& args) {
+  auto flags = args.flags;
+  if (args.head)
+    flags["head"] = "true";
+  if (args.no_worker)
+    flags["worker"] = "false";
+  auto settings = config::load_settings({flags, env.variable, args.config_file, env.config_search});
+  if (!settings)
+    return fail(settings);
+  auto options = config::node_options_of(*settings);
+  if (!options)
+    return options;
+  auto base = config::base_dir(env.variable);
+  if (!base)
+    return fail(base);
+  options->base_dir = base->string();
+  if (options->head)
+    return options;
+  auto token = config::read_secret(*settings, "join-token-file", "SLUICE_JOIN_TOKEN", env.variable, false);
+  if (!token)
+    return fail(token);
+  options->join_token = *token;
+  if (auto done = join_local_head(env, *options); !done)
+    return fail(done);
+  return options;
+}
+
+/// Claims the state dir that was named, or the usual one.
+result<config::state_claim> claim(config::node_options& options) {
+  namespace fs = std::filesystem;
+  if (options.state_dir.empty() && !options.head) {
+    auto claimed = config::claim_worker_dir(options.base_dir);
+    if (!claimed)
+      return fail(claimed);
+    options.state_dir = claimed->path.string();
+    return std::move(claimed->claim);
+  }
+  if (options.state_dir.empty())
+    options.state_dir = (fs::path{options.base_dir} / "head").string();
+  options.state_dir = fs::absolute(options.state_dir).string();
+  return config::claim_state_dir(options.state_dir);
+}
+
+std::int64_t unix_ms_now() {
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+std::string to_json(const config::ready_info& info) {
+  std::string json = "{\n  \"pid\": " + std::to_string(info.pid);
+  codec::json_writer writer{json};
+  auto add = [&](const char* name, const std::string& value) {
+    json += std::string{",\n  \""} + name + "\": ";
+    writer.string(value);
+  };
+  add("role", info.role);
+  add("node_id", info.node_id);
+  add("link_address", info.link_address);
+  add("control_address", info.control_address);
+  add("control_socket", info.control_socket);
+  add("state_dir", info.state_dir);
+  add("ca_fingerprint", info.ca_fingerprint);
+  return json + "\n}\n";
+}
+
+void print_ready(const environment& env, const config::ready_info& info, const std::string& log_file) {
+  style paint{env.out_terminal};
+  auto line = [&](const char* name, const std::string& value) {
+    if (!value.empty())
+      env.out << "  " << paint.dim(name) << value << "\n";
+  };
+  bool is_head = info.role == "head";
+  env.out << paint.good(is_head ? "head is up" : "worker is up") << (info.node_id.empty() ? "" : "  ")
+          << info.node_id << "  pid " << info.pid << "\n";
+  line("link     ", info.link_address);
+  line("control  ", info.control_address);
+  line("socket   ", info.control_socket);
+  line("state    ", info.state_dir);
+  line("log      ", log_file);
+  if (!is_head) {
+    env.out << "\nnext:\n  sluice status\n  sluice stop\n";
+    return;
+  }
+  env.out << "\nadd a worker on this machine:\n  sluice start --address auto\n";
+  if (!info.join_token.empty()) {
+    env.out << "add a worker on another machine"
+            << (info.link_address.starts_with("127.") ? " (needs a head with --listen)" : "") << ":\n  echo '"
+            << info.join_token << "' > join-token\n  sluice start --address " << info.link_address
+            << " --join-token-file join-token\n";
+  }
+  env.out << "next:\n  sluice submit BINARY\n  sluice status --watch\n  sluice stop\n";
+}
+
+/// Runs the node in this process, with its record on disk while it serves.
+result<void> serve(const environment& env, const config::node_options& options,
+                   const config::state_claim& claim, const std::string& log_file, const say_ready& on_ready) {
+  claim.sign();
+  config::remove_node_record(options.state_dir); // of a process that was killed
+  const auto& runner = options.head ? env.run_head : env.run_worker;
+  auto done = runner(options, [&](const config::ready_info& info) {
+    config::node_record record{info.role,         info.node_id,         info.pid,
+                               info.link_address, info.control_address, info.control_socket,
+                               log_file,          unix_ms_now()};
+    if (auto written = config::write_node_record(options.state_dir, record); !written)
+      env.err << "warning: " << written.error().message
+              << "; `sluice stop` will not find this node's address\n";
+    on_ready(info);
+  });
+  config::remove_node_record(options.state_dir);
+  return done;
+}
+
+int run(const environment& env, const start_arguments& args) {
+  auto options = options_of(env, args);
+  if (!options)
+    return complain(env, options.error());
+  auto claimed = claim(*options);
+  if (!claimed)
+    return complain(env, claimed.error());
+  auto say = [&](const config::ready_info& info, const std::string& log_file) {
+    if (args.output == "json")
+      env.out << to_json(info) << std::flush;
+    else
+      print_ready(env, info, log_file);
+    env.out << std::flush;
+  };
+  if (args.block) {
+    auto done = serve(env, *options, *claimed, "", [&](const config::ready_info& info) { say(info, ""); });
+    return done ? ok : complain(env, done.error());
+  }
+  auto log_file = (std::filesystem::path{options->state_dir} / "node.log").string();
+  auto ready = run_in_background(log_file, start_deadline, [&](const say_ready& on_ready) {
+    return serve(env, *options, *claimed, log_file, on_ready);
+  });
+  if (!ready)
+    return complain(env, ready.error());
+  say(*ready, log_file);
+  return ok;
+}
+
+action declare(CLI::App& app, const environment& env) {
+  auto args = std::make_shared<start_arguments>();
+  app.add_flag("--head", args->head, "run the head of a new cluster, or of the one in the state folder");
+  for (auto name : {"address", "join-token-file"})
+    add_setting(app, args->flags, name);
+  app.add_flag("--no-worker", args->no_worker, "head only: run no flows on this node");
+  app.add_flag("--block", args->block, "stay in the foreground; SIGTERM and Ctrl-C drain and stop");
+  for (auto name :
+       {"state-dir", "listen", "link-port", "control-port", "cpus", "memory", "labels", "log-level"})
+    add_setting(app, args->flags, name);
+  app
+    .add_option("--config", args->config_file,
+                "configuration file [./sluice.toml, ~/.config/sluice, /etc/sluice]")
+    ->type_name("FILE");
+  app.add_option("-o,--output", args->output, "table or json [table]")
+    ->type_name("FORMAT")
+    ->check(CLI::IsMember({"table", "json"}));
+  return [args, &env] { return run(env, *args); };
+}
+
+} // namespace
+
+const command start_command{
+  "start", "Start a node on this machine: the head of a cluster, or a worker",
+  "Goes to the background once it serves and prints what to type next. Everything listens on\n"
+  "127.0.0.1 unless --listen says otherwise; links are TLS with certificates of the cluster's own CA,\n"
+  "and who joins needs a token.",
+  "  sluice start --head\n"
+  "  sluice start --address 10.0.0.5:7410 --join-token-file join-token --labels zone=a",
+  declare};
+
+} // namespace sluice::cli

@@ -1,0 +1,167 @@
+#include "runtime/cli/client_options.hpp"
+#include "runtime/cli/commands.hpp"
+#include "runtime/cli/format.hpp"
+#include "runtime/cli/render.hpp"
+#include "runtime/cli/rollout.hpp"
+#include "runtime/config/quantity.hpp"
+#include "transport/artifact/sha256.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <fstream>
+#include <ostream>
+
+namespace sluice::cli {
+
+namespace {
+
+struct submit_arguments {
+  std::string binary;
+  std::vector<std::string> args;
+  bool detach = false;
+  std::string wait = "60s";
+  client_options_ptr client;
+};
+
+/// Reads a file piece by piece.
+class file_chunks {
+public:
+  explicit file_chunks(const std::string& path) : path_(path), in_(path, std::ios::binary) {}
+
+  result<std::string_view> next() {
+    buffer_.resize(limits::artifact_chunk_bytes);
+    in_.read(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
+    if (in_.bad() || !opened())
+      return fail(errc::unavailable, "cannot read " + path_);
+    return std::string_view{buffer_.data(), static_cast<std::size_t>(in_.gcount())};
+  }
+
+private:
+  bool opened() const { return in_.is_open(); }
+
+  std::string path_;
+  std::ifstream in_;
+  std::string buffer_;
+};
+
+result<void> check_file(const std::string& path) {
+  std::error_code error;
+  auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status))
+    return fail(errc::not_found, "there is no file " + path);
+  if (!std::filesystem::is_regular_file(status))
+    return fail(errc::invalid_argument, path + " is not a file");
+  return {};
+}
+
+/// Fills in what the upload announces.
+result<void> measure(const std::string& path, client::api::SubmitHeader& header) {
+  file_chunks file{path};
+  artifact::sha256 hash;
+  std::uint64_t size = 0;
+  for (;;) {
+    auto chunk = file.next();
+    if (!chunk)
+      return fail(chunk);
+    if (chunk->empty())
+      break;
+    hash.add(*chunk);
+    size += chunk->size();
+  }
+  if (size > limits::artifact_size_bytes_max)
+    return fail(errc::invalid_argument, path + " has " + bytes_text(size) + ", at most "
+                                          + bytes_text(limits::artifact_size_bytes_max)
+                                          + " are allowed; was it stripped?");
+  header.set_size_bytes(size);
+  header.set_sha256(hash.finish().value);
+  return {};
+}
+
+result<client::api::SubmitReply> upload(const environment& env, client::control_client& head,
+                                        const std::string& path, const client::api::SubmitHeader& header) {
+  file_chunks file{path};
+  std::uint64_t sent = 0;
+  bool shows_progress = env.err_terminal.is_terminal;
+  auto reply = head.submit(header, [&]() -> result<std::string_view> {
+    auto chunk = file.next();
+    if (chunk && shows_progress) {
+      sent += chunk->size();
+      env.err << "\r\x1b[Kuploading " << bytes_text(sent) << " of " << bytes_text(header.size_bytes())
+              << std::flush;
+    }
+    return chunk;
+  });
+  if (shows_progress)
+    env.err << "\r\x1b[K" << std::flush;
+  return reply;
+}
+
+void print_next_steps(const environment& env, const flow_spec& spec) {
+  env.err << "next:\n  sluice status\n  sluice logs flow/" << spec.name.value << " --follow\n";
+  for (const auto& processor : spec.processors)
+    if (auto name = processor.source.options.find("name");
+        processor.source.kind == "queue" && name != processor.source.options.end()) {
+      env.err << "  sluice queue put " << name->second << " FILE.jsonl\n";
+      return; // the first is the way in
+    }
+}
+
+int run(const environment& env, const submit_arguments& args) {
+  auto timeout = config::parse_duration(args.wait);
+  if (!timeout)
+    return complain(env, {errc::invalid_argument, "--wait: " + timeout.error().message});
+  if (auto done = check_file(args.binary); !done)
+    return complain(env, done.error());
+  auto spec = env.describe(args.binary, args.args);
+  if (!spec)
+    return complain(env, spec.error());
+  client::api::SubmitHeader header;
+  header.set_request_id(env.make_id());
+  header.set_file_name(std::filesystem::path{args.binary}.filename().string());
+  for (const auto& arg : args.args)
+    header.add_args(arg);
+  if (auto done = measure(args.binary, header); !done)
+    return complain(env, done.error());
+  auto head = connect(env, *args.client);
+  if (!head)
+    return complain(env, head.error());
+  auto reply = upload(env, **head, args.binary, header);
+  if (!reply)
+    return complain(env, reply.error());
+  if (args.client->format() == output::json)
+    env.out << to_json(*reply);
+  else if (args.client->format() == output::name)
+    env.out << "flow/" << reply->flow() << "\n";
+  env.err << "submitted: flow/" << reply->flow() << " version " << reply->version()
+          << (reply->is_new() ? " (new)" : " (rolling update)") << ", " << spec->processors.size()
+          << (spec->processors.size() == 1 ? " processor" : " processors") << "\n";
+  if (!args.detach)
+    if (auto code = wait_for_version(env, **head, reply->flow(), reply->version(), *timeout); code != ok)
+      return code;
+  print_next_steps(env, *spec);
+  return ok;
+}
+
+action declare(CLI::App& app, const environment& env) {
+  auto args = std::make_shared<submit_arguments>();
+  app.add_option("BINARY", args->binary, "the program that describes the flow")->required();
+  app.add_option("ARGS", args->args, "behind --: what hosts start it with");
+  app.add_flag("--detach", args->detach, "do not wait until it runs");
+  app.add_option("--wait", args->wait, "how long to wait until it runs [60s]")->type_name("SPAN");
+  args->client = add_client_options(app);
+  return [args, &env] { return run(env, *args); };
+}
+
+} // namespace
+
+const command submit_command{
+  "submit", "Run a flow on the cluster, or update it",
+  "Asks the program what it is, checks that, and hands the very same file to the cluster.\n"
+  "Submitting a name again is a rolling update: new replicas up, then the old ones drained.",
+  "  sluice submit ./orders\n"
+  "  sluice submit ./orders --detach -- --region eu",
+  declare};
+
+} // namespace sluice::cli

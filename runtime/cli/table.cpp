@@ -1,0 +1,129 @@
+#include "runtime/cli/table.hpp"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <ostream>
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr std::size_t gap = 2;
+constexpr std::size_t elastic_width_min = 12;
+
+/// The next character: its bytes and columns. A byte that is no UTF-8 is one column.
+struct character {
+  std::string_view bytes;
+  std::size_t width = 0;
+  bool is_control = false;
+};
+
+character next_character(std::string_view text) {
+  utf8proc_int32_t code = 0;
+  auto n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                            static_cast<utf8proc_ssize_t>(text.size()), &code);
+  if (n <= 0)
+    return {text.substr(0, 1), 1, true};
+  bool is_control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+  auto width = is_control ? 0 : std::max(0, utf8proc_charwidth(code));
+  return {text.substr(0, static_cast<std::size_t>(n)), static_cast<std::size_t>(width), is_control};
+}
+
+} // namespace
+
+std::size_t display_width(std::string_view text) {
+  std::size_t width = 0;
+  while (!text.empty()) {
+    auto next = next_character(text);
+    width += next.width;
+    text.remove_prefix(next.bytes.size());
+  }
+  return width;
+}
+
+std::string fit(std::string_view text, std::size_t width) {
+  std::string clean;
+  for (auto rest = text; !rest.empty();) {
+    auto next = next_character(rest);
+    if (next.is_control)
+      clean += ' ';
+    else
+      clean += next.bytes;
+    rest.remove_prefix(next.bytes.size());
+  }
+  while (!clean.empty() && clean.back() == ' ')
+    clean.pop_back();
+  if (width == 0 || display_width(clean) <= width)
+    return clean;
+  std::string cut;
+  std::size_t used = 0;
+  for (std::string_view rest = clean; !rest.empty();) {
+    auto next = next_character(rest);
+    if (used + next.width + 1 > width)
+      break;
+    cut += next.bytes;
+    used += next.width;
+    rest.remove_prefix(next.bytes.size());
+  }
+  return cut + "\xe2\x80\xa6";
+}
+
+std::vector<std::size_t> table::widths(std::size_t available) const {
+  std::vector<std::size_t> wanted;
+  for (const auto& one : columns_)
+    wanted.push_back(display_width(one.title));
+  for (const auto& row : rows_)
+    for (std::size_t i = 0; i < row.size() && i < wanted.size(); ++i)
+      wanted[i] = std::max(wanted[i], display_width(fit(row[i].text, 0)));
+  if (available == 0 || wanted.empty())
+    return wanted;
+  auto total = gap * (wanted.size() - 1);
+  for (auto width : wanted)
+    total += width;
+  while (total > available) {
+    // The widest elastic column gives first, so that they end up about equal.
+    auto widest = wanted.size();
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      if (columns_[i].elastic && wanted[i] > elastic_width_min
+          && (widest == wanted.size() || wanted[i] > wanted[widest]))
+        widest = i;
+    if (widest == wanted.size())
+      break; // the terminal wraps what is left
+    --wanted[widest];
+    --total;
+  }
+  return wanted;
+}
+
+void table::print(std::ostream& to, const terminal& where, std::string_view indent) const {
+  style paint{where};
+  auto available = where.width > indent.size() ? where.width - indent.size() : where.width;
+  auto width = widths(available);
+  auto print_row = [&](auto&& cell_at) {
+    std::string line{indent};
+    std::size_t owed = 0; // blanks before the next text: none are left at the end of a line
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      auto [text, how] = cell_at(i);
+      auto padding = width[i] - std::min(width[i], display_width(text));
+      if (columns_[i].side == align::right)
+        owed += padding;
+      if (!text.empty()) {
+        line.append(owed, ' ');
+        line += how ? (paint.*how)(text) : text;
+        owed = 0;
+      }
+      owed += gap + (columns_[i].side == align::right ? 0 : padding);
+    }
+    to << line << "\n";
+  };
+  print_row([&](std::size_t i) { return cell{columns_[i].title, &style::dim}; });
+  for (const auto& row : rows_)
+    print_row([&](std::size_t i) {
+      if (i >= row.size())
+        return cell{""};
+      return cell{fit(row[i].text, columns_[i].elastic ? width[i] : 0), row[i].paint};
+    });
+}
+
+} // namespace sluice::cli

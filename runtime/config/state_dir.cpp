@@ -1,0 +1,213 @@
+#include "runtime/config/state_dir.hpp"
+
+#include <sluice/codec/json_writer.hpp>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace sluice::config {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int workers_per_machine_max = 1000;
+
+tl::unexpected<failure> disk_failure(const fs::path& path) {
+  return fail(errc::unavailable, "cannot use " + path.string() + ": " + std::strerror(errno));
+}
+
+/// A lock that belongs to the open file: it is shared over fork, and looking at it (unlike
+/// trying to take it) never gets in the way of who wants it.
+struct flock whole_file(short type) noexcept {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+pid_t pid_in(int fd) {
+  char text[32] = {};
+  if (::pread(fd, text, sizeof text - 1, 0) <= 0)
+    return 0;
+  return static_cast<pid_t>(std::strtol(text, nullptr, 10));
+}
+
+void append_member(std::string& json, codec::json_writer& writer, const char* name,
+                   const std::string& value) {
+  json += std::string{",\n  \""} + name + "\": ";
+  if (!writer.string(value))
+    json += "\"\"";
+}
+
+std::string member_text(const boost::json::object& object, const char* name) {
+  auto* value = object.if_contains(name);
+  return value != nullptr && value->is_string() ? std::string{value->get_string()} : std::string{};
+}
+
+std::int64_t member_number(const boost::json::object& object, const char* name) {
+  auto* value = object.if_contains(name);
+  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+}
+
+} // namespace
+
+state_claim& state_claim::operator=(state_claim&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+state_claim::~state_claim() {
+  if (fd_ >= 0)
+    ::close(fd_);
+}
+
+void state_claim::sign() const {
+  if (fd_ < 0)
+    return;
+  auto text = std::to_string(::getpid()) + "\n";
+  // The lock is the truth; the pid in it is for people and for `stop`, which checks both.
+  if (::ftruncate(fd_, 0) == 0)
+    static_cast<void>(::pwrite(fd_, text.data(), text.size(), 0));
+}
+
+result<state_claim> claim_state_dir(const fs::path& dir) {
+  std::error_code error;
+  fs::create_directories(dir, error);
+  if (error)
+    return fail(errc::unavailable, "cannot make the state folder " + dir.string() + ": " + error.message());
+  if (::chmod(dir.c_str(), 0700) != 0)
+    return disk_failure(dir);
+  auto path = dir / "lock";
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return disk_failure(path);
+  state_claim claim{fd};
+  auto lock = whole_file(F_WRLCK);
+  if (::fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+    if (errno != EAGAIN && errno != EACCES)
+      return disk_failure(path);
+    return fail(errc::conflict, "the state in " + dir.string() + " is in use by a node with pid "
+                                  + std::to_string(pid_in(fd))
+                                  + "; stop it with `sluice stop`, or choose another "
+                                    "--state-dir");
+  }
+  claim.sign();
+  return claim;
+}
+
+result<claimed_dir> claim_worker_dir(const fs::path& base) {
+  for (int n = 1; n <= workers_per_machine_max; ++n) {
+    auto dir = base / ("worker-" + std::to_string(n));
+    auto claim = claim_state_dir(dir);
+    if (claim)
+      return claimed_dir{dir, std::move(*claim)};
+    if (claim.error().code != errc::conflict)
+      return fail(claim);
+  }
+  return fail(errc::exhausted, "1000 workers run on this machine already");
+}
+
+std::optional<pid_t> holder_of(const fs::path& dir) {
+  int fd = ::open((dir / "lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return std::nullopt;
+  state_claim closed_at_end{fd};
+  auto lock = whole_file(F_WRLCK);
+  if (::fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+    return std::nullopt;
+  auto pid = pid_in(fd);
+  return pid > 0 ? std::optional{pid} : std::nullopt;
+}
+
+result<void> write_node_record(const fs::path& dir, const node_record& record) {
+  std::string json = "{\n  \"pid\": " + std::to_string(record.pid)
+                     + ",\n  \"started_at_unix_ms\": " + std::to_string(record.started_at_unix_ms);
+  codec::json_writer writer{json};
+  append_member(json, writer, "role", record.role);
+  append_member(json, writer, "node_id", record.node_id);
+  append_member(json, writer, "link_address", record.link_address);
+  append_member(json, writer, "control_address", record.control_address);
+  append_member(json, writer, "control_socket", record.control_socket);
+  append_member(json, writer, "log_file", record.log_file);
+  json += "\n}\n";
+  auto next = dir / "node.json.new";
+  {
+    std::ofstream out{next, std::ios::binary | std::ios::trunc};
+    out << json << std::flush;
+    if (!out)
+      return disk_failure(next);
+  }
+  std::error_code error;
+  fs::rename(next, dir / "node.json", error);
+  if (error)
+    return fail(errc::unavailable, "cannot write " + (dir / "node.json").string() + ": " + error.message());
+  return {};
+}
+
+void remove_node_record(const fs::path& dir) {
+  std::error_code ignored; // a record without a lock means nothing
+  fs::remove(dir / "node.json", ignored);
+}
+
+std::optional<node_record> read_node_record(const fs::path& dir) {
+  std::ifstream in{dir / "node.json", std::ios::binary};
+  std::ostringstream text;
+  text << in.rdbuf();
+  boost::json::error_code error;
+  auto value = boost::json::parse(text.str(), error);
+  if (error || !value.is_object())
+    return std::nullopt;
+  const auto& object = value.get_object();
+  node_record record;
+  record.role = member_text(object, "role");
+  record.node_id = member_text(object, "node_id");
+  record.pid = static_cast<pid_t>(member_number(object, "pid"));
+  record.link_address = member_text(object, "link_address");
+  record.control_address = member_text(object, "control_address");
+  record.control_socket = member_text(object, "control_socket");
+  record.log_file = member_text(object, "log_file");
+  record.started_at_unix_ms = member_number(object, "started_at_unix_ms");
+  if (record.pid <= 0 || record.role.empty())
+    return std::nullopt;
+  return record;
+}
+
+std::vector<found_node> find_nodes(const fs::path& base) {
+  std::vector<found_node> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator{base, error})
+    if (auto pid = holder_of(entry.path())) {
+      auto record = read_node_record(entry.path());
+      if (record && record->pid != *pid)
+        record.reset(); // left by an earlier process
+      found.push_back({entry.path(), *pid, std::move(record)});
+    }
+  auto is_head = [](const found_node& node) { return node.dir.filename() == "head"; };
+  std::sort(found.begin(), found.end(), [&](const found_node& a, const found_node& b) {
+    return std::pair{is_head(a), a.dir} < std::pair{is_head(b), b.dir};
+  });
+  return found;
+}
+
+std::optional<node_record> find_head(const fs::path& base) {
+  auto dir = base / "head";
+  auto pid = holder_of(dir);
+  auto record = read_node_record(dir);
+  if (!pid || !record || record->pid != *pid)
+    return std::nullopt;
+  return record;
+}
+
+} // namespace sluice::config

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <sluice/core/result.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+/// The folders nodes keep their state in, and how the commands on a machine find its nodes:
+/// a running node holds a lock on `<dir>/lock`, which has its pid, and describes itself in
+/// `<dir>/node.json`.
+namespace sluice::config {
+
+/// The right to use a state dir, held until it is destroyed or the process ends, however it
+/// ends. Not passed on to programs this one starts; a forked child shares it.
+class state_claim {
+public:
+  state_claim() = default;
+  explicit state_claim(int fd) noexcept : fd_(fd) {}
+  state_claim(state_claim&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  state_claim& operator=(state_claim&& other) noexcept;
+  ~state_claim();
+
+  /// Writes our pid into the lock; again after a fork.
+  void sign() const;
+
+private:
+  int fd_ = -1;
+};
+
+/// Makes the folder (mode 0700) if needed and claims it. Fails with `conflict`, naming the holder's
+/// pid, when another process has it, and with `unavailable` when the disk refuses.
+result<state_claim> claim_state_dir(const std::filesystem::path& dir);
+
+struct claimed_dir {
+  std::filesystem::path path;
+  state_claim claim;
+};
+
+/// Claims the first free of `<base>/worker-1`, `worker-2`, ...
+result<claimed_dir> claim_worker_dir(const std::filesystem::path& base);
+
+/// The process that has claimed a folder, or nullopt.
+std::optional<pid_t> holder_of(const std::filesystem::path& dir);
+
+/// A node that serves, as it describes itself.
+struct node_record {
+  std::string role; ///< "head" or "worker"
+  std::string node_id;
+  pid_t pid = 0;
+  std::string link_address;
+  std::string control_address;
+  std::string control_socket;
+  std::string log_file; ///< empty when it runs in the foreground
+  std::int64_t started_at_unix_ms = 0;
+
+  friend bool operator==(const node_record&, const node_record&) = default;
+};
+
+/// Writes `<dir>/node.json`, in one step.
+result<void> write_node_record(const std::filesystem::path& dir, const node_record& record);
+void remove_node_record(const std::filesystem::path& dir);
+/// Reads it; nullopt when there is none that makes sense.
+std::optional<node_record> read_node_record(const std::filesystem::path& dir);
+
+/// A claimed folder below `base`.
+struct found_node {
+  std::filesystem::path dir;
+  pid_t pid = 0;
+  std::optional<node_record> record; ///< absent while it starts
+};
+
+/// All nodes of this machine that run below `base`, workers first.
+std::vector<found_node> find_nodes(const std::filesystem::path& base);
+
+/// The head below `base`, if it serves.
+std::optional<node_record> find_head(const std::filesystem::path& base);
+
+} // namespace sluice::config

@@ -1,0 +1,440 @@
+// Goal: every command has its manners: help, examples, usage errors with what was meant, exit codes,
+// data on stdout and talk on stderr.
+#include "tests/support/cli_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace sluice;
+using namespace sluice::test;
+namespace api = sluice::control::v1;
+
+namespace {
+
+/// Every command as it is typed.
+std::vector<std::vector<std::string>> all_paths() {
+  std::vector<std::vector<std::string>> paths;
+  for (const auto* row : cli::commands()) {
+    if (row->children.empty())
+      paths.push_back({std::string{row->name}});
+    for (const auto* child : row->children)
+      paths.push_back({std::string{row->name}, std::string{child->name}});
+  }
+  return paths;
+}
+
+api::SnapshotReply one_flow(const std::string& phase, std::uint64_t current, std::uint64_t target) {
+  api::SnapshotReply snapshot;
+  snapshot.set_cluster_id("c1");
+  auto* flow = snapshot.add_flows();
+  flow->set_name("orders");
+  flow->set_phase(phase);
+  flow->set_version_current(current);
+  flow->set_version_target(target);
+  auto* processor = flow->add_processors();
+  processor->set_flow("orders");
+  processor->set_name("price");
+  return snapshot;
+}
+
+api::SnapshotReply two_nodes() {
+  api::SnapshotReply snapshot;
+  for (auto [id, phase] : {std::pair{"node-aa11", "alive"}, std::pair{"node-bb22", "dead"}}) {
+    auto* node = snapshot.add_nodes();
+    node->set_id(id);
+    node->set_phase(phase);
+    (*node->mutable_labels())["zone"] = id;
+  }
+  return snapshot;
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(cli_fixture,
+                  "every command's help says what it does and ends with two examples of itself") {
+  for (auto path : all_paths()) {
+    auto typed = "sluice " + path[0] + (path.size() > 1 ? " " + path[1] : "");
+    path.push_back("--help");
+    CHECK(run(path) == cli::ok);
+    CHECK(err.empty());
+    CHECK_MESSAGE(out.starts_with("Usage: " + typed), out);
+    auto examples = out.substr(out.find("\nExamples:\n"));
+    CHECK_MESSAGE(std::count(examples.begin(), examples.end(), '\n') == 4, typed);
+    auto first = examples.find(typed);
+    CHECK_MESSAGE(first != std::string::npos, typed);
+    CHECK_MESSAGE(examples.find("sluice " + path[0], first + 1) != std::string::npos, typed);
+    CHECK(out.find("\n\n\n") == std::string::npos);
+  }
+}
+
+TEST_CASE_FIXTURE(cli_fixture,
+                  "every command refuses an option it does not know, with code 2 and nothing done") {
+  for (auto path : all_paths()) {
+    path.push_back("--no-such-thing-at-all");
+    CHECK(run(path) == cli::bad_usage);
+    CHECK(out.empty());
+    CHECK_MESSAGE(err_has("--no-such-thing-at-all"), err);
+    CHECK(err_has("--help` says more"));
+  }
+  CHECK(head.targets.empty());
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "every command that needs a head ends with 5 and says how to start one") {
+  connect_fails = failure{errc::unavailable, "no head is running; start one with: sluice start --head"};
+  write_file(dir.path() / "bin", "x");
+  for (std::vector<std::string> line : {std::vector<std::string>{"status"},
+                                        {"list", "nodes"},
+                                        {"get", "flow/a"},
+                                        {"logs", "flow/a"},
+                                        {"scale", "a/b", "1"},
+                                        {"drain", "flow/a"},
+                                        {"rollback", "flow/a"},
+                                        {"delete", "flow/a"},
+                                        {"queue", "list"},
+                                        {"queue", "put", "q", "-"},
+                                        {"queue", "peek", "q"},
+                                        {"queue", "dead-letters"},
+                                        {"queue", "requeue", "q"},
+                                        {"queue", "purge", "q"},
+                                        {"join-token", "create"},
+                                        {"token", "show"},
+                                        {"version", "--head"},
+                                        {"submit", (dir.path() / "bin").string()}}) {
+    CHECK_MESSAGE(run(line) == cli::unreachable, line[0]);
+    CHECK(out.empty());
+    CHECK(err_has("sluice start --head"));
+  }
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "without a command the overview is talk, when asked for it is data") {
+  CHECK(run({}) == cli::bad_usage);
+  CHECK(out.empty());
+  CHECK(err_has("Commands:"));
+  for (auto word : {"--help", "-h", "help"}) {
+    CHECK(run({word}) == cli::ok);
+    CHECK(out_has("queue dead-letters"));
+  }
+  CHECK(run({"queue"}) == cli::bad_usage);
+  CHECK(run({"queue", "--help"}) == cli::ok);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "what was mistyped is named with what was meant") {
+  CHECK(run({"strat"}) == cli::bad_usage);
+  CHECK(err_has("did you mean 'start'?"));
+  CHECK(run({"queue", "pek"}) == cli::bad_usage);
+  CHECK(err_has("did you mean 'peek'?"));
+  CHECK(run({"start", "--haed"}) == cli::bad_usage);
+  CHECK(err_has("'--haed'; did you mean '--head'?"));
+  CHECK(run({"list", "nods"}) == cli::bad_usage);
+  CHECK(err_has("did you mean 'nodes'?"));
+  CHECK(run({"drain", "flwo/a"}) == cli::bad_usage);
+  CHECK(err_has("did you mean 'flow'?"));
+  CHECK(run({"scale", "a/b", "1", "2"}) == cli::bad_usage);
+  CHECK(err_has("'2' is one argument too many"));
+  CHECK(run({"list", "nodes", "-o", "yaml"}) == cli::bad_usage);
+  CHECK(head.targets.empty());
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "every code of the head has its exit code") {
+  struct row {
+    errc code;
+    int exit;
+  };
+  for (auto [code, exit] :
+       {row{errc::invalid_argument, 2}, row{errc::not_found, 3}, row{errc::unauthenticated, 4},
+        row{errc::permission_denied, 4}, row{errc::unavailable, 5}, row{errc::timeout, 5},
+        row{errc::conflict, 6}, row{errc::exhausted, 8}, row{errc::overloaded, 8}, row{errc::internal, 1},
+        row{errc::corrupt, 1}}) {
+    head.refuse = failure{code, "because of this"};
+    CHECK(run({"status"}) == exit);
+    CHECK(out.empty());
+    CHECK(err == "error: because of this\n");
+  }
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "the head is found below SLUICE_HOME unless something else is said") {
+  run({"status"});
+  CHECK(head.targets.back().address == "unix:" + (dir.path() / ".sluice/head/control.sock").string());
+  variables["SLUICE_HOME"] = "/srv";
+  run({"status"});
+  CHECK(head.targets.back().address == "unix:/srv/head/control.sock");
+  variables["SLUICE_CONTROL"] = "10.0.0.1:7411";
+  variables["SLUICE_TOKEN"] = "secret";
+  variables["SLUICE_CA_PIN"] = "pin";
+  run({"status", "--timeout", "3s"});
+  CHECK(head.targets.back().address == "10.0.0.1:7411");
+  CHECK(head.targets.back().token == "secret");
+  CHECK(head.targets.back().ca_pin == "pin");
+  CHECK(head.targets.back().timeout == std::chrono::seconds{3});
+  run({"status", "--control", "unix:/x"});
+  CHECK(head.targets.back().address == "unix:/x");
+  CHECK(head.targets.back().token.empty());
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "a token file that cannot be read is fatal, whatever else there is") {
+  variables["SLUICE_TOKEN"] = "secret";
+  CHECK(run({"status", "--control", "h:1", "--token-file", "/nonexistent"}) == cli::not_found);
+  CHECK(err_has("/nonexistent"));
+  CHECK(head.targets.empty());
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "lists come as a table, as JSON and as names") {
+  head.snapshot = two_nodes();
+  CHECK(run({"list", "nodes"}) == cli::ok);
+  CHECK(out_has("NODE"));
+  CHECK(out_has("node-bb22  dead"));
+  CHECK(run({"list", "node", "-o", "name"}) == cli::ok);
+  CHECK(out == "node/node-aa11\nnode/node-bb22\n");
+  CHECK(run({"list", "nodes", "-o", "json"}) == cli::ok);
+  CHECK(out.starts_with("["));
+  CHECK(out_has("\"id\": \"node-aa11\""));
+  for (auto kind : {"flows", "processors", "replicas", "hosts", "queues", "events"}) {
+    CHECK(run({"list", kind}) == cli::ok);
+    CHECK(out.empty());
+    CHECK(err == "no " + std::string{kind} + "\n");
+    CHECK(run({"list", kind, "-o", "json"}) == cli::ok);
+    CHECK(out == "[]\n");
+  }
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "filters name a field of the API") {
+  head.snapshot = two_nodes();
+  CHECK(run({"list", "nodes", "-f", "phase=dead", "-o", "name"}) == cli::ok);
+  CHECK(out == "node/node-bb22\n");
+  CHECK(run({"list", "nodes", "-f", "phase=dead", "-f", "labels.zone=node-aa11", "-o", "name"}) == cli::ok);
+  CHECK(out.empty());
+  CHECK(run({"list", "nodes", "-f", "phas=dead"}) == cli::bad_usage);
+  CHECK(err_has("did you mean 'phase'?"));
+  CHECK(run({"list", "nodes", "-f", "phase"}) == cli::bad_usage);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "get shows one thing, and of nodes the beginning of the id is enough") {
+  head.snapshot = two_nodes();
+  *head.snapshot.mutable_flows() = one_flow("failed", 0, 1).flows();
+  auto* host = head.snapshot.mutable_nodes(0)->add_hosts();
+  host->set_id("00000000000000ab");
+  host->set_flow("orders");
+  host->mutable_last_crash()->set_reason("killed by SIGSEGV");
+  host->mutable_last_crash()->add_log_tail("last words");
+  CHECK(run({"get", "node/node-bb"}) == cli::ok);
+  CHECK(out_has("phase: dead"));
+  CHECK(run({"get", "node/node-"}) == cli::not_found);
+  CHECK(run({"get", "flow/orders"}) == cli::ok);
+  CHECK(out_has("killed by SIGSEGV"));
+  CHECK(out_has("last words"));
+  CHECK(run({"get", "flow/orders", "-o", "json"}) == cli::ok);
+  CHECK(out.starts_with("{"));
+  CHECK(run({"get", "processor/orders/price", "-o", "name"}) == cli::ok);
+  CHECK(out == "processor/orders/price\n");
+  CHECK(run({"get", "flow/ordres"}) == cli::not_found);
+  CHECK(err_has("did you mean 'orders'?"));
+  CHECK(run({"get", "orders"}) == cli::bad_usage);
+  CHECK(run({"get", "flow/"}) == cli::bad_usage);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "status shows everything at once") {
+  head.snapshot = two_nodes();
+  *head.snapshot.mutable_flows() = one_flow("degraded", 2, 2).flows();
+  auto* flow = head.snapshot.mutable_flows(0);
+  flow->set_detail("price: 1 replica cannot be placed");
+  auto* processor = flow->mutable_processors(0);
+  processor->set_replicas_running(1);
+  processor->set_replicas_desired(2);
+  processor->set_backlog_count(12'400);
+  processor->set_oldest_age_ms(3'200);
+  processor->set_rate_per_s(950);
+  processor->set_last_error("expected number");
+  auto* event = head.snapshot.add_events();
+  event->set_severity("warning");
+  event->set_subject("node/node-bb22");
+  event->set_text("is dead");
+  CHECK(run({"status"}) == cli::ok);
+  for (auto text : {"node-aa11", "dead", "orders  v2", "degraded", "1/2", "12,400", "3.2s", "950/s",
+                    "cannot be placed", "last error of orders/price: expected number", "is dead"})
+    CHECK_MESSAGE(out_has(text), text);
+  CHECK(run({"status", "-o", "json"}) == cli::ok);
+  CHECK(out_has("\"backlog_count\": 12400"));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "an empty cluster's status says what to do next") {
+  CHECK(run({"status"}) == cli::ok);
+  CHECK(out_has("sluice start --address auto"));
+  CHECK(out_has("sluice submit"));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "a watched status is drawn until Ctrl-C and outlives a head that is away") {
+  pauses_until_interrupt = 2;
+  head.refuse_first = {failure{errc::unavailable, "it is away"}};
+  CHECK(run({"status", "--watch"}) == cli::ok);
+  CHECK(out_has("it is away"));
+  CHECK(out_has("cluster"));
+  CHECK(clock == std::chrono::seconds{6});
+  head.refuse_first = {failure{errc::unauthenticated, "wrong token"}};
+  CHECK(run({"status", "--watch=1s"}) == cli::not_allowed);
+  CHECK(run({"status", "--watch=1ms"}) == cli::bad_usage);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "a crowd of nodes and processors still fits a screen") {
+  for (int i = 0; i < 100; ++i) {
+    auto* node = head.snapshot.add_nodes();
+    node->set_id("node-" + std::to_string(i));
+    node->set_phase(i == 99 ? "suspect" : "alive");
+    auto* flow = head.snapshot.add_flows();
+    flow->set_name("flow-" + std::to_string(i));
+    flow->set_phase("running");
+    flow->add_processors()->set_name("p");
+  }
+  CHECK(run({"status"}) == cli::ok);
+  CHECK(std::count(out.begin(), out.end(), '\n') < 40);
+  CHECK(out_has("node-99"));
+  CHECK(out_has("and 92 more: sluice list nodes"));
+  CHECK(out_has("and 86 more: sluice list processors"));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "scale passes the number on and refuses what is none") {
+  CHECK(run({"scale", "orders/price", "4"}) == cli::ok);
+  CHECK(run({"scale", "orders/price", "0"}) == cli::ok);
+  CHECK(head.asked == std::vector<std::string>{"scale orders/price 4", "scale orders/price 0"});
+  for (auto count : {"-1", "many", "1.5", "100001"})
+    CHECK(run({"scale", "orders/price", count}) == cli::bad_usage);
+  for (auto what : {"orders", "/price", "orders/"})
+    CHECK(run({"scale", what, "1"}) == cli::bad_usage);
+  CHECK(head.asked.size() == 2);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "drain waits until nothing is in flight") {
+  head.snapshots = {one_flow("draining", 1, 1), one_flow("draining", 1, 1)};
+  head.snapshot = one_flow("drained", 1, 1);
+  CHECK(run({"drain", "flow/orders"}) == cli::ok);
+  CHECK(err_has("flow/orders is drained"));
+  CHECK(clock == std::chrono::milliseconds{400});
+  CHECK(head.asked == std::vector<std::string>{"drain flow/orders"});
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "a drain that takes too long says what is left and goes on") {
+  head.snapshot = one_flow("draining", 1, 1);
+  head.snapshot.add_replicas()->set_flow("orders");
+  CHECK(run({"drain", "flow/orders", "--wait", "5s"}) == cli::unreachable);
+  CHECK(err_has("1 replica is left"));
+  CHECK(clock == std::chrono::seconds{5});
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "a drain outlives a head that is away, and ends with 130 on Ctrl-C") {
+  head.snapshot = one_flow("drained", 1, 1);
+  head.refuse_first = {};
+  on_pause = [this] { head.refuse.reset(); };
+  head.snapshots = {one_flow("draining", 1, 1)};
+  CHECK(run({"drain", "flow/orders"}) == cli::ok);
+  head.snapshot = one_flow("draining", 1, 1);
+  pauses_until_interrupt = 1;
+  CHECK(run({"drain", "flow/orders"}) == cli::interrupted);
+  CHECK(err_has("it goes on without you"));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "a drain may be left alone or taken back") {
+  CHECK(run({"drain", "node/node-1", "--detach"}) == cli::ok);
+  CHECK(run({"drain", "node/node-1", "--resume"}) == cli::ok);
+  CHECK(head.asked == std::vector<std::string>{"drain node/node-1", "resume node/node-1"});
+  CHECK(run({"drain", "queue/x"}) == cli::bad_usage);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "a node that dies while it is drained is said") {
+  head.snapshot = two_nodes();
+  CHECK(run({"drain", "node/node-bb22"}) == cli::unreachable);
+  CHECK(err_has("dead"));
+  CHECK(run({"drain", "node/node-zz"}) == cli::not_found);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "delete waits until the flow is gone") {
+  head.snapshots = {one_flow("deleting", 1, 1)};
+  CHECK(run({"delete", "flow/orders"}) == cli::ok);
+  CHECK(head.asked == std::vector<std::string>{"delete orders"});
+  head.snapshot = one_flow("deleting", 1, 1);
+  CHECK(run({"delete", "flow/orders", "--wait", "1s"}) == cli::unreachable);
+  CHECK(run({"delete", "flow/orders", "--detach"}) == cli::ok);
+  CHECK(run({"delete", "node/x"}) == cli::bad_usage);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "rollback waits until the version runs") {
+  head.snapshots = {one_flow("updating", 7, 8)};
+  head.snapshot = one_flow("running", 8, 8);
+  CHECK(run({"rollback", "flow/orders", "--to", "3"}) == cli::ok);
+  CHECK(head.asked == std::vector<std::string>{"rollback orders 3"});
+  CHECK(err_has("running: flow/orders version 8"));
+  CHECK(run({"rollback", "flow/orders", "--detach", "-o", "json"}) == cli::ok);
+  CHECK(out == "{\n  \"version\": 8\n}\n");
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "logs are printed as they come, lines of a flow with their host") {
+  api::ReadLogsReply part;
+  part.set_host("0123456789abcdef");
+  part.set_text("one\ntwo\n");
+  head.logs = {part};
+  CHECK(run({"logs", "flow/orders", "--follow", "--tail", "5"}) == cli::ok);
+  CHECK(out == "01234567 | one\n01234567 | two\n");
+  CHECK(run({"logs", "host/0123456789abcdef"}) == cli::ok);
+  CHECK(out == "one\ntwo\n");
+  CHECK(head.asked == std::vector<std::string>{"logs orders follow tail 5", "logs 0123456789abcdef tail 0"});
+  CHECK(run({"logs", "flow/orders", "-o", "json"}) == cli::ok);
+  CHECK(out_has("\"text\": \"one\\ntwo\\n\""));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "logs that cannot all be read are a part only") {
+  api::ReadLogsReply part;
+  part.set_node("node-2");
+  part.set_unreachable("the node is dead");
+  head.logs = {part};
+  CHECK(run({"logs", "flow/orders"}) == cli::partly_failed);
+  CHECK(out.empty());
+  CHECK(err_has("node/node-2 cannot be read: the node is dead"));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "a host may be named by its beginning or by its replica") {
+  auto* host = head.snapshot.add_nodes()->add_hosts();
+  host->set_id("00000000000000ab");
+  auto* replica = head.snapshot.add_replicas();
+  replica->set_id(5);
+  replica->set_host("00000000000000cd");
+  CHECK(run({"logs", "host/000"}) == cli::ok);
+  CHECK(run({"logs", "replica/5"}) == cli::ok);
+  CHECK(head.asked
+        == std::vector<std::string>{"logs 00000000000000ab tail 0", "logs 00000000000000cd tail 0"});
+  CHECK(run({"logs", "host/1"}) == cli::not_found);
+  CHECK(run({"logs", "replica/6"}) == cli::not_found);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "tokens are data, what to do with them is talk") {
+  CHECK(run({"token", "show"}) == cli::ok);
+  CHECK(out == "the-token\n");
+  CHECK(err_has("SLUICE_CA_PIN=the-pin"));
+  CHECK(run({"join-token", "create", "--ttl", "10m"}) == cli::ok);
+  CHECK(out == "slj1.made\n");
+  CHECK(err_has("--address 127.0.0.1:7410 --join-token-file"));
+  CHECK(head.asked == std::vector<std::string>{"join token 600"});
+  CHECK(run({"join-token", "create", "--ttl", "0s"}) == cli::bad_usage);
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "the version is this program's, or the head's") {
+  CHECK(run({"version"}) == cli::ok);
+  CHECK(out.starts_with("sluice "));
+  CHECK(run({"--version"}) == cli::ok);
+  CHECK(head.targets.empty());
+  CHECK(run({"version", "--head"}) == cli::ok);
+  CHECK(out == "sluice 9.9.9\n");
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "config show says where each value comes from") {
+  write_file(dir.path() / "a.toml", "cpus = 2\n");
+  config_search = {dir.path() / "a.toml"};
+  variables["SLUICE_LISTEN"] = "10.0.0.1";
+  CHECK(run({"config", "show", "--origin"}) == cli::ok);
+  CHECK(out_has((dir.path() / "a.toml").string() + ":1"));
+  CHECK(out_has("environment SLUICE_LISTEN"));
+  CHECK(out_has("7410"));
+  CHECK(run({"config", "show", "-o", "json"}) == cli::ok);
+  CHECK(out_has("{\"name\": \"cpus\", \"value\": \"2\", \"origin\": \""));
+  write_file(dir.path() / "a.toml", "cups = 2\n");
+  CHECK(run({"config", "show"}) == cli::bad_usage);
+  CHECK(err_has("did you mean 'cpus'?"));
+}

@@ -1,0 +1,169 @@
+// Goal: records go in checked and counted, and come out as they are; whatever stops a put, it
+// is known how far it got.
+#include "tests/support/cli_fixture.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace sluice;
+using namespace sluice::test;
+namespace api = sluice::control::v1;
+
+namespace {
+
+struct queue_fixture : cli_fixture {
+  std::vector<std::string> stored() const {
+    std::vector<std::string> all;
+    for (const auto& put : head.puts)
+      all.insert(all.end(), put.payloads().begin(), put.payloads().end());
+    return all;
+  }
+
+  void add_record(std::uint64_t seq, const std::string& payload) {
+    auto& record = head.records.emplace_back();
+    record.set_seq(seq);
+    record.set_payload(payload);
+  }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(queue_fixture, "every line is a record; blank ones and line ends do not count") {
+  CHECK(run({"queue", "put", "in", "-"}, "{\"a\":1}\r\n\n  \n[2]\n\"three\"") == cli::ok);
+  CHECK(stored() == std::vector<std::string>{"{\"a\":1}", "[2]", "\"three\""});
+  CHECK(out.empty());
+  CHECK(err == "3 records are in queue/in\n");
+  CHECK(run({"queue", "put", "in", "-"}, "") == cli::ok);
+  CHECK(err == "0 records are in queue/in\n");
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "records go in batches with numbers that grow, by one producer") {
+  CHECK(run({"queue", "put", "in", "-", "--batch", "2"}, "1\n2\n3\n4\n5\n") == cli::ok);
+  REQUIRE(head.puts.size() == 3);
+  CHECK(head.puts[0].payloads_size() == 2);
+  CHECK(head.puts[2].payloads_size() == 1);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(head.puts[i].producer() == "put-an-id");
+    CHECK(head.puts[i].producer_seq() == i + 1);
+  }
+  CHECK(run({"queue", "put", "in", "-", "--batch", "0"}) == cli::bad_usage);
+  CHECK(run({"queue", "put", "in", "-", "--batch", "4097"}) == cli::bad_usage);
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "large records make small batches") {
+  auto line = "\"" + std::string(3u << 20, 'x') + "\"\n";
+  CHECK(run({"queue", "put", "in", "-"}, line + line + line) == cli::ok);
+  CHECK(head.puts.size() == 3);
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "the first line that is not JSON stops it; what came before is stored") {
+  CHECK(run({"queue", "put", "in", "-", "--batch", "2"}, "1\n2\n3\nnot json\n5\n") == cli::bad_usage);
+  CHECK(stored() == std::vector<std::string>{"1", "2", "3"});
+  CHECK(err_has("line 4 is not JSON"));
+  CHECK(err_has("3 records are in queue/in, all from before line 4"));
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "a file can be continued with the line that is printed") {
+  auto path = (dir.path() / "r.jsonl").string();
+  write_file(path, "1\n{\n3\n");
+  CHECK(run({"queue", "put", "in", path}) == cli::bad_usage);
+  CHECK(err_has("tail -n +2 '" + path + "' | sluice queue put in -"));
+  CHECK(run({"queue", "put", "in", (dir.path() / "none").string()}) == cli::not_found);
+  CHECK(run({"queue", "put", "in", dir.path().string()}) == cli::not_found);
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "a line that is too long is refused with its size") {
+  auto line = "\"" + std::string(limits::record_size_bytes_max, 'x') + "\"";
+  CHECK(run({"queue", "put", "in", "-"}, "1\n" + line) == cli::bad_usage);
+  CHECK(err_has("line 2 has 16777218 bytes"));
+  CHECK(stored() == std::vector<std::string>{"1"});
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "a head that is away is waited for, with the same number again") {
+  head.refuse_first = {failure{errc::unavailable, "away"}, failure{errc::timeout, "slow"}};
+  CHECK(run({"queue", "put", "in", "-"}, "1\n2\n") == cli::ok);
+  REQUIRE(head.puts.size() == 1);
+  CHECK(head.puts[0].producer_seq() == 1);
+  CHECK(clock == std::chrono::seconds{1});
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "a head that stays away ends it, and the line to go on from is right") {
+  int calls = 0;
+  on_pause = [&] { ++calls; };
+  auto path = (dir.path() / "r.jsonl").string();
+  write_file(path, "1\n2\n\n3\n4\n");
+  head.refuse = failure{errc::unavailable, "it is gone"};
+  CHECK(run({"queue", "put", "in", path, "--wait", "2s", "--batch", "2"}) == cli::unreachable);
+  CHECK(err_has("it is gone"));
+  CHECK(err_has("0 records are in queue/in, all from before line 1;"));
+  CHECK(calls == 4);
+  pauses_until_interrupt = 0;
+  CHECK(run({"queue", "put", "in", path, "--batch", "2"}) == cli::interrupted);
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "what the head refuses is not tried again") {
+  head.refuse = failure{errc::invalid_argument, "queue name 'IN' is not valid"};
+  CHECK(run({"queue", "put", "IN", "-"}, "1\n") == cli::bad_usage);
+  CHECK(clock.count() == 0);
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "records are shown as they are, page by page when all are asked for") {
+  for (std::uint64_t seq = 1; seq <= 2500; ++seq)
+    add_record(seq, "{\"id\": " + std::to_string(seq) + "}");
+  CHECK(run({"queue", "peek", "in"}) == cli::ok);
+  CHECK(std::count(out.begin(), out.end(), '\n') == 11);
+  CHECK(run({"queue", "peek", "in", "--count", "0", "-o", "jsonl"}) == cli::ok);
+  CHECK(std::count(out.begin(), out.end(), '\n') == 2500);
+  CHECK(out.ends_with("{\"id\": 2500}\n"));
+  CHECK(run({"queue", "peek", "in", "--after", "2499", "-o", "json"}) == cli::ok);
+  CHECK(out_has("\"seq\": 2500"));
+  CHECK(run({"queue", "peek", "in", "--after", "2500"}) == cli::ok);
+  CHECK(out.empty());
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "a failure in the middle of all records is no success") {
+  head.refuse = failure{errc::not_found, "there is no queue/in"};
+  for (auto format : {"table", "json", "jsonl"})
+    CHECK(run({"queue", "peek", "in", "-o", format}) == cli::not_found);
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "dead letters show the error and the record") {
+  auto& letter = head.letters.emplace_back();
+  letter.set_id(17);
+  letter.set_queue("in");
+  letter.set_flow("orders");
+  letter.set_processor("price");
+  letter.set_attempts(5);
+  letter.set_error("order.id: expected string, got number");
+  letter.set_payload("{\"id\": 1}");
+  CHECK(run({"queue", "dead-letters", "in"}) == cli::ok);
+  CHECK(out_has("orders/price"));
+  CHECK(out_has("order.id: expected string, got number"));
+  CHECK(err_has("sluice queue requeue in"));
+  CHECK(run({"queue", "dead-letters", "-o", "json"}) == cli::ok);
+  CHECK(out_has("\"attempts\": 5"));
+  CHECK(run({"queue", "dead-letters", "-o", "jsonl"}) == cli::ok);
+  CHECK(out == "{\"id\": 1}\n");
+  head.letters.clear();
+  CHECK(run({"queue", "dead-letters", "in"}) == cli::ok);
+  CHECK(out.empty());
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "requeue says how many came back, and when some did not") {
+  head.requeued = 2;
+  CHECK(run({"queue", "requeue", "in"}) == cli::ok);
+  CHECK(err_has("2 records are back"));
+  CHECK(run({"queue", "requeue", "in", "1", "2", "3"}) == cli::partly_failed);
+  head.requeued = 0;
+  CHECK(run({"queue", "requeue", "in", "1"}) == cli::not_found);
+  CHECK(run({"queue", "requeue", "in", "one"}) == cli::bad_usage);
+  CHECK(head.asked == std::vector<std::string>{"requeue in 0", "requeue in 3", "requeue in 1"});
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "purge forgets one of the two") {
+  CHECK(run({"queue", "purge", "in"}) == cli::ok);
+  CHECK(run({"queue", "purge", "in", "--dead-letters", "-o", "json"}) == cli::ok);
+  CHECK(out == "{\n  \"count\": 3\n}\n");
+  CHECK(head.asked == std::vector<std::string>{"purge in", "purge in dead letters"});
+}

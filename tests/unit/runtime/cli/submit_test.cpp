@@ -1,0 +1,128 @@
+// Goal: submit checks before it sends, sends the very file, and ends when the flow runs or with the
+// real reason why it does not.
+#include "tests/support/cli_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace sluice;
+using namespace sluice::test;
+namespace api = sluice::control::v1;
+
+namespace {
+
+struct submit_fixture : cli_fixture {
+  submit_fixture() {
+    binary = (dir.path() / "orders").string();
+    write_file(binary, "abc");
+    described->name = flow_name{"orders"};
+    auto& processor = described->processors.emplace_back();
+    processor.source = {"queue", {{"name", "in"}}};
+    head.submit_reply.set_flow("orders");
+    head.submit_reply.set_version(2);
+  }
+
+  static api::SnapshotReply shows(const std::string& phase, std::uint64_t current, std::uint64_t target,
+                                  const std::string& detail = {}) {
+    api::SnapshotReply snapshot;
+    auto* flow = snapshot.add_flows();
+    flow->set_name("orders");
+    flow->set_phase(phase);
+    flow->set_version_current(current);
+    flow->set_version_target(target);
+    flow->set_detail(detail);
+    return snapshot;
+  }
+
+  std::string binary;
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(submit_fixture,
+                  "the file, its hash and the arguments are sent; it waits until the version runs") {
+  head.snapshots = {shows("updating", 1, 2), shows("starting", 1, 2)};
+  head.snapshot = shows("running", 2, 2);
+  CHECK(run({"submit", binary, "--", "--region", "eu"}) == cli::ok);
+  CHECK(head.uploaded == "abc");
+  CHECK(head.header.sha256() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(head.header.size_bytes() == 3);
+  CHECK(head.header.file_name() == "orders");
+  CHECK(head.header.request_id() == "an-id");
+  CHECK(std::vector<std::string>{head.header.args().begin(), head.header.args().end()}
+        == std::vector<std::string>{"--region", "eu"});
+  CHECK(out.empty());
+  CHECK(err_has("submitted: flow/orders version 2 (rolling update), 1 processor"));
+  CHECK(err_has("running: flow/orders version 2"));
+  CHECK(err_has("sluice queue put in "));
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "a detached submit does not wait") {
+  head.submit_reply.set_is_new(true);
+  CHECK(run({"submit", binary, "--detach", "-o", "json"}) == cli::ok);
+  CHECK(out_has("\"version\": 2"));
+  CHECK(err_has("(new)"));
+  CHECK(clock.count() == 0);
+  CHECK(run({"submit", binary, "--detach", "-o", "name"}) == cli::ok);
+  CHECK(out == "flow/orders\n");
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "what is no flow is refused before anything is sent") {
+  described = fail(errc::invalid_argument, "orders does not describe a flow");
+  CHECK(run({"submit", binary}) == cli::bad_usage);
+  CHECK(err_has("orders does not describe a flow"));
+  CHECK(run({"submit", (dir.path() / "none").string()}) == cli::not_found);
+  CHECK(err_has("none"));
+  CHECK(run({"submit", dir.path().string()}) == cli::bad_usage);
+  CHECK(head.targets.empty());
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "a refused upload has the head's reason and code") {
+  head.refuse = failure{errc::corrupt, "the upload ended after 2 of 3 bytes"};
+  CHECK(run({"submit", binary}) == cli::failed);
+  CHECK(err_has("2 of 3 bytes"));
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "a version that fails shows why, with the last words of its host") {
+  head.snapshot = shows("failed", 0, 2, "price: the host crashes");
+  auto* host = head.snapshot.add_nodes()->add_hosts();
+  host->set_id("00000000000000ab");
+  host->set_flow("orders");
+  host->set_version(2);
+  host->mutable_last_crash()->set_reason("killed by SIGSEGV");
+  host->mutable_last_crash()->add_log_tail("about to divide by zero");
+  CHECK(run({"submit", binary}) == cli::failed);
+  for (auto text : {"price: the host crashes", "killed by SIGSEGV", "| about to divide by zero",
+                    "sluice logs flow/orders"})
+    CHECK_MESSAGE(err_has(text), text);
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "an update that was given up is a failure although the old version runs") {
+  head.snapshots = {shows("updating", 1, 2)};
+  head.snapshot = shows("degraded", 1, 1, "update to version 2 failed: exited with code 3; version 1 stays");
+  CHECK(run({"submit", binary}) == cli::failed);
+  CHECK(err_has("exited with code 3"));
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "another submit meanwhile is a conflict, a delete means it is gone") {
+  head.snapshot = shows("updating", 1, 3);
+  CHECK(run({"submit", binary}) == cli::conflict);
+  head.snapshots = {shows("starting", 0, 2)};
+  head.snapshot = {};
+  CHECK(run({"submit", binary}) == cli::not_found);
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "no room in the cluster is told from slowness") {
+  head.snapshot = shows("starting", 0, 2, "price: 1 replica cannot be placed: no node has 1 CPU free");
+  CHECK(run({"submit", binary, "--wait", "2s"}) == cli::no_capacity);
+  CHECK(err_has("no node has 1 CPU free"));
+  head.snapshot = shows("starting", 0, 2, "fetching");
+  CHECK(run({"submit", binary, "--wait", "2s"}) == cli::unreachable);
+  CHECK(err_has("it goes on by itself"));
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "a head that restarts while it is watched is asked again") {
+  head.snapshot = shows("running", 2, 2);
+  on_pause = [this] { head.refuse.reset(); };
+  head.snapshots = {shows("starting", 0, 2)};
+  CHECK(run({"submit", binary}) == cli::ok);
+}

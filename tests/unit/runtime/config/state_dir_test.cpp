@@ -1,0 +1,119 @@
+// Goal: a state dir has one owner at a time, and the commands of a machine find its nodes.
+#include "tests/support/subprocess.hpp"
+#include "runtime/config/state_dir.hpp"
+
+#include <doctest/doctest.h>
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace sluice;
+using namespace sluice::config;
+using namespace sluice::test;
+
+TEST_CASE("a state dir is made private and claimed by one") {
+  temp_dir base;
+  auto dir = base.path() / "a" / "head";
+  auto first = claim_state_dir(dir);
+  REQUIRE(first);
+  struct stat entry {};
+  REQUIRE(stat(dir.c_str(), &entry) == 0);
+  CHECK((entry.st_mode & 0777) == 0700);
+  CHECK(holder_of(dir) == getpid());
+  auto second = claim_state_dir(dir);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == errc::conflict);
+  CHECK(second.error().message.find(std::to_string(getpid())) != std::string::npos);
+}
+
+TEST_CASE("a claim that is gone leaves the dir free") {
+  temp_dir base;
+  {
+    auto claim = claim_state_dir(base.path() / "head");
+    REQUIRE(claim);
+  }
+  CHECK_FALSE(holder_of(base.path() / "head"));
+  CHECK(claim_state_dir(base.path() / "head"));
+}
+
+TEST_CASE("a forked child keeps the claim when its parent lets go, and is named by it") {
+  temp_dir base;
+  auto dir = base.path() / "head";
+  auto claim = claim_state_dir(dir);
+  REQUIRE(claim);
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  auto child = fork();
+  if (child == 0) {
+    claim->sign();
+    char byte = 0;
+    close(ends[1]);
+    static_cast<void>(!read(ends[0], &byte, 1)); // until the parent closes its end
+    _exit(0);
+  }
+  close(ends[0]);
+  *claim = state_claim{};
+  CHECK(eventually([&] { return holder_of(dir) == child; }));
+  CHECK(claim_state_dir(dir).error().message.find(std::to_string(child)) != std::string::npos);
+  close(ends[1]);
+  waitpid(child, nullptr, 0);
+  CHECK_FALSE(holder_of(dir));
+}
+
+TEST_CASE("workers take the first folder that is free") {
+  temp_dir base;
+  auto first = claim_worker_dir(base.path());
+  auto second = claim_worker_dir(base.path());
+  REQUIRE(first);
+  REQUIRE(second);
+  CHECK(first->path.filename() == "worker-1");
+  CHECK(second->path.filename() == "worker-2");
+  first->claim = state_claim{};
+  CHECK(claim_worker_dir(base.path())->path.filename() == "worker-1");
+}
+
+TEST_CASE("a folder that cannot be made is said with its path") {
+  temp_dir base;
+  write_file(base.path() / "file", "x");
+  auto claim = claim_state_dir(base.path() / "file" / "head");
+  REQUIRE_FALSE(claim);
+  CHECK(claim.error().code == errc::unavailable);
+  CHECK(claim.error().message.find("file") != std::string::npos);
+}
+
+TEST_CASE("a node's record is read as it was written") {
+  temp_dir base;
+  node_record record{"head", "node-1", 4711, "127.0.0.1:7410", "127.0.0.1:7411", "/a \"b\"/control.sock",
+                     "/log", 1234};
+  REQUIRE(write_node_record(base.path(), record));
+  CHECK(read_node_record(base.path()) == record);
+  remove_node_record(base.path());
+  CHECK_FALSE(read_node_record(base.path()));
+  write_file(base.path() / "node.json", "{\"pid\": ");
+  CHECK_FALSE(read_node_record(base.path()));
+  write_file(base.path() / "node.json", "[]");
+  CHECK_FALSE(read_node_record(base.path()));
+}
+
+TEST_CASE("running nodes are found, workers first; what a killed one left is not") {
+  temp_dir base;
+  auto head = claim_state_dir(base.path() / "head");
+  auto worker = claim_worker_dir(base.path());
+  std::filesystem::create_directories(base.path() / "worker-9");
+  node_record stale{"worker", "node-9", 1, "", "", "", "", 0};
+  REQUIRE(write_node_record(base.path() / "worker-9", stale));
+  node_record record{"head", "node-1", getpid(), "127.0.0.1:1", "", "s", "", 0};
+  REQUIRE(write_node_record(base.path() / "head", record));
+  REQUIRE(write_node_record(worker->path, stale)); // of an earlier process with another pid
+
+  auto found = find_nodes(base.path());
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].dir == worker->path);
+  CHECK_FALSE(found[0].record);
+  CHECK(found[1].record == record);
+  CHECK(find_head(base.path()) == record);
+  *head = state_claim{};
+  CHECK_FALSE(find_head(base.path()));
+  CHECK(find_nodes(base.path() / "none").empty());
+}
