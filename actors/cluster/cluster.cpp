@@ -134,7 +134,7 @@ result<decision> request(self_pointer self, const event& what) {
   return decided;
 }
 
-caf::result<caf::unit_t> ask(self_pointer self, const event& what) {
+caf::result<void> ask(self_pointer self, const event& what) {
   auto decided = request(self, what);
   if (!decided)
     return to_caf(decided.error());

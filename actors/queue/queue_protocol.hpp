@@ -7,7 +7,6 @@
 
 #include <caf/replies_to.hpp>
 #include <caf/typed_actor.hpp>
-#include <caf/unit.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -128,7 +127,7 @@ struct commit_reply {
   std::vector<std::uint64_t> stale;
 };
 
-/// Extends every lease of an owner by `limits::lease_visibility`.
+/// Extends every lease of an owner by `limits::lease_visibility`; answers how many.
 struct renew_request {
   using actor_message = void;
   owner_id owner;
@@ -228,7 +227,7 @@ struct purge_request {
   purge_what what = purge_what::records;
 };
 
-/// How many records or letters a requeue or purge touched.
+/// How many records, leases or letters a request touched.
 struct count_reply {
   using actor_message = void;
   std::uint64_t count = 0;
@@ -238,7 +237,7 @@ struct count_reply {
 /// actor in another process.
 using handle = caf::typed_actor<
   caf::replies_to<append_request>::with<append_reply>, caf::replies_to<lease_request>::with<lease_reply>,
-  caf::replies_to<commit_request>::with<commit_reply>, caf::replies_to<renew_request>::with<caf::unit_t>,
+  caf::replies_to<commit_request>::with<commit_reply>, caf::replies_to<renew_request>::with<count_reply>,
   caf::replies_to<release_request>::with<count_reply>, caf::replies_to<cursor_request>::with<std::string>>;
 
 /// The queue actor itself: what the head's control service asks on top.

@@ -37,7 +37,7 @@ using handle = caf::typed_actor<
   caf::replies_to<queue::append_request>::with<queue::append_reply>,
   caf::replies_to<queue::lease_request>::with<queue::lease_reply>,
   caf::replies_to<queue::commit_request>::with<queue::commit_reply>,
-  caf::replies_to<queue::renew_request>::with<caf::unit_t>,
+  caf::replies_to<queue::renew_request>::with<queue::count_reply>,
   caf::replies_to<queue::release_request>::with<queue::count_reply>,
   caf::replies_to<queue::cursor_request>::with<std::string>,
   caf::replies_to<artifact_request>::with<artifact_chunk>>;

@@ -73,7 +73,7 @@ template <> struct wire<host::host_report> : wire_entry<method::host_report> {};
 template <> struct wire<queue::append_request> : wire_entry<method::append, queue::append_reply> {};
 template <> struct wire<queue::lease_request> : wire_entry<method::lease, queue::lease_reply> {};
 template <> struct wire<queue::commit_request> : wire_entry<method::commit, queue::commit_reply> {};
-template <> struct wire<queue::renew_request> : wire_entry<method::renew, caf::unit_t> {};
+template <> struct wire<queue::renew_request> : wire_entry<method::renew, queue::count_reply> {};
 template <> struct wire<queue::release_request> : wire_entry<method::release, queue::count_reply> {};
 template <> struct wire<queue::cursor_request> : wire_entry<method::cursor, std::string> {};
 template <> struct wire<artifact_request> : wire_entry<method::artifact_chunk, artifact_chunk> {};
@@ -101,7 +101,6 @@ std::string encode(const queue::release_request& x);
 std::string encode(const queue::count_reply& x);
 std::string encode(const queue::cursor_request& x);
 std::string encode(const std::string& cursor);
-std::string encode(caf::unit_t);
 std::string encode(const artifact_request& x);
 std::string encode(const artifact_chunk& x);
 
@@ -128,7 +127,6 @@ result<void> decode(std::string_view bytes, queue::release_request& x);
 result<void> decode(std::string_view bytes, queue::count_reply& x);
 result<void> decode(std::string_view bytes, queue::cursor_request& x);
 result<void> decode(std::string_view bytes, std::string& cursor);
-result<void> decode(std::string_view bytes, caf::unit_t& x);
 result<void> decode(std::string_view bytes, artifact_request& x);
 result<void> decode(std::string_view bytes, artifact_chunk& x);
 

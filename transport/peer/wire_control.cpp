@@ -401,10 +401,6 @@ result<void> decode(std::string_view bytes, host::host_report& x) {
   return {};
 }
 
-std::string encode(caf::unit_t) { return {}; }
-
-result<void> decode(std::string_view, caf::unit_t&) { return {}; }
-
 std::string encode(const artifact_request& x) {
   pb::ArtifactRequest out;
   out.set_artifact(x.artifact.value);

@@ -32,7 +32,7 @@ queue::handle::behavior_type fake_queue(queue::handle::pointer, recorded* log) {
     [](const queue::append_request&) { return queue::append_reply{}; },
     [](const queue::lease_request&) { return queue::lease_reply{}; },
     [](const queue::commit_request&) { return queue::commit_reply{}; },
-    [](const queue::renew_request&) { return caf::unit; },
+    [](const queue::renew_request&) { return queue::count_reply{}; },
     [log](const queue::release_request& what) {
       log->releases.push_back(what);
       return queue::count_reply{};
