@@ -77,6 +77,8 @@ void carry_out(self_pointer self, const action& what) {
   request.owner = release.owner;
   request.failed = release.failed;
   request.error = release.error;
+  request.queue = release.queue;
+  request.seqs = release.seqs;
   self->request(self->state.queue, release_timeout, std::move(request))
     .then([](const queue::count_reply&) {}, [](const caf::error&) {});
 }

@@ -41,7 +41,7 @@ void adopt(change& it, node_record& node) {
 }
 
 /// Dead or left: nobody waits for it, its leases go back, its replicas are replaced.
-void lose(change& it, node_record& node, bool failed, std::string error) {
+void lose(change& it, node_record& node) {
   node.stored.gone = true;
   node.is_connected = false;
   node.gone_at = it.at.now;
@@ -53,7 +53,7 @@ void lose(change& it, node_record& node, bool failed, std::string error) {
     replica.report.reset();
     replica.up_since.reset();
   }
-  it.out.actions.push_back(release_leases{{node.stored.info.id, {}, {}}, failed, std::move(error)});
+  it.out.actions.push_back(release_leases{{node.stored.info.id, {}, {}}, false, ""});
 }
 
 /// What ran there before has ended with the old process.
@@ -65,7 +65,7 @@ void begin_anew(change& it, node_record& node) {
     replica.up_since.reset();
     replica.drain_revision = 0;
   }
-  it.out.actions.push_back(release_leases{{node.stored.info.id, {}, {}}, true, "the node was started again"});
+  it.out.actions.push_back(release_leases{{node.stored.info.id, {}, {}}, false, ""});
 }
 
 /// True if the two reports differ in anything that is compared with what is wanted.
@@ -210,7 +210,7 @@ void take(change& it, const node_leaves& what) {
   node.has_left = true;
   it.state.detector.watch_dead(what.node, it.at.now);
   if (!node.stored.gone)
-    lose(it, node, false, {});
+    lose(it, node);
   node.shown = node_phase::left;
   it.tell("info", subject_of(what.node), "left");
 }
@@ -227,13 +227,46 @@ void take(change& it, const link_lost& what) {
   }
 }
 
+/// The queue that feeds a replica; empty when it is another source, or forgotten.
+queue_name source_queue(const cluster_state& state, replica_id id) {
+  auto replica = state.replicas.find(id);
+  if (replica == state.replicas.end())
+    return {};
+  const auto& stored = replica->second.stored;
+  auto flow = state.flows.find(stored.flow);
+  if (flow == state.flows.end())
+    return {};
+  auto version = flow->second.versions.find(stored.version);
+  if (version == flow->second.versions.end())
+    return {};
+  for (const auto& processor : version->second->spec.processors)
+    if (processor.name == stored.processor && processor.source.kind == "queue")
+      if (auto name = processor.source.options.find("name"); name != processor.source.options.end())
+        return queue_name{name->second};
+  return {};
+}
+
+/// Only the records that were inside user code count an attempt: what else the host held
+/// waits behind them through no fault of its own.
+void blame_suspects(change& it, const host_ended& what) {
+  std::map<replica_id, std::vector<std::uint64_t>> seqs_by_replica;
+  for (const auto& suspect : what.report.suspects)
+    seqs_by_replica[suspect.replica].push_back(suspect.seq);
+  for (auto& [replica, seqs] : seqs_by_replica)
+    if (auto queue = source_queue(it.state, replica); !queue.empty())
+      it.out.actions.push_back(release_leases{
+        {what.node, what.report.host, replica}, true, what.report.reason, queue, std::move(seqs)});
+}
+
 void take(change& it, const host_ended& what) {
   auto found = it.state.nodes.find(what.node);
   if (found == it.state.nodes.end())
     return;
-  if (what.report.host)
-    it.out.actions.push_back(release_leases{
-      {what.node, what.report.host, {}}, !what.expected, what.expected ? "" : what.report.reason});
+  if (what.report.host) {
+    if (!what.expected)
+      blame_suspects(it, what);
+    it.out.actions.push_back(release_leases{{what.node, what.report.host, {}}, false, ""});
+  }
   if (!what.expected)
     it.tell("error", "host/" + what.flow.value + "@" + what.node.value, what.report.reason);
 }
@@ -258,7 +291,7 @@ void judge_silence(change& it) {
       it.tell("warning", subject_of(change.node), "is suspect: silent for " + seconds(change.silence));
     } else if (change.after == liveness::dead) {
       const auto count = node.replicas.size();
-      lose(it, node, true, "the node died");
+      lose(it, node);
       it.tell("error", subject_of(change.node),
               std::string{"is dead: "} + (change.link_lost ? "its link is closed, " : "") + "silent for "
                 + seconds(change.silence) + "; " + std::to_string(count)

@@ -158,10 +158,13 @@ struct send_desired {
   node::desired_state state;
 };
 
+/// Leases go back to their queues. With `seqs`, only these records of `queue`.
 struct release_leases {
   queue::owner_id owner;
-  bool failed = false;
+  bool failed = false; ///< counts an attempt
   std::string error;
+  queue_name queue{};
+  std::vector<std::uint64_t> seqs{};
 };
 
 using action = std::variant<send_desired, release_leases>;

@@ -9,14 +9,12 @@
 #include <caf/event_based_actor.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 #include <caf/send.hpp>
-#include <caf/unit.hpp>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <optional>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -118,14 +116,12 @@ public:
   answer<Reply> ask_later(const Handle& to, Ts... parts) {
     auto cell = std::make_shared<std::optional<result<Reply>>>();
     sys.spawn<caf::hidden>([=](caf::event_based_actor* self) {
-      auto on_error = [cell](caf::error& why) { *cell = tl::unexpected<failure>{from_caf(why)}; };
-      // Untyped for `unit_t`: a typed actor may only expect it, and CAF makes an empty message of it.
-      if constexpr (std::is_same_v<Reply, caf::unit_t>)
-        self->request(caf::actor_cast<caf::actor>(to), request_timeout, parts...)
-          .then([cell] { *cell = caf::unit; }, on_error);
+      auto refused = [cell](caf::error& why) { *cell = tl::unexpected<failure>{from_caf(why)}; };
+      if constexpr (std::is_void_v<Reply>)
+        self->request(to, request_timeout, parts...).then([cell] { *cell = result<void>{}; }, refused);
       else
         self->request(to, request_timeout, parts...)
-          .then([cell](Reply& reply) { *cell = std::move(reply); }, on_error);
+          .then([cell](Reply& reply) { *cell = std::move(reply); }, refused);
     });
     return cell;
   }

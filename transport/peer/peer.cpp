@@ -291,7 +291,7 @@ void lose_link(self_ptr self, const failure& why) {
     self->quit();
     return;
   }
-  auto delay = link::reconnect_delay({}, st.attempts++, st.opts.random());
+  auto delay = link::reconnect_delay(st.attempts++, st.opts.random());
   self->delayed_send(self, delay, connect_atom::value);
 }
 

@@ -183,29 +183,39 @@ TEST_CASE_FIXTURE(fixture, "orders wait until what they rest on is stored, lease
   CHECK(log.orders.empty());
   REQUIRE(log.releases.size() == 1);
   CHECK(log.releases[0].owner.node == node_id{"node-a"});
-  CHECK(log.releases[0].failed);
+  CHECK(!log.releases[0].failed); // no record of it is to blame
   store->fail_writes_with.reset();
   advance(500ms);
   REQUIRE(!log.orders.empty());
   CHECK(log.orders.back().assignments.size() == 2);
 }
 
-TEST_CASE_FIXTURE(fixture, "a host that ends gives its leases back, with blame unless it was asked to") {
+TEST_CASE_FIXTURE(fixture, "a host that ends gives its leases back; only what was inside user code is blamed") {
   join();
+  REQUIRE(submit(submit_of("r1", 2)));
+  run();
+  REQUIRE(!log.orders.empty());
+  const auto replica = log.orders.back().assignments.at(0).id;
   cluster::host_ended ended;
   ended.node = node_id{"node-a"};
   ended.flow = flow_name{"orders"};
   ended.report.host = host_id{7};
   ended.report.reason = "killed by SIGSEGV";
+  ended.report.suspects = {{replica, 41}, {replica, 42}, {replica_id{999}, 1}};
   caf::anon_send(actor, ended);
   ended.expected = true;
   caf::anon_send(actor, ended);
   run();
-  REQUIRE(log.releases.size() == 2);
-  CHECK(log.releases[0].owner.host == host_id{7});
+  REQUIRE(log.releases.size() == 3);
+  CHECK(log.releases[0].owner == queue::owner_id{node_id{"node-a"}, host_id{7}, replica});
   CHECK(log.releases[0].failed);
   CHECK(log.releases[0].error == "killed by SIGSEGV");
+  CHECK(log.releases[0].queue == queue_name{"in"});
+  CHECK(log.releases[0].seqs == std::vector<std::uint64_t>{41, 42});
+  CHECK(log.releases[1].owner == queue::owner_id{node_id{"node-a"}, host_id{7}, {}});
   CHECK(!log.releases[1].failed);
+  CHECK(log.releases[2].seqs.empty());
+  CHECK(!log.releases[2].failed);
 }
 
 TEST_CASE_FIXTURE(fixture, "an agent that goes makes its node suspect, then dead within 3 s") {
@@ -258,7 +268,7 @@ TEST_CASE_FIXTURE(fixture, "a scale request is answered once its orders are out"
 TEST_CASE_FIXTURE(fixture, "what is asked for and not there is named") {
   CHECK(ask<cluster::agent_reply>(actor, cluster::agent_request{node_id{"node-x"}}).error().code
         == errc::not_found);
-  auto refused = ask<caf::unit_t>(actor, cluster::scale_request{flow_name{"none"}, processor_name{"p"}, 2});
+  auto refused = ask<void>(actor, cluster::scale_request{flow_name{"none"}, processor_name{"p"}, 2});
   REQUIRE(!refused);
   CHECK(refused.error().code == errc::not_found);
   CHECK(refused.error().message.find("none") != std::string::npos);
