@@ -5,6 +5,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <algorithm>
+#include <type_traits>
 
 namespace sluice::test {
 
@@ -12,9 +13,9 @@ namespace {
 
 using locked = std::lock_guard<std::mutex>;
 
-/// Notes a changing request and answers it the way the state says.
+/// Notes a changing request and answers it the way the state says; `caf::unit` = with nothing.
 template <class Reply>
-caf::result<Reply> note(fake_head_state& state, std::string line, Reply reply) {
+caf::result<std::conditional_t<std::is_same_v<Reply, caf::unit_t>, void, Reply>> note(fake_head_state& state, std::string line, Reply reply) {
   locked guard{state.mutex};
   state.asked.push_back(std::move(line));
   if (state.refuse)
@@ -116,7 +117,7 @@ queue::admin_handle spawn_fake_queues(caf::actor_system& sys, std::shared_ptr<fa
       },
       [](const queue::lease_request&) { return queue::lease_reply{}; },
       [](const queue::commit_request&) { return queue::commit_reply{}; },
-      [](const queue::renew_request&) { return caf::unit; },
+      [](const queue::renew_request&) { return queue::count_reply{}; },
       [](const queue::release_request&) { return queue::count_reply{}; },
       [](const queue::cursor_request&) { return std::string{}; },
       [state](const queue::stats_request&) {

@@ -4,10 +4,7 @@
 
 #include <sluice/core/result.hpp>
 
-#include <caf/others.hpp>
-#include <caf/result.hpp>
 #include <caf/scoped_actor.hpp>
-#include <caf/unit.hpp>
 
 #include <chrono>
 #include <optional>
@@ -27,14 +24,8 @@ result<Reply> ask(caf::actor_system& sys, const Handle& to, std::chrono::millise
   std::optional<result<Reply>> answer;
   auto on_error = [&](const caf::error& why) { answer = tl::unexpected{from_caf(why)}; };
   auto asked = self->request(to, timeout, std::move(request));
-  if constexpr (std::is_same_v<Reply, caf::unit_t>)
-    // CAF answers "unit" with an empty message when a handler returns it and with a unit
-    // when a promise delivers it; whatever is no error is a yes.
-    asked.receive(
-      on_error, caf::others >> [&](caf::message_view&) -> caf::result<caf::message> {
-        answer = Reply{};
-        return caf::message{};
-      });
+  if constexpr (std::is_void_v<Reply>)
+    asked.receive([&] { answer = result<void>{}; }, on_error);
   else
     asked.receive([&](const Reply& reply) { answer = reply; }, on_error);
   if (!answer)

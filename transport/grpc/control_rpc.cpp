@@ -233,7 +233,7 @@ grpc::Status control_rpc::Submit(grpc::ServerContext* context, grpc::ServerReade
 
 grpc::Status control_rpc::Scale(grpc::ServerContext* context, const v1::ScaleRequest* request,
                                 v1::ScaleReply*) {
-  return end(context, ask<caf::unit_t>(sys_, backend_.cluster, time_left(context),
+  return end(context, ask<void>(sys_, backend_.cluster, time_left(context),
                                        cluster::scale_request{flow_name{request->flow()},
                                                               processor_name{request->processor()},
                                                               request->replicas()}));
@@ -245,11 +245,11 @@ grpc::Status control_rpc::Drain(grpc::ServerContext* context, const v1::DrainReq
   switch (request->target_case()) {
   case v1::DrainRequest::kFlow:
     return end(context,
-               ask<caf::unit_t>(sys_, backend_.cluster, timeout,
+               ask<void>(sys_, backend_.cluster, timeout,
                                 cluster::drain_flow_request{flow_name{request->flow()}, request->resume()}));
   case v1::DrainRequest::kNode:
     return end(context,
-               ask<caf::unit_t>(sys_, backend_.cluster, timeout,
+               ask<void>(sys_, backend_.cluster, timeout,
                                 cluster::drain_node_request{node_id{request->node()}, request->resume()}));
   default:
     return end(context, failure{errc::invalid_argument, "drain what? name a flow or a node"});
@@ -269,7 +269,7 @@ grpc::Status control_rpc::Rollback(grpc::ServerContext* context, const v1::Rollb
 
 grpc::Status control_rpc::DeleteFlow(grpc::ServerContext* context, const v1::DeleteFlowRequest* request,
                                      v1::DeleteFlowReply*) {
-  return end(context, ask<caf::unit_t>(sys_, backend_.cluster, time_left(context),
+  return end(context, ask<void>(sys_, backend_.cluster, time_left(context),
                                        cluster::delete_flow_request{flow_name{request->flow()}}));
 }
 
