@@ -1,0 +1,100 @@
+// Goal: user code that crashes, exits, hangs or eats memory is shown for what it is and
+// harms no other flow.
+#include "tests/support/cli_cluster.hpp"
+
+#include <doctest/doctest.h>
+
+#include <csignal>
+
+using namespace sluice::test;
+
+namespace {
+
+struct neighbour_fixture {
+  cli_cluster cluster;
+
+  neighbour_fixture() {
+    cluster.start_head({"--cpus", "4"});
+    cluster.must({"submit", program("probe_flow"), "--", "--name", "good", "--in", "good-in", "--out", "good-out"});
+  }
+
+  /// The other flow still does its work.
+  void check_neighbour() {
+    cluster.put_jobs("good-in", 1, 500);
+    CHECK(eventually([&] { return cluster.depth("good-out") == 500; }));
+  }
+
+  void submit_bad(std::vector<std::string> args = {}) {
+    args.insert(args.begin(), {"submit", program("probe_flow"), "--", "--name", "bad", "--in", "bad-in", "--out", "bad-out"});
+    cluster.must(std::move(args));
+  }
+
+  bool shows(std::vector<std::string> command, const std::string& text) {
+    return cluster.must(std::move(command)).find(text) != std::string::npos;
+  }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(neighbour_fixture, "a crashing processor is shown with its signal and its backtrace") {
+  submit_bad();
+  cluster.put_jobs("bad-in", 1, 1, R"(,"act":"crash")");
+  REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }));
+  CHECK(shows({"get", "flow/bad"}, "SIGSEGV"));
+  CHECK(shows({"logs", "flow/bad"}, "SIGSEGV"));
+  CHECK(shows({"list", "events"}, "SIGSEGV"));
+  check_neighbour();
+}
+
+TEST_CASE_FIXTURE(neighbour_fixture, "an exiting processor is shown with its exit code") {
+  submit_bad();
+  cluster.put_jobs("bad-in", 1, 1, R"(,"act":"exit")");
+  REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }));
+  CHECK(shows({"get", "flow/bad"}, "exited with code 3"));
+  check_neighbour();
+}
+
+TEST_CASE_FIXTURE(neighbour_fixture, "a hanging processor is killed at its timeout and shown as hung") {
+  submit_bad({"--timeout-ms", "500"});
+  cluster.put_jobs("bad-in", 1, 1, R"(,"act":"hang")");
+  REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }, 60s));
+  CHECK(shows({"get", "flow/bad"}, "hung"));
+  check_neighbour();
+}
+
+TEST_CASE_FIXTURE(neighbour_fixture, "a processor that eats memory is killed at its limit and shown so") {
+  submit_bad({"--memory-mib", "200"});
+  cluster.put_jobs("bad-in", 1, 1, R"(,"act":"eat")");
+  REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }, 60s));
+  CHECK(shows({"get", "flow/bad"}, "out of memory"));
+  check_neighbour();
+}
+
+TEST_CASE_FIXTURE(neighbour_fixture, "logs follow a running host and stay after its death") {
+  submit_bad();
+  cluster.put_jobs("bad-in", 1, 1, R"(,"act":"log")");
+  REQUIRE(eventually([&] { return shows({"logs", "flow/bad"}, "probe saw record 1"); }));
+  auto pids = cluster.host_pids("bad");
+  REQUIRE(pids.size() == 1);
+  kill(pids[0], SIGKILL);
+  REQUIRE(eventually([&] {
+    auto now = cluster.host_pids("bad");
+    return now.size() == 1 && now[0] != pids[0];
+  }));
+  CHECK(shows({"logs", "flow/bad"}, "probe saw record 1"));
+}
+
+TEST_CASE("a binary that cannot be a flow is refused with the real reason") {
+  cli_cluster cluster;
+  cluster.start_head();
+  auto refused = [&](const std::string& path, const std::string& reason) {
+    auto done = cluster.sluice({"submit", path});
+    CHECK(done.exit_code != 0);
+    CHECK_MESSAGE(done.err.find(reason) != std::string::npos, done.err);
+  };
+  refused("/bin/true", "flow");
+  refused((cluster.home() / "nothing-here").string(), "nothing-here");
+  write_file(cluster.home() / "text", "hello");
+  refused((cluster.home() / "text").string(), "text");
+  CHECK(cluster.json({"status"}).as_object().count("flows") == 0);
+}
