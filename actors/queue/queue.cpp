@@ -271,8 +271,7 @@ self_type::behavior_type behave(self_pointer self, options opts) {
       });
     },
     [self](const renew_request& request) {
-      self->state.queues->renew(request.owner, now(self));
-      return caf::unit;
+      return self->state.queues->renew(request.owner, now(self));
     },
     [self](const release_request& request) {
       auto reply = self->state.queues->release(request, now(self));

@@ -127,7 +127,8 @@ struct commit_reply {
   std::vector<std::uint64_t> stale;
 };
 
-/// Extends every lease of an owner by `limits::lease_visibility`; answers how many.
+/// Extends every lease of an owner by `limits::lease_visibility`; answers in how many queues it
+/// holds any.
 struct renew_request {
   using actor_message = void;
   owner_id owner;

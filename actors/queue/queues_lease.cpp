@@ -90,9 +90,11 @@ taken queues_state::take_for(entry& queue, const lease_request& request, time_po
   return got;
 }
 
-void queues_state::renew(const owner_id& owner, time_point now) {
+count_reply queues_state::renew(const owner_id& owner, time_point now) {
+  count_reply reply;
   for (auto* queue : by_index_)
-    queue->leases.renew(owner, now);
+    reply.count += queue->leases.renew(owner, now) ? 1 : 0;
+  return reply;
 }
 
 count_reply queues_state::release(const release_request& request, time_point now) {

@@ -65,7 +65,7 @@ public:
   void append(append_request request, answer<append_reply> to);
   void commit(commit_request request, answer<commit_reply> to);
   void lease(lease_request request, answer<lease_reply> to, time_point now);
-  void renew(const owner_id& owner, time_point now);
+  count_reply renew(const owner_id& owner, time_point now);
   count_reply release(const release_request& request, time_point now);
   void purge_records(queue_name name, answer<count_reply> to);
   void requeue(requeue_request request, answer<count_reply> to);

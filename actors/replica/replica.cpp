@@ -355,8 +355,8 @@ void replica_actor::apply(const check_cursor& what) {
 void replica_actor::apply(const renew&) {
   // A renewal that fails is not repeated before the next is due: there are two more before
   // the leases end.
-  ask<caf::unit_t>(small_timeout, queue::renew_request{opts_.owner},
-                   [](state&, const result<caf::unit_t>&) { return actions{}; });
+  ask<queue::count_reply>(small_timeout, queue::renew_request{opts_.owner},
+                          [](state&, const result<queue::count_reply>&) { return actions{}; });
 }
 
 void replica_actor::apply(const withdraw&) { perform(state_->on_withdrawn(work_->withdraw(), now())); }

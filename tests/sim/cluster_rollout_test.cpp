@@ -171,14 +171,14 @@ TEST_CASE("a submit during an update takes its place") {
 TEST_CASE("a drained flow has nothing in flight, keeps its place and resumes") {
   world it;
   it.deploy(6);
-  REQUIRE(it.ask<caf::unit_t>(cluster::drain_flow_request{flow_name{"orders"}, false}));
+  REQUIRE(it.ask<void>(cluster::drain_flow_request{flow_name{"orders"}, false}));
   REQUIRE(it.run_until([&] { return it.flow("orders")->phase == cluster::flow_phase::drained; }, 10s));
   CHECK(it.hosts().size() <= 3); // empty ones may be on their way out
   CHECK(it.running_of(1) == 0);
   CHECK(it.count("orders", 1, host::replica_phase::draining) == 0);
   it.run_for(10s);
   CHECK(it.hosts().empty());
-  REQUIRE(it.ask<caf::unit_t>(cluster::drain_flow_request{flow_name{"orders"}, true}));
+  REQUIRE(it.ask<void>(cluster::drain_flow_request{flow_name{"orders"}, true}));
   REQUIRE(it.run_until([&] { return it.is_at(1); }, 10s));
   CHECK(it.running_of(1) == 6);
 }
@@ -186,7 +186,7 @@ TEST_CASE("a drained flow has nothing in flight, keeps its place and resumes") {
 TEST_CASE("a drained node has no replicas and gets none until it is resumed") {
   world it;
   it.deploy(6);
-  REQUIRE(it.ask<caf::unit_t>(cluster::drain_node_request{it.id_of(0), false}));
+  REQUIRE(it.ask<void>(cluster::drain_node_request{it.id_of(0), false}));
   REQUIRE(it.run_until(
     [&] { return it.view()->nodes.at(0).phase == cluster::node_phase::drained && it.is_settled(); }, 10s));
   CHECK(it.running_of(1) == 6);
@@ -198,7 +198,7 @@ TEST_CASE("a drained node has no replicas and gets none until it is resumed") {
   it.run_for(3s);
   REQUIRE(it.flow("more"));
   CHECK(it.flow("more")->detail.find("cannot be placed") != std::string::npos);
-  REQUIRE(it.ask<caf::unit_t>(cluster::drain_node_request{it.id_of(0), true}));
+  REQUIRE(it.ask<void>(cluster::drain_node_request{it.id_of(0), true}));
   REQUIRE(it.run_until([&] { return it.is_settled(); }, 10s));
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("scaling up and down reaches the number and drains what is too much") 
   world it;
   it.deploy(2);
   for (std::uint32_t count : {9u, 1u, 0u, 12u}) {
-    REQUIRE(it.ask<caf::unit_t>(cluster::scale_request{flow_name{"orders"}, processor_name{"work"}, count}));
+    REQUIRE(it.ask<void>(cluster::scale_request{flow_name{"orders"}, processor_name{"work"}, count}));
     REQUIRE(it.run_until([&] { return it.is_settled(); }, 10s));
     CHECK(it.running_of(1) == count);
   }
@@ -215,7 +215,7 @@ TEST_CASE("scaling up and down reaches the number and drains what is too much") 
 TEST_CASE("a deleted flow drains, is forgotten, and may be submitted anew") {
   world it;
   it.deploy(6);
-  REQUIRE(it.ask<caf::unit_t>(cluster::delete_flow_request{flow_name{"orders"}}));
+  REQUIRE(it.ask<void>(cluster::delete_flow_request{flow_name{"orders"}}));
   CHECK(it.submit("orders", 1).error().code == errc::conflict);
   REQUIRE(it.run_until([&] { return it.view()->flows.empty(); }, 10s));
   CHECK(it.view()->replicas.empty());

@@ -195,9 +195,9 @@ inline queue::handle spawn_fake_queue(caf::actor_system& sys, std::shared_ptr<fa
           return data->with_fault<queue::commit_reply>(data->commit_faults,
                                                        [&] { return data->commit(request); });
         },
-        [data](const queue::renew_request&) -> caf::result<caf::unit_t> {
+        [data](const queue::renew_request&) -> caf::result<queue::count_reply> {
           ++data->renewals;
-          return caf::unit;
+          return queue::count_reply{1};
         },
         [data](const queue::release_request& request) -> caf::result<queue::count_reply> {
           return queue::count_reply{data->release(request)};

@@ -20,7 +20,7 @@ queue::handle::behavior_type sim_queue(queue::handle::pointer, std::vector<queue
     [](const queue::append_request&) { return queue::append_reply{}; },
     [](const queue::lease_request&) { return queue::lease_reply{}; },
     [](const queue::commit_request&) { return queue::commit_reply{}; },
-    [](const queue::renew_request&) { return caf::unit; },
+    [](const queue::renew_request&) { return queue::count_reply{}; },
     [log](const queue::release_request& what) {
       log->push_back(what);
       return queue::count_reply{};
@@ -490,7 +490,7 @@ void sim_cluster::stop_node(std::size_t index) {
   auto& node = nodes_[index];
   note("node stops", index);
   sync(node);
-  auto stopped = node.process->system.ask_later<caf::unit_t>(node.agent, node::stop_request{});
+  auto stopped = node.process->system.ask_later<void>(node.agent, node::stop_request{});
   settle(node);
   run_until([&] { return stopped->has_value(); }, 60s);
   run_for(100ms); // its last words arrive

@@ -332,8 +332,6 @@ self_type::behavior_type run(self_ptr self, options opts) {
   st.opts = std::move(opts);
   if (st.opts.established)
     open_link(self, std::exchange(st.opts.established, nullptr));
-  else
-    try_connect(self);
   self->delayed_send(self, sweep_interval, sweep_atom::value);
   return {
     request<cluster::register_node>(self),
@@ -354,6 +352,10 @@ self_type::behavior_type run(self_ptr self, options opts) {
     request<queue::release_request>(self),
     request<queue::cursor_request>(self),
     request<artifact_request>(self),
+    [self](attach_node& attach) {
+      self->state.opts.local.node = std::move(attach.agent);
+      try_connect(self);
+    },
     [self](inbound& in) {
       if (in.generation == self->state.generation && self->state.connection)
         for (auto& frame : in.frames)

@@ -15,6 +15,13 @@
 
 namespace sluice::peer {
 
+/// Tells a peer that was spawned with a connector who answers for this node; it connects
+/// from then on. Agent and peer need each other, so one of them must come first.
+struct attach_node {
+  using actor_message = void;
+  node::handle agent;
+};
+
 /// One process elsewhere, as an actor here. It takes every message that may cross a
 /// link; give it away as the handle that fits what the other side is: the head is a
 /// `cluster::node_facing_handle` and a `queue::handle`, a node a `node::handle`, and so on.
@@ -40,7 +47,8 @@ using handle = caf::typed_actor<
   caf::replies_to<queue::renew_request>::with<queue::count_reply>,
   caf::replies_to<queue::release_request>::with<queue::count_reply>,
   caf::replies_to<queue::cursor_request>::with<std::string>,
-  caf::replies_to<artifact_request>::with<artifact_chunk>>;
+  caf::replies_to<artifact_request>::with<artifact_chunk>,
+  caf::reacts_to<attach_node>>;
 
 /// Who answers on this side. What is left empty is refused, so a host cannot speak
 /// as a node and a node not as the head.
@@ -60,7 +68,8 @@ struct options {
 
   /// A link that was accepted: the peer ends with it. Or
   link::connection_ptr established;
-  /// a way to make one: the peer reconnects with back-off until it is told to exit.
+  /// a way to make one: the peer connects once it is told `attach_node`, and again with
+  /// back-off until it is told to exit.
   std::shared_ptr<link::connector> connector;
 
   /// Uniform in [0, 1); spreads reconnects.

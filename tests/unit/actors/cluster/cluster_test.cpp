@@ -260,7 +260,7 @@ TEST_CASE_FIXTURE(fixture, "a scale request is answered once its orders are out"
   join();
   REQUIRE(submit(submit_of("r1")));
   log.orders.clear();
-  CHECK(ask<caf::unit_t>(actor, cluster::scale_request{flow_name{"orders"}, processor_name{"price"}, 3}));
+  CHECK(ask<void>(actor, cluster::scale_request{flow_name{"orders"}, processor_name{"price"}, 3}));
   REQUIRE(log.orders.size() == 1);
   CHECK(log.orders[0].assignments.size() == 3);
 }

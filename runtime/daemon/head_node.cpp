@@ -1,0 +1,272 @@
+#include "runtime/daemon/actor_system.hpp"
+#include "runtime/daemon/artifact_admission.hpp"
+#include "runtime/daemon/daemon.hpp"
+#include "runtime/daemon/identity.hpp"
+#include "runtime/daemon/log.hpp"
+#include "runtime/daemon/signals.hpp"
+#include "runtime/daemon/worker_part.hpp"
+#include "actors/cluster/cluster.hpp"
+#include "actors/queue/queue.hpp"
+#include "transport/grpc/control_service.hpp"
+#include "transport/link/asio_link.hpp"
+#include "transport/peer/peer.hpp"
+#include "transport/store/cluster_store.hpp"
+#include "transport/store/queue_store.hpp"
+#include "transport/store/queue_store_thread.hpp"
+
+#include <sluice/core/version.hpp>
+
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
+
+#include <filesystem>
+#include <random>
+#include <unistd.h>
+
+namespace sluice::daemon {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::function<std::chrono::system_clock::time_point()> wall_clock() {
+  return [] { return std::chrono::system_clock::now(); };
+}
+
+/// The head's parts. Members stand in the order in which they are started; `stop` ends
+/// them in reverse.
+class head_node {
+public:
+  head_node(const config::node_options& options, stop_signal& stop) : options_(options), stop_(stop) {}
+  ~head_node() { stop_all(); }
+
+  result<void> start() {
+    auto now = std::chrono::system_clock::now();
+    auto identity = load_head_identity(options_.state_dir, now);
+    if (!identity)
+      return fail(identity);
+    identity_ = std::move(*identity);
+    auto artifacts = artifact::artifact_store::open(fs::path{options_.state_dir} / "artifacts");
+    if (!artifacts)
+      return fail(artifacts);
+    artifacts_ = std::move(*artifacts);
+    for (auto step : {&head_node::start_queue, &head_node::start_cluster, &head_node::start_listener,
+                      &head_node::start_control, &head_node::start_worker})
+      if (auto done = (this->*step)(); !done)
+        return done;
+    return {};
+  }
+
+  config::ready_info ready() {
+    config::ready_info info;
+    info.role = "head";
+    info.node_id = worker_ ? identity_.id.value : "";
+    info.pid = getpid();
+    info.link_address = link_address();
+    info.control_address = options_.listen + ":" + std::to_string(control_->tcp_port());
+    info.control_socket = socket_path();
+    info.state_dir = options_.state_dir;
+    info.ca_fingerprint = identity_.ca_fingerprint;
+    if (auto token = identity_.join_tokens->create(identity_.ca_fingerprint, std::chrono::system_clock::now()))
+      info.join_token = pki::to_string(*token);
+    return info;
+  }
+
+private:
+  std::string link_address() const { return options_.listen + ":" + std::to_string(listener_->port()); }
+  std::string socket_path() const { return (fs::path{options_.state_dir} / "control.sock").string(); }
+
+  result<void> start_queue() {
+    store::queue_store_options store;
+    store.path = (fs::path{options_.state_dir} / "queue.db").string();
+    store.on_damage = [](const std::string& what) { log_line("queue", what); };
+    auto opened = store::open_queue_store(std::move(store));
+    if (!opened)
+      return fail(opened);
+    queue_thread_ = std::make_shared<store::queue_store_thread>(std::move(*opened));
+    queue::options queue;
+    queue.store = queue_thread_;
+    queue.wall_clock = wall_clock();
+    queue.jitter = [random = std::make_shared<std::mt19937_64>(std::random_device{}())] {
+      return std::uniform_real_distribution<double>{0.0, 1.0}(*random);
+    };
+    // After a failed sync nothing on disk can be trusted but what the next start reads.
+    queue.on_broken = [this](const failure& why) { give_up("queue", why); };
+    queue.report = [](const std::string& what) { log_line("queue", what); };
+    queue_ = queue::spawn(sys_, std::move(queue));
+    return {};
+  }
+
+  result<void> start_cluster() {
+    auto store = store::open_cluster_store(fs::path{options_.state_dir} / "cluster.db");
+    if (!store)
+      return fail(store);
+    cluster::options cluster;
+    cluster.cluster_id = identity_.cluster_id;
+    cluster.wall_clock = wall_clock();
+    auto spawned = cluster::spawn(sys_, std::move(cluster), std::move(*store), queue_);
+    if (!spawned)
+      return fail(spawned);
+    cluster_ = std::move(*spawned);
+    return {};
+  }
+
+  result<void> start_listener() {
+    auto tls = link::tls_credentials::make(identity_.link);
+    if (!tls)
+      return fail(tls);
+    link::listener_options listen;
+    listen.at = {options_.listen, options_.link_port, {}};
+    listen.link.self = {.role = link::peer_role::head,
+                        .cluster_id = identity_.cluster_id,
+                        .name = "head",
+                        .started = started_,
+                        .sluice_version = SLUICE_VERSION};
+    listen.link.tls = std::move(*tls);
+    listen.admit = [](const link::hello& peer) -> result<void> {
+      if (peer.role != link::peer_role::node)
+        return fail(errc::permission_denied, "only nodes connect here");
+      return {};
+    };
+    listen.on_connection = [this](link::connection_ptr made) { serve_node(std::move(made)); };
+    listen.on_join = [this](const link::join_request& request, auto reply) {
+      reply(grant_join(identity_, request, std::chrono::system_clock::now()));
+    };
+    listen.on_refused = [](const failure& why) { log_line("link", "refused: " + why.message); };
+    auto listener = link::listen(io_, std::move(listen));
+    if (!listener)
+      return fail(listener);
+    listener_ = std::move(*listener);
+    return {};
+  }
+
+  void serve_node(link::connection_ptr made) {
+    peer::options peer;
+    peer.local.cluster = cluster_;
+    peer.local.queue = queue_;
+    peer.local.artifacts = [store = artifacts_.get()](const peer::artifact_request& request) -> result<peer::artifact_chunk> {
+      auto size = std::min<std::size_t>(request.size_bytes, limits::artifact_chunk_bytes);
+      auto data = store->read_chunk(request.artifact, request.offset, size);
+      if (!data)
+        return fail(data);
+      return peer::artifact_chunk{std::move(*data)};
+    };
+    peer.established = std::move(made);
+    peer::spawn(sys_, std::move(peer));
+  }
+
+  result<void> start_control() {
+    admission_ = std::make_unique<artifact_admission>(*artifacts_);
+    control::control_backend backend;
+    backend.cluster = cluster_;
+    backend.queues = queue_;
+    backend.artifacts = admission_.get();
+    backend.is_token_valid = [hash = pki::hash_secret(identity_.cluster_token)](std::string_view shown) {
+      return pki::is_token(shown, hash);
+    };
+    backend.create_join_token = [this](std::chrono::seconds ttl) { return make_join_token(ttl); };
+    backend.show_token = [this]() -> result<std::string> { return identity_.cluster_token; };
+    backend.ca_fingerprint = identity_.ca_fingerprint;
+    backend.stop = [this](const std::string& reason) {
+      log_line("head", "told to stop: " + reason);
+      stop_.raise();
+    };
+    control::control_server_options server;
+    server.socket_path = socket_path();
+    server.tcp_address = options_.listen + ":" + std::to_string(options_.control_port);
+    server.certificate_chain = identity_.control.certificate_pem + identity_.control.ca_pem;
+    server.private_key = identity_.control.key_pem;
+    auto started = control::start_control_server(sys_, std::move(backend), std::move(server));
+    if (!started)
+      return fail(started);
+    control_ = std::move(*started);
+    return {};
+  }
+
+  result<control::join_token> make_join_token(std::chrono::seconds ttl) {
+    auto now = std::chrono::system_clock::now();
+    auto made = identity_.join_tokens->create(identity_.ca_fingerprint, now, ttl);
+    if (!made)
+      return fail(made);
+    return control::join_token{pki::to_string(*made), identity_.ca_fingerprint, link_address(), now + ttl};
+  }
+
+  result<void> start_worker() {
+    if (!options_.worker)
+      return {};
+    worker_part::settings settings;
+    settings.options = options_;
+    settings.id = identity_.id;
+    settings.started = started_;
+    settings.link_address = link_address();
+    settings.is_head = true;
+    settings.queue = queue_;
+    settings.artifacts = artifacts_.get();
+    settings.read_artifact = [](const artifact_id& id, std::uint64_t, std::size_t) -> result<std::string> {
+      return fail(errc::not_found, "the head's store has no artifact " + id.value + "; submit the flow again");
+    };
+    auto worker = worker_part::start(sys_, io_, std::move(settings));
+    if (!worker)
+      return fail(worker);
+    worker_ = std::move(*worker);
+    caf::anon_send(worker_->agent(), node::head_connected{cluster_});
+    return {};
+  }
+
+  void give_up(const char* part, const failure& why) {
+    log_line(part, "cannot go on, the head stops: " + why.message);
+    broken_ = true;
+    stop_.raise();
+  }
+
+  void stop_all() {
+    control_.reset();
+    if (worker_ && !broken_)
+      worker_->stop();
+    worker_.reset();
+    listener_.reset();
+    for (auto end : {caf::actor_cast<caf::actor>(cluster_), caf::actor_cast<caf::actor>(queue_)})
+      if (end)
+        caf::anon_send_exit(end, caf::exit_reason::user_shutdown);
+    cluster_ = {};
+    queue_ = {};
+    io_.stop();
+    if (queue_thread_)
+      queue_thread_->stop();
+  }
+
+  const config::node_options& options_;
+  stop_signal& stop_;
+  const incarnation started_ = make_incarnation();
+  std::atomic<bool> broken_{false};
+  head_identity identity_;
+  actor_config caf_config_;
+  caf::actor_system sys_{caf_config_};
+  link::io_thread io_;
+  std::unique_ptr<artifact::artifact_store> artifacts_;
+  std::shared_ptr<store::queue_store_thread> queue_thread_;
+  queue::admin_handle queue_;
+  cluster::handle cluster_;
+  std::unique_ptr<link::listener> listener_;
+  std::unique_ptr<artifact_admission> admission_;
+  std::unique_ptr<control::control_server> control_;
+  std::unique_ptr<worker_part> worker_;
+};
+
+} // namespace
+
+result<void> run_head(const config::node_options& options, const on_ready& ready) {
+  stop_signal stop;
+  head_node node{options, stop};
+  if (auto started = node.start(); !started)
+    return started;
+  auto info = node.ready();
+  log_line("head", "serves at " + info.link_address);
+  ready(info);
+  stop.wait();
+  log_line("head", "stops");
+  return {};
+}
+
+} // namespace sluice::daemon

@@ -1,0 +1,61 @@
+#include "runtime/daemon/host_links.hpp"
+
+#include "runtime/daemon/identity.hpp"
+#include "transport/peer/peer.hpp"
+#include "transport/process/host_environment.hpp"
+
+#include <sluice/core/version.hpp>
+
+#include <caf/actor_system.hpp>
+#include <caf/send.hpp>
+
+#include <atomic>
+
+namespace sluice::daemon {
+
+/// Keeps a connector until its one attempt is over.
+struct host_links::attempt {
+  std::unique_ptr<link::connector> connector;
+  std::atomic<bool> finished{false};
+};
+
+void host_links::forget_finished() {
+  attempts_.remove_if([](const std::shared_ptr<attempt>& one) { return one->finished.load(); });
+}
+
+void host_links::connect(const node::launch_order& order, process::unique_fd socket, const node::host_observer& to) {
+  link::link_options options;
+  options.self = {.role = link::peer_role::node,
+                  .name = node_.value,
+                  .started = make_incarnation(),
+                  .sluice_version = SLUICE_VERSION};
+  options.timing.handshake_deadline = limits::host_start_deadline; // the program may be slow to load
+  options.expect_role = link::peer_role::host;
+  auto mine = std::make_shared<attempt>();
+  mine->connector = link::make_fd_connector(io_, socket.release(), link::fd_end::parent, std::move(options));
+  {
+    std::lock_guard guard{mutex_};
+    forget_finished();
+    attempts_.push_back(mine);
+  }
+  auto host = order.host;
+  auto unreachable = [to, host](const failure& why) {
+    caf::anon_send(to, node::host_unreachable{host, why.message});
+  };
+  std::weak_ptr<attempt> done = mine;
+  mine->connector->connect([this, host, to, unreachable, done](result<link::connection_ptr> made) {
+    if (auto one = done.lock())
+      one->finished = true;
+    if (!made)
+      return unreachable(made.error());
+    peer::options peer;
+    peer.local.host_owner = to;
+    peer.local.queue = queue_;
+    peer.established = std::move(*made);
+    peer.acts_as = queue::owner_id{node_, host, {}};
+    peer.on_down = unreachable;
+    caf::anon_send(to, node::host_connected{host, peer::spawn(sys_, std::move(peer))});
+  });
+}
+
+} // namespace sluice::daemon

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "actors/node/host_launcher_port.hpp"
+#include "actors/queue/queue_protocol.hpp"
+#include "transport/link/asio_link.hpp"
+#include "transport/process/unique_fd.hpp"
+
+#include <caf/fwd.hpp>
+
+#include <list>
+#include <memory>
+#include <mutex>
+
+namespace sluice::daemon {
+
+/// A node's ends of the links to its hosts: for each new host, says hello over the socket it
+/// inherited and spawns the peer that stands for it. The peers end with their links.
+///
+/// A host reaches the queues through here, always as itself: the peer stamps node and
+/// host id on every lease request.
+class host_links {
+public:
+  /// `io` and `sys` must outlive it.
+  host_links(caf::actor_system& sys, const link::io_thread& io, node_id node, queue::handle queue)
+    : sys_(sys), io_(io), node_(std::move(node)), queue_(std::move(queue)) {}
+
+  /// Called by the launcher for a process that just started; does not block. Any thread.
+  void connect(const node::launch_order& order, process::unique_fd socket, const node::host_observer& to);
+
+private:
+  struct attempt;
+
+  void forget_finished();
+
+  caf::actor_system& sys_;
+  const link::io_thread& io_;
+  const node_id node_;
+  const queue::handle queue_;
+  std::mutex mutex_;
+  std::list<std::shared_ptr<attempt>> attempts_;
+};
+
+} // namespace sluice::daemon

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "runtime/config/options.hpp"
+#include "transport/link/asio_link.hpp"
+#include "transport/pki/certificate.hpp"
+#include "transport/pki/token.hpp"
+
+#include <sluice/core/ids.hpp>
+#include <sluice/core/result.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+/// Who a node is: what it keeps about itself under `<state>/identity/`, files of mode 0600.
+namespace sluice::daemon {
+
+/// What a head needs to be one. Made at the first start, the same ever after.
+struct head_identity {
+  std::string cluster_id;
+  node_id id;                      ///< of the worker in the head's process
+  pki::key_pair authority;
+  std::string ca_fingerprint;
+  pki::identity link;              ///< issued anew at each start
+  pki::identity control;           ///< the same, with the name that control clients expect
+  std::string cluster_token;
+  std::unique_ptr<pki::join_token_store> join_tokens;
+};
+
+result<head_identity> load_head_identity(const std::filesystem::path& state_dir, pki::wall_time now);
+
+/// What a worker needs to be in its cluster.
+struct worker_identity {
+  std::string cluster_id;
+  node_id id;
+  pki::identity link;
+};
+
+/// Reads the certificate of an earlier join, or joins with the token of the options. Fails
+/// with `unauthenticated` when there is neither, or the head refuses; says what to do.
+result<worker_identity> load_or_join(const config::node_options& options, const link::io_thread& io,
+                                     pki::wall_time now);
+
+/// What the head answers to a process that wants to join. The node's id is made here, so
+/// that nobody can ask to be another node.
+result<link::join_grant> grant_join(head_identity& head, const link::join_request& request,
+                                    pki::wall_time now);
+
+/// 128 bits from the system's generator.
+incarnation make_incarnation();
+
+struct host_port {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+/// Splits "HOST:PORT"; `invalid_argument` when it is something else.
+result<host_port> parse_address(const std::string& address);
+
+} // namespace sluice::daemon

@@ -1,0 +1,42 @@
+#include "runtime/daemon/signals.hpp"
+
+#include <csignal>
+#include <cstdint>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace sluice::daemon {
+
+stop_signal::stop_signal() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  signal_fd_ = signalfd(-1, &set, SFD_CLOEXEC);
+  event_fd_ = eventfd(0, EFD_CLOEXEC);
+  if (signal_fd_ < 0 || event_fd_ < 0)
+    throw std::system_error{errno, std::generic_category(), "signals"};
+}
+
+stop_signal::~stop_signal() {
+  close(signal_fd_);
+  close(event_fd_);
+}
+
+void stop_signal::wait() {
+  pollfd fds[2] = {{signal_fd_, POLLIN, 0}, {event_fd_, POLLIN, 0}};
+  while (poll(fds, 2, -1) < 0) {
+  }
+}
+
+void stop_signal::raise() {
+  std::uint64_t one = 1;
+  static_cast<void>(write(event_fd_, &one, sizeof(one)));
+}
+
+} // namespace sluice::daemon

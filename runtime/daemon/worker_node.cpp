@@ -1,0 +1,212 @@
+#include "runtime/daemon/actor_system.hpp"
+#include "runtime/daemon/daemon.hpp"
+#include "runtime/daemon/identity.hpp"
+#include "runtime/daemon/log.hpp"
+#include "runtime/daemon/signals.hpp"
+#include "runtime/daemon/worker_part.hpp"
+#include "transport/link/asio_link.hpp"
+#include "transport/peer/peer.hpp"
+
+#include <sluice/core/version.hpp>
+
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <unistd.h>
+
+namespace sluice::daemon {
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+/// The first link to the head, or why there is none. Later ones are only logged. Safe
+/// from any thread.
+class first_contact {
+public:
+  void up() { settle({}); }
+
+  void down(const failure& why) {
+    // Out of reach is waited for; a refusal will not change by itself.
+    if (why.code != errc::unavailable && why.code != errc::timeout)
+      return settle(tl::unexpected{why});
+    std::lock_guard guard{mutex_};
+    last_ = why;
+  }
+
+  result<void> wait(std::chrono::seconds deadline) {
+    std::unique_lock guard{mutex_};
+    if (changed_.wait_for(guard, deadline, [this] { return outcome_.has_value(); }))
+      return *outcome_;
+    return tl::unexpected{last_};
+  }
+
+private:
+  void settle(result<void> what) {
+    std::lock_guard guard{mutex_};
+    if (!outcome_)
+      outcome_ = std::move(what);
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<result<void>> outcome_;
+  failure last_{errc::unavailable, "it does not answer"};
+};
+
+/// A worker's parts, in the order in which they are started.
+class worker_node {
+public:
+  explicit worker_node(const config::node_options& options) : options_(options) {}
+  ~worker_node() { stop_all(); }
+
+  result<void> start() {
+    auto address = parse_address(options_.address);
+    if (!address)
+      return fail(address);
+    auto identity = load_or_join(options_, io_, std::chrono::system_clock::now());
+    if (!identity)
+      return fail(identity);
+    identity_ = std::move(*identity);
+    auto artifacts = artifact::artifact_store::open(fs::path{options_.state_dir} / "artifacts");
+    if (!artifacts)
+      return fail(artifacts);
+    artifacts_ = std::move(*artifacts);
+    if (auto made = start_peer(*address); !made)
+      return made;
+    return start_worker();
+  }
+
+  config::ready_info ready() const {
+    config::ready_info info;
+    info.role = "worker";
+    info.node_id = identity_.id.value;
+    info.pid = getpid();
+    info.link_address = options_.address;
+    info.state_dir = options_.state_dir;
+    return info;
+  }
+
+  /// Waits until the head has taken this node in.
+  result<void> wait_for_head() {
+    constexpr auto deadline = 20s;
+    auto met = contact_->wait(deadline);
+    if (!met)
+      return fail(met.error().code, "cannot reach the head at " + options_.address + ": " + met.error().message);
+    return met;
+  }
+
+private:
+  result<void> start_peer(const host_port& address) {
+    auto tls = link::tls_credentials::make(identity_.link);
+    if (!tls)
+      return fail(tls);
+    link::link_options link;
+    link.self = {.role = link::peer_role::node,
+                 .cluster_id = identity_.cluster_id,
+                 .name = identity_.id.value,
+                 .started = started_,
+                 .sluice_version = SLUICE_VERSION};
+    link.tls = std::move(*tls);
+    link.expect_role = link::peer_role::head;
+    peer::options peer;
+    peer.connector = link::make_tcp_connector(io_, address.host, address.port, std::move(link));
+    peer.random = [random = std::make_shared<std::mt19937_64>(std::random_device{}())] {
+      return std::uniform_real_distribution<double>{0.0, 1.0}(*random);
+    };
+    peer.on_up = [contact = contact_, agent = agent_](const link::hello&, const peer::handle& self) {
+      log_line("link", "the head is there");
+      contact->up();
+      caf::anon_send(*agent, node::head_connected{self});
+    };
+    peer.on_down = [contact = contact_, agent = agent_](const failure& why) {
+      log_line("link", "no link to the head: " + why.message);
+      contact->down(why);
+      caf::anon_send(*agent, node::head_lost{});
+    };
+    head_ = peer::spawn(sys_, std::move(peer));
+    return {};
+  }
+
+  result<void> start_worker() {
+    worker_part::settings settings;
+    settings.options = options_;
+    settings.id = identity_.id;
+    settings.started = started_;
+    settings.link_address = options_.address;
+    settings.queue = head_;
+    settings.artifacts = artifacts_.get();
+    settings.read_artifact = [this](const artifact_id& id, std::uint64_t offset, std::size_t size_bytes_max) {
+      return read_artifact(id, offset, size_bytes_max);
+    };
+    auto worker = worker_part::start(sys_, io_, std::move(settings));
+    if (!worker)
+      return fail(worker);
+    worker_ = std::move(*worker);
+    *agent_ = worker_->agent();
+    caf::anon_send(head_, peer::attach_node{worker_->agent()});
+    return {};
+  }
+
+  /// Runs on the fetcher's thread.
+  result<std::string> read_artifact(const artifact_id& id, std::uint64_t offset, std::size_t size_bytes_max) {
+    constexpr auto answer_within = 15s;
+    peer::artifact_request request{id, offset, static_cast<std::uint32_t>(std::min(size_bytes_max, limits::artifact_chunk_bytes))};
+    result<std::string> data;
+    caf::scoped_actor self{sys_};
+    self->request(head_, answer_within, std::move(request))
+      .receive([&](peer::artifact_chunk& chunk) { data = std::move(chunk.data); },
+               [&](const caf::error& why) { data = tl::unexpected{from_caf(why)}; });
+    return data;
+  }
+
+  void stop_all() {
+    if (worker_)
+      worker_->stop();
+    worker_.reset();
+    if (head_)
+      caf::anon_send_exit(head_, caf::exit_reason::user_shutdown);
+    head_ = {};
+    *agent_ = {};
+    io_.stop();
+  }
+
+  const config::node_options& options_;
+  const incarnation started_ = make_incarnation();
+  worker_identity identity_;
+  actor_config caf_config_;
+  caf::actor_system sys_{caf_config_};
+  link::io_thread io_;
+  std::unique_ptr<artifact::artifact_store> artifacts_;
+  std::shared_ptr<first_contact> contact_ = std::make_shared<first_contact>();
+  std::shared_ptr<node::agent_handle> agent_ = std::make_shared<node::agent_handle>();
+  peer::handle head_;
+  std::unique_ptr<worker_part> worker_;
+};
+
+} // namespace
+
+result<void> run_worker(const config::node_options& options, const on_ready& ready) {
+  stop_signal stop;
+  worker_node node{options};
+  if (auto started = node.start(); !started)
+    return started;
+  if (auto met = node.wait_for_head(); !met)
+    return met;
+  log_line("worker", "serves");
+  ready(node.ready());
+  stop.wait();
+  log_line("worker", "stops");
+  return {};
+}
+
+} // namespace sluice::daemon
