@@ -1,5 +1,5 @@
 #include "runtime/daemon/actor_system.hpp"
-#include "runtime/daemon/artifact_admission.hpp"
+#include "transport/artifact/artifact_admission.hpp"
 #include "runtime/daemon/daemon.hpp"
 #include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/log.hpp"
@@ -157,7 +157,7 @@ private:
   }
 
   result<void> start_control() {
-    admission_ = std::make_unique<artifact_admission>(*artifacts_);
+    admission_ = std::make_unique<artifact::artifact_admission>(*artifacts_, SLUICE_VERSION);
     control::control_backend backend;
     backend.cluster = cluster_;
     backend.queues = queue_;
@@ -249,7 +249,7 @@ private:
   queue::admin_handle queue_;
   cluster::handle cluster_;
   std::unique_ptr<link::listener> listener_;
-  std::unique_ptr<artifact_admission> admission_;
+  std::unique_ptr<artifact::artifact_admission> admission_;
   std::unique_ptr<control::control_server> control_;
   std::unique_ptr<worker_part> worker_;
 };
