@@ -175,8 +175,8 @@ private:
     control::control_server_options server;
     server.socket_path = socket_path();
     server.tcp_address = options_.listen + ":" + std::to_string(options_.control_port);
-    server.certificate_chain = identity_.control.certificate_pem + identity_.control.ca_pem;
-    server.private_key = identity_.control.key_pem;
+    server.certificate_chain = identity_.link.certificate_pem + identity_.link.ca_pem;
+    server.private_key = identity_.link.key_pem;
     auto started = control::start_control_server(sys_, std::move(backend), std::move(server));
     if (!started)
       return fail(started);
@@ -229,8 +229,8 @@ private:
     for (auto end : {caf::actor_cast<caf::actor>(cluster_), caf::actor_cast<caf::actor>(queue_)})
       if (end)
         caf::anon_send_exit(end, caf::exit_reason::user_shutdown);
-    cluster_ = {};
-    queue_ = {};
+    cluster_ = cluster::handle{};
+    queue_ = queue::admin_handle{};
     io_.stop();
     if (queue_thread_)
       queue_thread_->stop();

@@ -26,6 +26,7 @@ void host_links::forget_finished() {
 void host_links::connect(const node::launch_order& order, process::unique_fd socket, const node::host_observer& to) {
   link::link_options options;
   options.self = {.role = link::peer_role::node,
+                  .cluster_id = {}, // the inherited socket is the proof
                   .name = node_.value,
                   .started = make_incarnation(),
                   .sluice_version = SLUICE_VERSION};

@@ -1,6 +1,5 @@
 #include "runtime/daemon/identity.hpp"
 
-#include "sdk/client/control_client.hpp"
 #include "transport/pki/secret_file.hpp"
 
 #include <charconv>
@@ -128,10 +127,6 @@ result<head_identity> load_head_identity(const fs::path& state_dir, pki::wall_ti
   if (!link)
     return fail(link);
   it.link = std::move(*link);
-  auto control = pki::issue(it.authority, head, pki::valid_from(now), std::string{client::tls_server_name});
-  if (!control)
-    return fail(control);
-  it.control = std::move(*control);
   auto token = pki::load_or_make_cluster_token(*dir / "cluster-token");
   if (!token)
     return fail(token);

@@ -21,8 +21,7 @@ struct head_identity {
   node_id id;                      ///< of the worker in the head's process
   pki::key_pair authority;
   std::string ca_fingerprint;
-  pki::identity link;              ///< issued anew at each start
-  pki::identity control;           ///< the same, with the name that control clients expect
+  pki::identity link;              ///< for links and the control API; issued anew at each start
   std::string cluster_token;
   std::unique_ptr<pki::join_token_store> join_tokens;
 };

@@ -175,8 +175,8 @@ private:
     worker_.reset();
     if (head_)
       caf::anon_send_exit(head_, caf::exit_reason::user_shutdown);
-    head_ = {};
-    *agent_ = {};
+    head_ = peer::handle{};
+    *agent_ = node::agent_handle{};
     io_.stop();
   }
 

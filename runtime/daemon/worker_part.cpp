@@ -96,7 +96,7 @@ void worker_part::stop() {
   self->request(agent_, limits::drain_timeout + limits::host_terminate_grace + margin, node::stop_request{})
     .receive([] {}, [](const caf::error& why) { log_line("node", "hosts did not stop in time: " + from_caf(why).message); });
   caf::anon_send_exit(agent_, caf::exit_reason::user_shutdown);
-  agent_ = {};
+  agent_ = node::agent_handle{};
   its_.reset();
 }
 

@@ -100,7 +100,7 @@ result<x509_ptr> begin_certificate(EVP_PKEY* key, const validity& when) {
 }
 
 result<std::string> sign_key(const key_pair& authority, EVP_PKEY* key, const subject& who,
-                             const validity& when, const std::string& dns_name = {}) {
+                             const validity& when) {
   auto uri = to_uri(who);
   if (!uri)
     return fail(uri);
@@ -120,8 +120,7 @@ result<std::string> sign_key(const key_pair& authority, EVP_PKEY* key, const sub
       || !add_extension(certificate, ca->get(), NID_key_usage, "critical,digitalSignature")
       || !add_extension(certificate, ca->get(), NID_ext_key_usage, "serverAuth,clientAuth")
       || !add_extension(certificate, ca->get(), NID_authority_key_identifier, "keyid")
-      || !add_extension(certificate, ca->get(), NID_subject_alt_name,
-                        "URI:" + *uri + (dns_name.empty() ? "" : ",DNS:" + dns_name))
+      || !add_extension(certificate, ca->get(), NID_subject_alt_name, "URI:" + *uri)
       || X509_sign(certificate, ca_key->get(), EVP_sha256()) == 0)
     return openssl_failed("sign a certificate");
   return certificate_to_pem(certificate);
@@ -231,12 +230,11 @@ result<std::string> sign_request(const key_pair& authority, const std::string& r
   return sign_key(authority, X509_REQ_get0_pubkey(request->get()), who, when);
 }
 
-result<identity> issue(const key_pair& authority, const subject& who, const validity& when,
-                       const std::string& dns_name) {
+result<identity> issue(const key_pair& authority, const subject& who, const validity& when) {
   auto key = generate_key();
   if (!key)
     return fail(key);
-  auto certificate_pem = sign_key(authority, key->get(), who, when, dns_name);
+  auto certificate_pem = sign_key(authority, key->get(), who, when);
   if (!certificate_pem)
     return fail(certificate_pem);
   auto key_pem = key_to_pem(key->get());

@@ -71,10 +71,7 @@ result<std::string> sign_request(const key_pair& authority, const std::string& r
                                  const subject& who, const validity& when);
 
 /// Makes a key and a certificate for it at once, for processes beside the authority.
-/// `dns_name` is one more name in the certificate, for clients that know servers by
-/// nothing else.
-result<identity> issue(const key_pair& authority, const subject& who, const validity& when,
-                       const std::string& dns_name = {});
+result<identity> issue(const key_pair& authority, const subject& who, const validity& when);
 
 /// What stands in a certificate.
 struct certificate_facts {
