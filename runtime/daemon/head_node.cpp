@@ -1,18 +1,18 @@
-#include "runtime/daemon/actor_system.hpp"
-#include "transport/artifact/artifact_admission.hpp"
 #include "runtime/daemon/daemon.hpp"
 #include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/log.hpp"
 #include "runtime/daemon/signals.hpp"
 #include "runtime/daemon/worker_part.hpp"
-#include "actors/cluster/cluster.hpp"
-#include "actors/queue/queue.hpp"
+#include "runtime/run_actors.hpp"
+#include "transport/artifact/artifact_admission.hpp"
 #include "transport/grpc/control_service.hpp"
 #include "transport/link/asio_link.hpp"
 #include "transport/peer/peer.hpp"
 #include "transport/store/cluster_store.hpp"
 #include "transport/store/queue_store.hpp"
 #include "transport/store/queue_store_thread.hpp"
+#include "actors/cluster/cluster.hpp"
+#include "actors/queue/queue.hpp"
 
 #include <sluice/core/version.hpp>
 
@@ -68,7 +68,8 @@ public:
     info.control_socket = socket_path();
     info.state_dir = options_.state_dir;
     info.ca_fingerprint = identity_.ca_fingerprint;
-    if (auto token = identity_.join_tokens->create(identity_.ca_fingerprint, std::chrono::system_clock::now()))
+    if (auto token =
+          identity_.join_tokens->create(identity_.ca_fingerprint, std::chrono::system_clock::now()))
       info.join_token = pki::to_string(*token);
     return info;
   }
@@ -145,7 +146,8 @@ private:
     peer::options peer;
     peer.local.cluster = cluster_;
     peer.local.queue = queue_;
-    peer.local.artifacts = [store = artifacts_.get()](const peer::artifact_request& request) -> result<peer::artifact_chunk> {
+    peer.local.artifacts =
+      [store = artifacts_.get()](const peer::artifact_request& request) -> result<peer::artifact_chunk> {
       auto size = std::min<std::size_t>(request.size_bytes, limits::artifact_chunk_bytes);
       auto data = store->read_chunk(request.artifact, request.offset, size);
       if (!data)
@@ -204,7 +206,8 @@ private:
     settings.queue = queue_;
     settings.artifacts = artifacts_.get();
     settings.read_artifact = [](const artifact_id& id, std::uint64_t, std::size_t) -> result<std::string> {
-      return fail(errc::not_found, "the head's store has no artifact " + id.value + "; submit the flow again");
+      return fail(errc::not_found,
+                  "the head's store has no artifact " + id.value + "; submit the flow again");
     };
     auto worker = worker_part::start(sys_, io_, std::move(settings));
     if (!worker)
@@ -241,7 +244,7 @@ private:
   const incarnation started_ = make_incarnation();
   std::atomic<bool> broken_{false};
   head_identity identity_;
-  actor_config caf_config_;
+  runtime::actor_config caf_config_;
   caf::actor_system sys_{caf_config_};
   link::io_thread io_;
   std::unique_ptr<artifact::artifact_store> artifacts_;

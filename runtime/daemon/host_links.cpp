@@ -23,7 +23,8 @@ void host_links::forget_finished() {
   attempts_.remove_if([](const std::shared_ptr<attempt>& one) { return one->finished.load(); });
 }
 
-void host_links::connect(const node::launch_order& order, process::unique_fd socket, const node::host_observer& to) {
+void host_links::connect(const node::launch_order& order, process::unique_fd socket,
+                         const node::host_observer& to) {
   link::link_options options;
   options.self = {.role = link::peer_role::node,
                   .cluster_id = {}, // the inherited socket is the proof

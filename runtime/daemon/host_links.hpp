@@ -1,9 +1,9 @@
 #pragma once
 
-#include "actors/node/host_launcher_port.hpp"
-#include "actors/queue/queue_protocol.hpp"
 #include "transport/link/asio_link.hpp"
 #include "transport/process/unique_fd.hpp"
+#include "actors/node/host_launcher_port.hpp"
+#include "actors/queue/queue_protocol.hpp"
 
 #include <caf/fwd.hpp>
 

@@ -60,12 +60,14 @@ result<pki::key_pair> load_authority(const fs::path& dir, const std::string& clu
     if (!*part && part->error().code != errc::not_found)
       return fail(*part);
   if (key || certificate)
-    return fail(errc::corrupt, dir.string() + " holds only one of ca-key.pem and ca.pem; restore the other from a "
-                                              "backup, or start with an empty --state-dir for a new cluster");
+    return fail(errc::corrupt, dir.string()
+                                 + " holds only one of ca-key.pem and ca.pem; restore the other from a "
+                                   "backup, or start with an empty --state-dir for a new cluster");
   auto made = pki::make_authority(cluster_id, now);
   if (!made)
     return made;
-  for (auto& [name, text] : {std::pair{"ca-key.pem", made->key_pem}, std::pair{"ca.pem", made->certificate_pem}})
+  for (auto& [name, text] :
+       {std::pair{"ca-key.pem", made->key_pem}, std::pair{"ca.pem", made->certificate_pem}})
     if (auto written = pki::write_secret(dir / name, text); !written)
       return fail(written);
   return made;
@@ -90,8 +92,8 @@ result<worker_identity> read_worker_identity(const fs::path& dir, pki::wall_time
   return worker_identity{facts->who.cluster_id, node_id{facts->who.name}, {*key, *certificate, *ca}};
 }
 
-result<link::join_grant> ask_to_join(const link::io_thread& io, const host_port& head, const std::string& fingerprint,
-                                     link::join_request request) {
+result<link::join_grant> ask_to_join(const link::io_thread& io, const host_port& head,
+                                     const std::string& fingerprint, link::join_request request) {
   std::promise<result<link::join_grant>> answered;
   auto answer = answered.get_future();
   link::request_join(io, {head.host, head.port, fingerprint}, std::move(request),
@@ -147,9 +149,10 @@ result<worker_identity> load_or_join(const config::node_options& options, const 
   if (known || known.error().code != errc::not_found)
     return known;
   if (options.join_token.empty())
-    return fail(errc::unauthenticated,
-                "this worker has not joined a cluster yet and no join token was given; make one on the head's machine "
-                "with `sluice join-token create`, put it into a file and pass --join-token-file");
+    return fail(
+      errc::unauthenticated,
+      "this worker has not joined a cluster yet and no join token was given; make one on the head's machine "
+      "with `sluice join-token create`, put it into a file and pass --join-token-file");
   auto token = pki::parse_join_token(options.join_token);
   if (!token)
     return fail(token);
@@ -164,15 +167,18 @@ result<worker_identity> load_or_join(const config::node_options& options, const 
     return fail(request);
   auto grant = ask_to_join(io, *head, token->ca_fingerprint, {token->secret, "node", *request});
   if (!grant)
-    return fail(grant.error().code, "cannot join the cluster at " + options.address + ": " + grant.error().message);
+    return fail(grant.error().code,
+                "cannot join the cluster at " + options.address + ": " + grant.error().message);
   for (auto& [name, text] :
        {std::pair{"ca.pem", grant->ca_pem}, std::pair{"certificate.pem", grant->certificate_pem}})
     if (auto written = pki::write_secret(*dir / name, text); !written)
       return fail(written);
-  return worker_identity{grant->cluster_id, node_id{grant->name}, {*key, grant->certificate_pem, grant->ca_pem}};
+  return worker_identity{
+    grant->cluster_id, node_id{grant->name}, {*key, grant->certificate_pem, grant->ca_pem}};
 }
 
-result<link::join_grant> grant_join(head_identity& head, const link::join_request& request, pki::wall_time now) {
+result<link::join_grant> grant_join(head_identity& head, const link::join_request& request,
+                                    pki::wall_time now) {
   auto key = pki::request_key_fingerprint(request.request_pem);
   if (!key)
     return fail(key);
@@ -180,8 +186,8 @@ result<link::join_grant> grant_join(head_identity& head, const link::join_reques
     return fail(redeemed);
   // From the key, so that a join repeated after a lost answer is the same node.
   auto name = "node-" + key->substr(0, 8);
-  auto certificate = pki::sign_request(head.authority, request.request_pem, {head.cluster_id, node_role, name},
-                                       pki::valid_from(now));
+  auto certificate = pki::sign_request(head.authority, request.request_pem,
+                                       {head.cluster_id, node_role, name}, pki::valid_from(now));
   if (!certificate)
     return fail(certificate);
   return link::join_grant{head.cluster_id, name, *certificate, head.authority.certificate_pem};

@@ -18,10 +18,10 @@ namespace sluice::daemon {
 /// What a head needs to be one. Made at the first start, the same ever after.
 struct head_identity {
   std::string cluster_id;
-  node_id id;                      ///< of the worker in the head's process
+  node_id id; ///< of the worker in the head's process
   pki::key_pair authority;
   std::string ca_fingerprint;
-  pki::identity link;              ///< for links and the control API; issued anew at each start
+  pki::identity link; ///< for links and the control API; issued anew at each start
   std::string cluster_token;
   std::unique_ptr<pki::join_token_store> join_tokens;
 };

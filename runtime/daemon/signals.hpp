@@ -1,6 +1,5 @@
 #pragma once
 
-
 namespace sluice::daemon {
 
 /// SIGTERM and SIGINT as an event to wait for. Blocks them in the thread that makes it,

@@ -1,9 +1,9 @@
-#include "runtime/daemon/actor_system.hpp"
 #include "runtime/daemon/daemon.hpp"
 #include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/log.hpp"
 #include "runtime/daemon/signals.hpp"
 #include "runtime/daemon/worker_part.hpp"
+#include "runtime/run_actors.hpp"
 #include "transport/link/asio_link.hpp"
 #include "transport/peer/peer.hpp"
 
@@ -101,7 +101,8 @@ public:
     constexpr auto deadline = 20s;
     auto met = contact_->wait(deadline);
     if (!met)
-      return fail(met.error().code, "cannot reach the head at " + options_.address + ": " + met.error().message);
+      return fail(met.error().code,
+                  "cannot reach the head at " + options_.address + ": " + met.error().message);
     return met;
   }
 
@@ -153,14 +154,17 @@ private:
       return fail(worker);
     worker_ = std::move(*worker);
     *agent_ = worker_->agent();
-    caf::anon_send(head_, peer::attach_node{worker_->agent()});
+    peer::services local;
+    local.node = worker_->agent();
+    caf::anon_send(head_, peer::begin{std::move(local)});
     return {};
   }
 
   /// Runs on the fetcher's thread.
   result<std::string> read_artifact(const artifact_id& id, std::uint64_t offset, std::size_t size_bytes_max) {
     constexpr auto answer_within = 15s;
-    peer::artifact_request request{id, offset, static_cast<std::uint32_t>(std::min(size_bytes_max, limits::artifact_chunk_bytes))};
+    peer::artifact_request request{
+      id, offset, static_cast<std::uint32_t>(std::min(size_bytes_max, limits::artifact_chunk_bytes))};
     result<std::string> data;
     caf::scoped_actor self{sys_};
     self->request(head_, answer_within, std::move(request))
@@ -183,7 +187,7 @@ private:
   const config::node_options& options_;
   const incarnation started_ = make_incarnation();
   worker_identity identity_;
-  actor_config caf_config_;
+  runtime::actor_config caf_config_;
   caf::actor_system sys_{caf_config_};
   link::io_thread io_;
   std::unique_ptr<artifact::artifact_store> artifacts_;

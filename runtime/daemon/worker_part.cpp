@@ -53,7 +53,8 @@ node::node_info info_of(const worker_part::settings& what) {
 double machine_cpus() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 std::uint64_t machine_memory_bytes() {
-  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES))
+         * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, const link::io_thread& io,
@@ -62,7 +63,9 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   its->log_reader = std::make_shared<process::log_store>(its->logs);
   its->fetcher = std::make_shared<artifact::artifact_fetcher>(*what.artifacts, what.read_artifact);
   process::launcher_options launcher;
-  launcher.open_program = [store = what.artifacts](const artifact_id& id) { return store->open_verified(id); };
+  launcher.open_program = [store = what.artifacts](const artifact_id& id) {
+    return store->open_verified(id);
+  };
   launcher.connect = [links = &its->links](const node::launch_order& order, process::unique_fd socket,
                                            const node::host_observer& to) {
     links->connect(order, std::move(socket), to);
@@ -94,7 +97,10 @@ void worker_part::stop() {
   constexpr std::chrono::seconds margin{5};
   caf::scoped_actor self{sys_};
   self->request(agent_, limits::drain_timeout + limits::host_terminate_grace + margin, node::stop_request{})
-    .receive([] {}, [](const caf::error& why) { log_line("node", "hosts did not stop in time: " + from_caf(why).message); });
+    .receive([] {},
+             [](const caf::error& why) {
+               log_line("node", "hosts did not stop in time: " + from_caf(why).message);
+             });
   caf::anon_send_exit(agent_, caf::exit_reason::user_shutdown);
   agent_ = node::agent_handle{};
   its_.reset();

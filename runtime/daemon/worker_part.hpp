@@ -1,10 +1,10 @@
 #pragma once
 
-#include "actors/node/node.hpp"
-#include "actors/queue/queue_protocol.hpp"
 #include "runtime/config/options.hpp"
 #include "transport/artifact/artifact_fetcher.hpp"
 #include "transport/link/io_thread.hpp"
+#include "actors/node/node.hpp"
+#include "actors/queue/queue_protocol.hpp"
 
 #include <sluice/core/result.hpp>
 
@@ -24,13 +24,14 @@ public:
     incarnation started;
     std::string link_address;
     bool is_head = false;
-    queue::handle queue;                  ///< the queue actor, or the peer that stands for it
-    artifact::artifact_store* artifacts;  ///< outlives the part
-    artifact::read_remote read_artifact;  ///< where missing ones come from
+    queue::handle queue;                 ///< the queue actor, or the peer that stands for it
+    artifact::artifact_store* artifacts; ///< outlives the part
+    artifact::read_remote read_artifact; ///< where missing ones come from
   };
 
   /// `sys` and `io` must outlive it. Fails when the state dir cannot be used.
-  static result<std::unique_ptr<worker_part>> start(caf::actor_system& sys, const link::io_thread& io, settings what);
+  static result<std::unique_ptr<worker_part>> start(caf::actor_system& sys, const link::io_thread& io,
+                                                    settings what);
 
   /// Calls `stop`.
   ~worker_part();

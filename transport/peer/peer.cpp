@@ -45,12 +45,9 @@ struct link_opened {
   link::connection_ptr connection;
 };
 
-using self_type = handle::extend<
-  caf::reacts_to<inbound>,
-  caf::reacts_to<link_opened>,
-  caf::reacts_to<link_closed>,
-  caf::reacts_to<connect_atom>,
-  caf::reacts_to<sweep_atom>>;
+using self_type =
+  handle::extend<caf::reacts_to<inbound>, caf::reacts_to<link_opened>, caf::reacts_to<link_closed>,
+                 caf::reacts_to<connect_atom>, caf::reacts_to<sweep_atom>>;
 
 struct pending_request {
   actor_clock::time_point deadline;
@@ -220,37 +217,55 @@ void serve_artifact(self_ptr self, link::frame& in) {
 void dispatch(self_ptr self, link::frame& in) {
   auto& local = self->state.opts.local;
   switch (static_cast<method>(in.method)) {
-    case method::register_node: return serve<cluster::register_node>(self, in, local.cluster);
-    case method::node_report: return serve<node::node_report>(self, in, local.cluster);
-    case method::node_leaves: return serve<cluster::node_leaves>(self, in, local.cluster);
-    case method::host_ended: return serve<cluster::host_ended>(self, in, local.cluster);
-    case method::desired_state: return serve<node::desired_state>(self, in, local.node);
-    case method::read_log: return serve<node::log_request>(self, in, local.node);
-    case method::log_sources: return serve<node::log_sources_request>(self, in, local.node);
-    case method::desired_replicas: return serve<host::desired_replicas>(self, in, local.host);
-    case method::host_report: return serve<host::host_report>(self, in, local.host_owner);
-    case method::append: return serve<queue::append_request>(self, in, local.queue);
-    case method::lease: return serve<queue::lease_request>(self, in, local.queue);
-    case method::commit: return serve<queue::commit_request>(self, in, local.queue);
-    case method::renew: return serve<queue::renew_request>(self, in, local.queue);
-    case method::release: return serve<queue::release_request>(self, in, local.queue);
-    case method::cursor: return serve<queue::cursor_request>(self, in, local.queue);
-    case method::artifact_chunk: return serve_artifact(self, in);
+  case method::register_node:
+    return serve<cluster::register_node>(self, in, local.cluster);
+  case method::node_report:
+    return serve<node::node_report>(self, in, local.cluster);
+  case method::node_leaves:
+    return serve<cluster::node_leaves>(self, in, local.cluster);
+  case method::host_ended:
+    return serve<cluster::host_ended>(self, in, local.cluster);
+  case method::desired_state:
+    return serve<node::desired_state>(self, in, local.node);
+  case method::read_log:
+    return serve<node::log_request>(self, in, local.node);
+  case method::log_sources:
+    return serve<node::log_sources_request>(self, in, local.node);
+  case method::desired_replicas:
+    return serve<host::desired_replicas>(self, in, local.host);
+  case method::host_report:
+    return serve<host::host_report>(self, in, local.host_owner);
+  case method::append:
+    return serve<queue::append_request>(self, in, local.queue);
+  case method::lease:
+    return serve<queue::lease_request>(self, in, local.queue);
+  case method::commit:
+    return serve<queue::commit_request>(self, in, local.queue);
+  case method::renew:
+    return serve<queue::renew_request>(self, in, local.queue);
+  case method::release:
+    return serve<queue::release_request>(self, in, local.queue);
+  case method::cursor:
+    return serve<queue::cursor_request>(self, in, local.queue);
+  case method::artifact_chunk:
+    return serve_artifact(self, in);
   }
   // From a newer neighbour.
   if (in.kind == link::frame_kind::request)
-    reply_with(self->state.connection, link::frame_kind::error, in.id,
-               encode_failure({errc::unsupported, "this version does not know request "
-                                                    + std::to_string(in.method)}));
+    reply_with(
+      self->state.connection, link::frame_kind::error, in.id,
+      encode_failure({errc::unsupported, "this version does not know request " + std::to_string(in.method)}));
 }
 
 void handle_frame(self_ptr self, link::frame& in) {
   switch (in.kind) {
-    case link::frame_kind::request:
-    case link::frame_kind::notice: return dispatch(self, in);
-    case link::frame_kind::reply: return settle(self->state, in.id, std::move(in.body));
-    case link::frame_kind::error:
-      return settle(self->state, in.id, tl::unexpected{decode_failure(in.body)});
+  case link::frame_kind::request:
+  case link::frame_kind::notice:
+    return dispatch(self, in);
+  case link::frame_kind::reply:
+    return settle(self->state, in.id, std::move(in.body));
+  case link::frame_kind::error:
+    return settle(self->state, in.id, tl::unexpected{decode_failure(in.body)});
   }
 }
 
@@ -266,7 +281,9 @@ void open_link(self_ptr self, link::connection_ptr connection) {
     [me, generation](std::vector<link::frame> frames) {
       caf::anon_send(me, inbound{generation, std::move(frames)});
     },
-    [me, generation](failure why) { caf::anon_send(me, link_closed{generation, std::move(why)}); },
+    [me, generation](failure why) {
+      caf::anon_send(me, link_closed{generation, std::move(why)});
+    },
   });
   if (st.opts.on_up)
     st.opts.on_up(st.connection->peer(), handle{self});
@@ -352,8 +369,8 @@ self_type::behavior_type run(self_ptr self, options opts) {
     request<queue::release_request>(self),
     request<queue::cursor_request>(self),
     request<artifact_request>(self),
-    [self](attach_node& attach) {
-      self->state.opts.local.node = std::move(attach.agent);
+    [self](begin& now) {
+      self->state.opts.local = std::move(now.local);
       try_connect(self);
     },
     [self](inbound& in) {

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "transport/link/link.hpp"
+#include "transport/peer/wire.hpp"
 #include "actors/cluster/cluster_protocol.hpp"
 #include "actors/host/host_protocol.hpp"
 #include "actors/node/node_protocol.hpp"
 #include "actors/queue/queue_protocol.hpp"
-#include "transport/link/link.hpp"
-#include "transport/peer/wire.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/typed_actor.hpp>
@@ -14,41 +14,6 @@
 #include <memory>
 
 namespace sluice::peer {
-
-/// Tells a peer that was spawned with a connector who answers for this node; it connects
-/// from then on. Agent and peer need each other, so one of them must come first.
-struct attach_node {
-  using actor_message = void;
-  node::handle agent;
-};
-
-/// One process elsewhere, as an actor here. It takes every message that may cross a
-/// link; give it away as the handle that fits what the other side is: the head is a
-/// `cluster::node_facing_handle` and a `queue::handle`, a node a `node::handle`, and so on.
-///
-/// Requests fail with `unavailable` while there is no link and when it breaks with
-/// the answer still out; whether the work was done is then unknown, so callers repeat
-/// with the same ids. Notices are dropped without a link: everything sent as a notice
-/// is level-triggered and comes again.
-using handle = caf::typed_actor<
-  caf::replies_to<cluster::register_node>::with<cluster::registered>,
-  caf::reacts_to<node::node_report>,
-  caf::reacts_to<cluster::node_leaves>,
-  caf::reacts_to<cluster::node_unreachable>,
-  caf::reacts_to<cluster::host_ended>,
-  caf::reacts_to<node::desired_state>,
-  caf::replies_to<node::log_request>::with<node::log_chunk>,
-  caf::replies_to<node::log_sources_request>::with<node::log_sources_reply>,
-  caf::reacts_to<host::desired_replicas>,
-  caf::reacts_to<host::host_report>,
-  caf::replies_to<queue::append_request>::with<queue::append_reply>,
-  caf::replies_to<queue::lease_request>::with<queue::lease_reply>,
-  caf::replies_to<queue::commit_request>::with<queue::commit_reply>,
-  caf::replies_to<queue::renew_request>::with<queue::count_reply>,
-  caf::replies_to<queue::release_request>::with<queue::count_reply>,
-  caf::replies_to<queue::cursor_request>::with<std::string>,
-  caf::replies_to<artifact_request>::with<artifact_chunk>,
-  caf::reacts_to<attach_node>>;
 
 /// Who answers on this side. What is left empty is refused, so a host cannot speak
 /// as a node and a node not as the head.
@@ -63,12 +28,42 @@ struct services {
   std::function<result<artifact_chunk>(const artifact_request&)> artifacts;
 };
 
-struct options {
+/// Tells a peer that was spawned with a connector who answers on this side; it connects
+/// from then on. Both sides need each other, so one of them must come first.
+struct begin {
+  using actor_message = void;
   services local;
+};
 
-  /// A link that was accepted: the peer ends with it. Or
+/// One process elsewhere, as an actor here. It takes every message that may cross a
+/// link; give it away as the handle that fits what the other side is: the head is a
+/// `cluster::node_facing_handle` and a `queue::handle`, a node a `node::handle`, and so on.
+///
+/// Requests fail with `unavailable` while there is no link and when it breaks with
+/// the answer still out; whether the work was done is then unknown, so callers repeat
+/// with the same ids. Notices are dropped without a link: everything sent as a notice
+/// is level-triggered and comes again.
+using handle =
+  caf::typed_actor<caf::replies_to<cluster::register_node>::with<cluster::registered>,
+                   caf::reacts_to<node::node_report>, caf::reacts_to<cluster::node_leaves>,
+                   caf::reacts_to<cluster::node_unreachable>, caf::reacts_to<cluster::host_ended>,
+                   caf::reacts_to<node::desired_state>,
+                   caf::replies_to<node::log_request>::with<node::log_chunk>,
+                   caf::replies_to<node::log_sources_request>::with<node::log_sources_reply>,
+                   caf::reacts_to<host::desired_replicas>, caf::reacts_to<host::host_report>,
+                   caf::replies_to<queue::append_request>::with<queue::append_reply>,
+                   caf::replies_to<queue::lease_request>::with<queue::lease_reply>,
+                   caf::replies_to<queue::commit_request>::with<queue::commit_reply>,
+                   caf::replies_to<queue::renew_request>::with<queue::count_reply>,
+                   caf::replies_to<queue::release_request>::with<queue::count_reply>,
+                   caf::replies_to<queue::cursor_request>::with<std::string>,
+                   caf::replies_to<artifact_request>::with<artifact_chunk>, caf::reacts_to<begin>>;
+
+struct options {
+  /// A link that was accepted: the peer ends with it. `local` answers on this side. Or
   link::connection_ptr established;
-  /// a way to make one: the peer connects once it is told `attach_node`, and again with
+  services local;
+  /// a way to make one: the peer connects once it is told to `begin`, and again with
   /// back-off until it is told to exit.
   std::shared_ptr<link::connector> connector;
 

@@ -61,22 +61,38 @@ struct wire_entry {
   using reply = Reply;
 };
 
-template <> struct wire<cluster::register_node> : wire_entry<method::register_node, cluster::registered> {};
-template <> struct wire<node::node_report> : wire_entry<method::node_report> {};
-template <> struct wire<cluster::node_leaves> : wire_entry<method::node_leaves> {};
-template <> struct wire<cluster::host_ended> : wire_entry<method::host_ended> {};
-template <> struct wire<node::desired_state> : wire_entry<method::desired_state> {};
-template <> struct wire<node::log_request> : wire_entry<method::read_log, node::log_chunk> {};
-template <> struct wire<node::log_sources_request> : wire_entry<method::log_sources, node::log_sources_reply> {};
-template <> struct wire<host::desired_replicas> : wire_entry<method::desired_replicas> {};
-template <> struct wire<host::host_report> : wire_entry<method::host_report> {};
-template <> struct wire<queue::append_request> : wire_entry<method::append, queue::append_reply> {};
-template <> struct wire<queue::lease_request> : wire_entry<method::lease, queue::lease_reply> {};
-template <> struct wire<queue::commit_request> : wire_entry<method::commit, queue::commit_reply> {};
-template <> struct wire<queue::renew_request> : wire_entry<method::renew, queue::count_reply> {};
-template <> struct wire<queue::release_request> : wire_entry<method::release, queue::count_reply> {};
-template <> struct wire<queue::cursor_request> : wire_entry<method::cursor, std::string> {};
-template <> struct wire<artifact_request> : wire_entry<method::artifact_chunk, artifact_chunk> {};
+template <>
+struct wire<cluster::register_node> : wire_entry<method::register_node, cluster::registered> {};
+template <>
+struct wire<node::node_report> : wire_entry<method::node_report> {};
+template <>
+struct wire<cluster::node_leaves> : wire_entry<method::node_leaves> {};
+template <>
+struct wire<cluster::host_ended> : wire_entry<method::host_ended> {};
+template <>
+struct wire<node::desired_state> : wire_entry<method::desired_state> {};
+template <>
+struct wire<node::log_request> : wire_entry<method::read_log, node::log_chunk> {};
+template <>
+struct wire<node::log_sources_request> : wire_entry<method::log_sources, node::log_sources_reply> {};
+template <>
+struct wire<host::desired_replicas> : wire_entry<method::desired_replicas> {};
+template <>
+struct wire<host::host_report> : wire_entry<method::host_report> {};
+template <>
+struct wire<queue::append_request> : wire_entry<method::append, queue::append_reply> {};
+template <>
+struct wire<queue::lease_request> : wire_entry<method::lease, queue::lease_reply> {};
+template <>
+struct wire<queue::commit_request> : wire_entry<method::commit, queue::commit_reply> {};
+template <>
+struct wire<queue::renew_request> : wire_entry<method::renew, queue::count_reply> {};
+template <>
+struct wire<queue::release_request> : wire_entry<method::release, queue::count_reply> {};
+template <>
+struct wire<queue::cursor_request> : wire_entry<method::cursor, std::string> {};
+template <>
+struct wire<artifact_request> : wire_entry<method::artifact_chunk, artifact_chunk> {};
 
 std::string encode(const cluster::register_node& x); ///< the agent stays behind
 std::string encode(const cluster::registered& x);

@@ -1,6 +1,5 @@
 #include "transport/peer/wire.hpp"
 #include "transport/peer/wire_detail.hpp"
-
 #include "proto/sluice/link/v1/wire.pb.h"
 
 namespace sluice::peer {
@@ -277,9 +276,8 @@ result<void> decode(std::string_view bytes, node::desired_state& x) {
     to.spec = std::move(*spec);
   }
   for (auto& from : in.assignments())
-    x.assignments.push_back({replica_id{from.id()}, flow_name{from.flow()},
-                             flow_version{from.version()}, processor_name{from.processor()},
-                             to_goal(from.goal())});
+    x.assignments.push_back({replica_id{from.id()}, flow_name{from.flow()}, flow_version{from.version()},
+                             processor_name{from.processor()}, to_goal(from.goal())});
   return {};
 }
 

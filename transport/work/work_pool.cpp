@@ -1,5 +1,6 @@
 #include "transport/work/work_pool.hpp"
 
+#include "transport/process/crash_handler.hpp"
 #include "transport/process/flight_recorder.hpp"
 #include "transport/work/thread_counter.hpp"
 
@@ -152,6 +153,7 @@ public:
 private:
   void work(std::size_t index) {
     auto& me = workers_[index];
+    process::crash_stack stack_of_crash; // user code may run out of stack
     std::size_t claim_max = 1;
     encoded_results results;
     me.handed_over = clock::now();

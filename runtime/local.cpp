@@ -1,0 +1,292 @@
+#include "runtime/local.hpp"
+
+#include "runtime/local_feed.hpp"
+#include "runtime/local_progress.hpp"
+#include "runtime/local_system.hpp"
+#include "transport/process/crash_handler.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <set>
+#include <signal.h>
+#include <string>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <utility>
+
+namespace sluice::runtime {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds step{50};
+constexpr std::chrono::milliseconds look_every{200}; ///< at the queues
+constexpr std::chrono::milliseconds draw_every{500};
+
+enum exit_code : int { ok = 0, failed = 1, interrupted = 130 };
+
+/// Redraws one line on a terminal; without one, keeps still.
+class status_line {
+public:
+  void draw(const std::string& text) {
+    if (is_terminal_)
+      std::cerr << "\r\x1b[K" << text << std::flush;
+  }
+  void clear() { draw({}); }
+  /// A line that stays.
+  void say(const std::string& text) {
+    clear();
+    std::cerr << "sluice: " << text << std::endl;
+  }
+  std::size_t columns() const {
+    winsize size{};
+    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79u;
+  }
+
+private:
+  bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
+};
+
+/// One run from start to exit code.
+class local_run {
+public:
+  local_run(local_options opts, std::unique_ptr<local_system> system)
+    : opts_(std::move(opts)), system_(std::move(system)), rates_(opts_.spec.processors.size(), 0.0) {}
+
+  int run() {
+    line_.say("flow '" + opts_.spec.name.value + "' runs in this process; its queues are in "
+              + opts_.state_dir.string() + "; Ctrl-C drains");
+    feed_ = std::make_unique<local_feed>(system_->actors(), system_->queues(), opts_.feeds);
+    system_->start(opts_);
+    while (!finished_)
+      turn();
+    return leave();
+  }
+
+private:
+  void turn() {
+    if (auto signal = opts_.wait_for_signal(step))
+      on_signal(*signal);
+    // In this order: what the report says is settled, the numbers of the queues then include.
+    auto report = system_->report();
+    if (auto why = system_->broken())
+      return give_up("the disk failed: " + why->message);
+    const auto now = clock::now();
+    if (report && now - looked_at_ >= look_every) {
+      looked_at_ = now;
+      auto stats = system_->stats();
+      if (!stats)
+        return give_up("the queue does not answer: " + stats.error().message);
+      look(*report, *stats, now);
+    }
+    if (draining_ && report && report->revision >= 2 && report->replicas.empty())
+      finished_ = true;
+    if (draining_ && now - drain_began_ > limits::drain_timeout)
+      give_up("the drain took longer than " + std::to_string(limits::drain_timeout.count()) + " s");
+  }
+
+  void look(const host::host_report& report, const std::vector<queue::queue_stat>& stats,
+            clock::time_point now) {
+    if (draining_ && report.replicas.empty())
+      return; // the last numbers stay
+    auto seen = progress_of(opts_.spec, report, stats);
+    const auto passed = std::chrono::duration<double>(now - rated_at_).count();
+    if (now - rated_at_ >= draw_every) {
+      for (std::size_t i = 0; i < seen.size() && i < progress_.size(); ++i)
+        rates_[i] =
+          static_cast<double>(seen[i].processed_total - std::min(seen[i].processed_total, progress_rated_[i]))
+          / passed;
+      progress_rated_.clear();
+      for (const auto& one : seen)
+        progress_rated_.push_back(one.processed_total);
+      rated_at_ = now;
+      line_.draw(progress_line(seen, rates_, line_.columns()));
+    }
+    if (progress_rated_.empty())
+      progress_rated_.resize(seen.size(), 0);
+    progress_ = std::move(seen);
+    tell_failures(report);
+    if (draining_)
+      return;
+    if (feed_->is_done() && feed_->error()) {
+      line_.say(feed_->error()->message);
+      code_ = failed;
+      drain();
+    } else if (has_ended(progress_, feed_->is_done()))
+      drain();
+  }
+
+  /// What cannot go on ends the run; what hangs is told, for nothing here can end it.
+  void tell_failures(const host::host_report& report) {
+    for (const auto& one : progress_) {
+      if (one.failure && told_.insert(one.name.value).second) {
+        line_.say(one.name.value + ": " + *one.failure);
+        code_ = failed;
+        drain();
+      }
+    }
+    for (const auto& replica : report.replicas) {
+      auto spec = std::find_if(opts_.spec.processors.begin(), opts_.spec.processors.end(),
+                               [&](const auto& each) { return each.name == replica.processor; });
+      if (spec != opts_.spec.processors.end() && spec->timeout.count() > 0
+          && replica.busy_longest > spec->timeout && told_.insert(replica.processor.value + " hangs").second)
+        line_.say(replica.processor.value + ": a call takes longer than its timeout of "
+                  + std::to_string(spec->timeout.count())
+                  + " ms; a cluster would end the process and try again, here it goes on");
+    }
+  }
+
+  void on_signal(int signal) {
+    if (draining_ && code_ == interrupted) {
+      line_.say("ended at once; what was in flight is done again next time");
+      std::_Exit(interrupted);
+    }
+    if (signal == SIGINT)
+      code_ = interrupted;
+    line_.say("draining: what is in user code is finished; once more ends at once");
+    drain();
+  }
+
+  void drain() {
+    if (std::exchange(draining_, true))
+      return;
+    drain_began_ = clock::now();
+    feed_->stop();
+    system_->drain();
+  }
+
+  void give_up(const std::string& why) {
+    line_.say(why);
+    code_ = code_ == ok ? failed : code_;
+    finished_ = true;
+  }
+
+  int leave() {
+    line_.clear();
+    if (feed_->count() > 0)
+      std::cerr << "put: " << feed_->count() << " records\n";
+    if (auto stats = system_->stats())
+      refresh_queues(*stats);
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
+    std::cerr << summary(progress_, took) << std::flush;
+    const bool idle = std::all_of(progress_.begin(), progress_.end(), [](const auto& one) {
+      return one.processed_total == 0 && one.failed_total == 0;
+    });
+    if (idle && code_ == ok && feed_->count() == 0)
+      tell_how_to_feed();
+    feed_.reset();
+    if (!system_->end()) {
+      line_.say("a call into user code does not return; ending without it");
+      std::_Exit(code_);
+    }
+    return code_;
+  }
+
+  void refresh_queues(const std::vector<queue::queue_stat>& stats) {
+    for (auto& one : progress_) {
+      for (const auto& stat : stats) {
+        if (one.source == stat.name) {
+          one.backlog = stat.depth_count;
+          one.dead = stat.dead_count;
+        }
+      }
+    }
+    for (const auto& stat : stats) {
+      const bool is_read = std::any_of(progress_.begin(), progress_.end(),
+                                       [&](const auto& one) { return one.source == stat.name; });
+      if (!is_read && stat.depth_count > 0)
+        std::cerr << "queue '" << stat.name.value << "': " << stat.depth_count << " records; --peek "
+                  << stat.name.value << " prints them\n";
+    }
+  }
+
+  void tell_how_to_feed() {
+    for (const auto& one : progress_) {
+      if (one.source)
+        line_.say("queue '" + one.source->value + "' is empty; feed it with --put " + one.source->value
+                  + "=FILE.jsonl");
+    }
+  }
+
+  local_options opts_;
+  std::unique_ptr<local_system> system_;
+  std::unique_ptr<local_feed> feed_;
+  status_line line_;
+  std::vector<processor_progress> progress_;
+  std::vector<std::uint64_t> progress_rated_;
+  std::vector<double> rates_;
+  std::set<std::string> told_;
+  clock::time_point began_ = clock::now();
+  clock::time_point looked_at_{};
+  clock::time_point rated_at_ = began_;
+  clock::time_point drain_began_{};
+  bool draining_ = false;
+  bool finished_ = false;
+  int code_ = ok;
+};
+
+} // namespace
+
+std::filesystem::path default_state_dir(const flow_name& flow) {
+  const auto from = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::filesystem::path{value == nullptr ? "" : value};
+  };
+  auto base = from("SLUICE_HOME");
+  if (base.empty())
+    base = from("HOME") / ".sluice";
+  return base / "local" / flow.value;
+}
+
+int run_local(local_options opts) {
+  if (opts.install_handlers) {
+    process::install_crash_handler();
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+  if (!opts.wait_for_signal) {
+    block_ending_signals(); // before there are threads
+    opts.wait_for_signal = wait_for_ending_signal;
+  }
+  auto system = local_system::open(opts.state_dir);
+  if (!system) {
+    std::cerr << "sluice: " << system.error().message << std::endl;
+    return failed;
+  }
+  return local_run{std::move(opts), std::move(*system)}.run();
+}
+
+int peek_local(const local_options& opts, const queue_name& name) {
+  auto system = local_system::open(opts.state_dir);
+  if (!system) {
+    std::cerr << "sluice: " << system.error().message << std::endl;
+    return failed;
+  }
+  auto stats = (*system)->stats();
+  const bool is_there =
+    stats && std::any_of(stats->begin(), stats->end(), [&](const auto& each) { return each.name == name; });
+  if (!is_there) {
+    std::cerr << "sluice: "
+              << (stats ? "there is no queue '" + name.value + "' in " + opts.state_dir.string()
+                        : stats.error().message)
+              << std::endl;
+    return failed;
+  }
+  for (std::uint64_t after_seq = 0;;) {
+    auto some = (*system)->peek(name, after_seq);
+    if (!some) {
+      std::cerr << "sluice: " << some.error().message << std::endl;
+      return failed;
+    }
+    if (some->empty())
+      return ok;
+    for (const auto& each : *some)
+      std::cout << each << "\n";
+  }
+}
+
+} // namespace sluice::runtime

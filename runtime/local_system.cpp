@@ -1,0 +1,153 @@
+#include "runtime/local_system.hpp"
+
+#include "transport/connectors/builtin.hpp"
+#include "transport/store/queue_store.hpp"
+#include "actors/host/host.hpp"
+#include "actors/queue/queue.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <algorithm>
+#include <iostream>
+#include <random>
+#include <utility>
+
+namespace sluice::runtime {
+
+namespace {
+
+constexpr std::chrono::seconds ask_timeout{10};
+constexpr std::uint32_t peek_count = 1000;
+
+std::uint64_t random_id() {
+  std::random_device random;
+  return ((std::uint64_t{random()} << 32) | random()) | 1;
+}
+
+} // namespace
+
+result<std::unique_ptr<local_system>> local_system::open(const std::filesystem::path& state_dir) {
+  std::error_code error;
+  const bool is_new = std::filesystem::create_directories(state_dir, error);
+  if (!error && is_new)
+    std::filesystem::permissions(state_dir, std::filesystem::perms::owner_all, error);
+  if (error)
+    return fail(errc::unavailable, "state directory " + state_dir.string() + ": " + error.message());
+  store::queue_store_options options;
+  options.path = (state_dir / "queue.db").string();
+  options.on_damage = [](const std::string& what) { std::cerr << "sluice: " << what << std::endl; };
+  auto store = store::open_queue_store(std::move(options));
+  if (!store)
+    return fail(store);
+  return std::unique_ptr<local_system>{new local_system{std::move(*store)}};
+}
+
+local_system::local_system(std::unique_ptr<queue::store_port> store)
+  : store_(std::make_shared<store::queue_store_thread>(std::move(store))) {
+  queue::options options;
+  options.store = store_;
+  options.wall_clock = [] { return std::chrono::system_clock::now(); };
+  options.jitter = [engine = std::mt19937_64{random_id()}]() mutable {
+    return std::uniform_real_distribution<double>{0, 1}(engine);
+  };
+  options.on_broken = [mine = shared_](failure why) {
+    std::lock_guard lock{mine->mutex};
+    mine->broken = std::move(why);
+  };
+  options.report = [](const std::string& what) { std::cerr << "sluice: " << what << std::endl; };
+  queue_ = queue::spawn(sys_, std::move(options));
+}
+
+local_system::~local_system() { end(); }
+
+void local_system::start(const local_options& opts) {
+  owner_ = sys_.spawn(
+    [](host::node_handle::pointer, std::shared_ptr<shared> mine) {
+      return host::node_handle::behavior_type{[mine](const host::host_report& report) {
+        std::lock_guard lock{mine->mutex};
+        mine->report = report;
+      }};
+    },
+    shared_);
+  auto registry = std::make_shared<connector_registry>();
+  connectors::add_builtin_connectors(*registry);
+  host_ = host::spawn(sys_, {host_id{random_id()}, node_id{"local"}, opts.spec, opts.bodies, queues(), owner_,
+                             registry, threads_, nullptr});
+  host::desired_replicas desired;
+  desired.revision = 1;
+  std::uint64_t id = 0;
+  for (const auto& processor : opts.spec.processors) {
+    // Scaled to zero means "until there is work"; by hand there always may be.
+    for (std::uint32_t i = 0; i < std::max(processor.num_replicas, 1u); ++i)
+      desired.replicas.push_back({replica_id{++id}, processor.name, host::replica_goal::run});
+  }
+  self_->send(host_, std::move(desired));
+}
+
+void local_system::drain() {
+  host::desired_replicas none;
+  none.revision = 2;
+  self_->send(host_, std::move(none));
+}
+
+std::optional<host::host_report> local_system::report() const {
+  std::lock_guard lock{shared_->mutex};
+  return shared_->report;
+}
+
+std::optional<failure> local_system::broken() const {
+  std::lock_guard lock{shared_->mutex};
+  return shared_->broken;
+}
+
+queue::handle local_system::queues() const { return caf::actor_cast<queue::handle>(queue_); }
+
+template <class Reply, class Request>
+result<Reply> local_system::ask(Request request) {
+  result<Reply> out;
+  self_->request(queue_, ask_timeout, std::move(request))
+    .receive([&](Reply& reply) { out = std::move(reply); },
+             [&](caf::error& why) { out = tl::unexpected<failure>{from_caf(why)}; });
+  return out;
+}
+
+result<std::vector<queue::queue_stat>> local_system::stats() {
+  auto reply = ask<queue::stats_reply>(queue::stats_request{});
+  if (!reply)
+    return fail(reply);
+  return std::move(reply->queues);
+}
+
+result<std::vector<std::string>> local_system::peek(const queue_name& name, std::uint64_t& after_seq) {
+  auto reply = ask<queue::peek_reply>(queue::peek_request{name, after_seq, peek_count});
+  if (!reply)
+    return fail(reply);
+  std::vector<std::string> out;
+  for (auto record : reply->records) {
+    out.emplace_back(record.payload);
+    after_seq = record.seq;
+  }
+  return out;
+}
+
+bool local_system::end() {
+  if (std::exchange(ended_, true))
+    return true;
+  // The host first: its replicas settle nothing more once the queue is gone.
+  for (auto each : {caf::actor_cast<caf::actor>(host_), caf::actor_cast<caf::actor>(owner_),
+                    caf::actor_cast<caf::actor>(queue_)}) {
+    if (!each)
+      continue;
+    self_->send_exit(each, caf::exit_reason::user_shutdown);
+    self_->wait_for(each);
+  }
+  host_ = host::handle{};
+  owner_ = host::node_handle{};
+  queue_ = queue::admin_handle{};
+  store_->stop();
+  return threads_->wait_all_ended(threads_end_max);
+}
+
+} // namespace sluice::runtime

@@ -1,0 +1,81 @@
+#pragma once
+
+#include "runtime/local.hpp"
+#include "runtime/run_actors.hpp"
+#include "transport/store/queue_store_thread.hpp"
+#include "transport/work/worker_threads.hpp"
+#include "actors/host/host_protocol.hpp"
+#include "actors/queue/queue_protocol.hpp"
+
+#include <sluice/core/result.hpp>
+
+#include <caf/actor_system.hpp>
+#include <caf/scoped_actor.hpp>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice::runtime {
+
+/// The actors of a flow that runs by hand: the embedded queue and one host.
+///
+/// There is no cluster and no node actor: nothing has to be placed, restarted or fetched, and a list of
+/// replicas that never changes until it becomes empty is all that they would come to. The host,
+/// its replicas, the queue and its store are those of a cluster.
+///
+/// Used by one thread. `end` it before it goes.
+class local_system {
+public:
+  /// Opens the queues of `state_dir`. Fails when another process has them.
+  static result<std::unique_ptr<local_system>> open(const std::filesystem::path& state_dir);
+  ~local_system();
+
+  /// Starts `num_replicas` replicas of every processor.
+  void start(const local_options& opts);
+
+  /// Takes nothing more; `report` is empty once all replicas are down.
+  void drain();
+
+  /// The newest report, or none before the first.
+  std::optional<host::host_report> report() const;
+  result<std::vector<queue::queue_stat>> stats();
+  result<std::vector<std::string>> peek(const queue_name& name, std::uint64_t& after_seq);
+
+  /// Set when the disk failed: nothing can be settled any more.
+  std::optional<failure> broken() const;
+
+  queue::handle queues() const;
+  caf::actor_system& actors() noexcept { return sys_; }
+
+  /// Ends all actors and closes the store. False: a call into user code does not return, and the process
+  /// must leave without running destructors.
+  bool end();
+
+private:
+  explicit local_system(std::unique_ptr<queue::store_port> store);
+
+  struct shared {
+    mutable std::mutex mutex;
+    std::optional<host::host_report> report;
+    std::optional<failure> broken;
+  };
+
+  template <class Reply, class Request>
+  result<Reply> ask(Request request);
+
+  std::shared_ptr<shared> shared_ = std::make_shared<shared>();
+  std::shared_ptr<work::worker_threads> threads_ = std::make_shared<work::worker_threads>();
+  std::shared_ptr<store::queue_store_thread> store_;
+  actor_config config_;
+  caf::actor_system sys_{config_};
+  caf::scoped_actor self_{sys_};
+  queue::admin_handle queue_;
+  host::node_handle owner_;
+  host::handle host_;
+  bool ended_ = false;
+};
+
+} // namespace sluice::runtime

@@ -1,0 +1,67 @@
+#include "runtime/host.hpp"
+#include "runtime/local.hpp"
+#include "runtime/run_options.hpp"
+#include "transport/process/host_environment.hpp"
+
+#include <sluice/flow.hpp>
+#include <sluice/run.hpp>
+
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+namespace {
+
+enum exit_code : int { ok = 0, failed = 1, bad_usage = 2 };
+
+int run_by_hand(const flow_spec& spec, const flow& flow, const std::string& program,
+                const std::vector<std::string>& args) {
+  auto options = runtime::parse_run_options(args);
+  if (!options) {
+    std::cerr << program << ": " << options.error().message << "\n";
+    return bad_usage;
+  }
+  switch (options->mode) {
+  case runtime::run_mode::describe:
+    std::cout << to_json(spec) << std::flush;
+    return std::cout.good() ? ok : failed;
+  case runtime::run_mode::help:
+    std::cout << runtime::run_help(program, spec.name.value);
+    return ok;
+  case runtime::run_mode::peek:
+  case runtime::run_mode::local:
+    break;
+  }
+  runtime::local_options local;
+  local.spec = spec;
+  local.bodies = flow.bodies();
+  local.state_dir = options->state_dir.empty() ? runtime::default_state_dir(spec.name) : options->state_dir;
+  local.feeds = options->feeds;
+  return options->mode == runtime::run_mode::peek
+           ? runtime::peek_local(local, queue_name{options->peek_queue})
+           : runtime::run_local(std::move(local));
+}
+
+} // namespace
+
+int run(flow& flow, int argc, char** argv) {
+  const std::string program = argc > 0 ? std::filesystem::path{argv[0]}.filename().string() : "flow";
+  try {
+    const auto spec = flow.spec();
+    if (auto started_by_node = process::read_host_environment())
+      return runtime::run_host(*started_by_node, spec, flow.bodies());
+    return run_by_hand(spec, flow, program, {argv + (argc > 0 ? 1 : 0), argv + argc});
+  } catch (const flow_error& e) {
+    std::cerr << program << ": " << e.what() << "\n";
+    return bad_usage;
+  } catch (const std::exception& e) {
+    std::cerr << program << ": " << e.what() << "\n";
+    return failed;
+  }
+}
+
+} // namespace sluice

@@ -1,0 +1,104 @@
+#include "runtime/run_options.hpp"
+
+#include <sluice/core/ids.hpp>
+
+#include <algorithm>
+#include <optional>
+
+namespace sluice::runtime {
+
+namespace {
+
+/// Splits "--name=value"; the value may also be the next argument.
+struct option {
+  std::string name;
+  std::optional<std::string> value;
+};
+
+option split(const std::string& arg) {
+  const auto at = arg.find('=');
+  if (at == std::string::npos)
+    return {arg, std::nullopt};
+  return {arg.substr(0, at), arg.substr(at + 1)};
+}
+
+result<queue_feed> parse_feed(const std::string& text) {
+  const auto at = text.find('=');
+  if (at == std::string::npos || at + 1 == text.size())
+    return fail(errc::invalid_argument,
+                "--put takes QUEUE=FILE, for example --put orders=orders.jsonl, or QUEUE=- "
+                "for standard input; got '"
+                  + text + "'");
+  queue_feed feed{text.substr(0, at), text.substr(at + 1)};
+  if (!is_valid_name(feed.queue))
+    return fail(errc::invalid_argument, "--put: '" + feed.queue + "' is no name of a queue");
+  return feed;
+}
+
+} // namespace
+
+result<run_options> parse_run_options(const std::vector<std::string>& args) {
+  run_options out;
+  const auto end = std::find(args.begin(), args.end(), "--");
+  const auto has = [&](const char* name) { return std::find(args.begin(), end, name) != end; };
+  if (has("--describe")) {
+    out.mode = run_mode::describe;
+    return out;
+  }
+  if (has("--help") || has("-h")) {
+    out.mode = run_mode::help;
+    return out;
+  }
+  for (auto at = args.begin(); at != end; ++at) {
+    auto [name, value] = split(*at);
+    if (name != "--state-dir" && name != "--put" && name != "--peek")
+      return fail(errc::invalid_argument,
+                  "unknown option '" + *at
+                    + "'; --help lists them, and what is for your program goes behind --");
+    if (!value && at + 1 != end)
+      value = *++at;
+    if (!value || value->empty())
+      return fail(errc::invalid_argument, name + " needs a value");
+    if (name == "--state-dir") {
+      out.state_dir = *value;
+    } else if (name == "--peek") {
+      out.mode = run_mode::peek;
+      out.peek_queue = *value;
+    } else {
+      auto feed = parse_feed(*value);
+      if (!feed)
+        return fail(feed);
+      out.feeds.push_back(std::move(*feed));
+    }
+  }
+  const auto inputs =
+    std::count_if(out.feeds.begin(), out.feeds.end(), [](const auto& each) { return each.file == "-"; });
+  if (inputs > 1)
+    return fail(errc::invalid_argument, "--put: only one queue can be fed from standard input");
+  if (out.mode == run_mode::peek && !out.feeds.empty())
+    return fail(errc::invalid_argument, "--peek and --put do not go together");
+  return out;
+}
+
+std::string run_help(const std::string& program, const std::string& flow) {
+  return "This program is the Sluice flow '" + flow
+         + "'. It answers four ways, chosen by how it is started:\n\n" + "  " + program
+         + "                 run by hand: the whole system in this process, until its sources end or Ctrl-C\n"
+         + "  sluice submit " + program + "   handed to a cluster: its nodes start it as a host\n" + "  "
+         + program + " --describe      prints the flow as JSON; this is what submit reads\n" + "  " + program
+         + " --help          says this\n" + R"(
+Options when run by hand:
+  --put QUEUE=FILE    put each line of FILE into QUEUE; - is standard input; may be repeated
+  --peek QUEUE        print what waits in QUEUE and end
+  --state-dir DIR     where queues are kept; default ~/.sluice/local/)"
+         + flow + R"(
+  --                  what follows is for the program itself
+
+Ctrl-C drains: what is in user code is finished and settled, all else stays in its queue. A second
+Ctrl-C ends at once; what was in flight is then done again next time.
+
+Exit codes: 0 all done · 1 failed · 2 asked wrongly · 130 drained after Ctrl-C
+)";
+}
+
+} // namespace sluice::runtime

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <sluice/core/result.hpp>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace sluice::runtime {
+
+/// What to feed into a queue before and while a flow runs by hand.
+struct queue_feed {
+  std::string queue;
+  std::string file; ///< "-" = standard input
+};
+
+enum class run_mode { local, describe, help, peek };
+
+/// What a flow's command line asks for. Everything behind `--` is the program's own.
+///
+/// Option             | Meaning                                                  | Default
+/// ------------------ | -------------------------------------------------------- | -------
+/// --describe         | print the flow as JSON                                   | -
+/// --help             | say what can be done                                     | -
+/// --state-dir DIR    | where local mode keeps its queues                        | ~/.sluice/local/FLOW
+/// --put QUEUE=FILE   | put the lines of a file (- = standard input) into a queue | -
+/// --peek QUEUE       | print what waits in a local queue                        | -
+struct run_options {
+  run_mode mode = run_mode::local;
+  std::filesystem::path state_dir; ///< empty = the default
+  std::vector<queue_feed> feeds;
+  std::string peek_queue;
+};
+
+/// Fails with `invalid_argument` and a sentence for the user. `--describe` and `--help` win over
+/// everything, also over options that are not known.
+result<run_options> parse_run_options(const std::vector<std::string>& args);
+
+/// The text of `--help`.
+std::string run_help(const std::string& program, const std::string& flow);
+
+} // namespace sluice::runtime
