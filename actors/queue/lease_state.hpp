@@ -189,6 +189,7 @@ public:
 
   /// All leased ranges with their owner, ascending.
   std::vector<std::pair<seq_range, owner_id>> leases_for_test() const;
+  std::size_t check_count_for_test() const noexcept { return checks_.size(); }
 
 private:
   enum class stage : std::uint8_t { waiting, fetching, fetched };

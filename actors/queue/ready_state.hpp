@@ -15,6 +15,8 @@ struct run {
   seq_range where;
   std::uint32_t attempts = 0;
   wall_time appended_at;
+
+  friend bool operator==(const run&, const run&) = default;
 };
 
 /// Records taken off a queue together; `runs` says the same as `records` in short.

@@ -17,7 +17,7 @@ namespace sluice::testing {
 
 /// A queue store in memory that does what the port says, record by record, in the
 /// simplest way. `reopen_for_test` is a restart: what was stored stays. One thread.
-class fake_queue_store final : public queue::store_port {
+class fake_queue_store : public queue::store_port {
 public:
   struct record {
     std::string payload;
@@ -89,6 +89,9 @@ public:
     next(*store_);
     return true;
   }
+
+  /// Forgets what waits, as a crash does.
+  void drop() { held_.clear(); }
 
   std::size_t held_count() const noexcept { return held_.size(); }
 

@@ -6,6 +6,7 @@
 #include "transport/store/sqlite.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace sluice::store {
@@ -100,6 +101,7 @@ result<Outcome> queue_store::guarded(Work work) {
   if (broken_)
     return tl::unexpected<failure>{*broken_};
   recounts_.clear();
+  std::set<std::pair<std::int64_t, damaged_segment::part>> kept;
   try {
     for (;;) {
       try {
@@ -107,6 +109,9 @@ result<Outcome> queue_store::guarded(Work work) {
       } catch (const damaged_segment& segment) {
         rows_.drop_changes();
         segments_.forget_cache();
+        if (!kept.emplace(segment.id, segment.what).second) // deleting it did not help: the file itself is damaged
+          return fail(errc::corrupt, "queue store '" + opts_.path + "': " + segment.why
+                                       + ", and it cannot be set aside; see table 'damaged'");
         transact([&] { keep_segment(segment); });
       }
     }
