@@ -233,25 +233,26 @@ TEST_CASE_FIXTURE(queue_store_fixture, "a killed process leaves all that it was 
       }
     }
     close(answers[1]);
-    auto answers_wanted = random() % 20;
-    std::uint64_t said[2];
-    for (std::uint64_t i = 0; i < answers_wanted && ::read(answers[0], said, sizeof said) == sizeof said;
-         ++i) {
+    std::uint64_t said[2] = {seq_last, settled_to};
+    auto hear = [&] { return ::read(answers[0], said, sizeof said) == sizeof said; };
+    for (auto wanted = random() % 20; wanted > 0 && hear(); --wanted) {
     }
     usleep(static_cast<useconds_t>(random() % 2000));
     kill(child, SIGKILL);
     int status = 0;
     waitpid(child, &status, 0);
     REQUIRE(WIFSIGNALED(status));
-    while (::read(answers[0], said, sizeof said) == sizeof said) { // all it was answered for
-      seq_last = said[0];
-      settled_to = said[1];
+    while (hear()) { // all it was answered for
     }
+    seq_last = said[0];
+    settled_to = said[1];
     close(answers[0]);
     reopen();
     auto found = *store->load();
-    if (seq_last == 0 && found.queues.empty())
+    if (seq_last == 0 && found.queues.empty()) {
+      store.reset();
       continue;
+    }
     CHECK(found.queues[0].seq_last >= seq_last);
     auto left = all("q");
     CHECK(found.queues[0].count == left.size());
