@@ -109,7 +109,8 @@ result<Outcome> queue_store::guarded(Work work) {
       } catch (const damaged_segment& segment) {
         rows_.drop_changes();
         segments_.forget_cache();
-        if (!kept.emplace(segment.id, segment.what).second) // deleting it did not help: the file itself is damaged
+        if (!kept.emplace(segment.id, segment.what)
+               .second) // deleting it did not help: the file itself is damaged
           return fail(errc::corrupt, "queue store '" + opts_.path + "': " + segment.why
                                        + ", and it cannot be set aside; see table 'damaged'");
         transact([&] { keep_segment(segment); });

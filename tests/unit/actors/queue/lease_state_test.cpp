@@ -223,7 +223,7 @@ TEST_CASE("a retry whose record is gone from the store is given up") {
   found.add(1, 0, "a");
   CHECK(state.fetched(seqs, {found.finish()}, 2, start) == 1);
   CHECK(state.delayed_count() == 2); // 1 is fetched, 3 was not looked at yet
-  CHECK_FALSE(state.next_due()); // while a fetched one waits for an owner
+  CHECK_FALSE(state.next_due());     // while a fetched one waits for an owner
   state.grant_retries(terms(2), {1, 100}, start);
   CHECK(*state.next_due() == start);
 }

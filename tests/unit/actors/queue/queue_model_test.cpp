@@ -10,7 +10,9 @@ TEST_CASE("every accepted record comes out exactly once, whatever fails in betwe
     CAPTURE(seed);
     auto store = std::make_shared<fake_queue_store>();
     queue_model model{seed, [&] { return store; }};
-    model.fail_next_write = [&] { store->write_failures_for_test.push_back({errc::overloaded, "disk full"}); };
+    model.fail_next_write = [&] {
+      store->write_failures_for_test.push_back({errc::overloaded, "disk full"});
+    };
     model.run_steps(600);
   }
 }
