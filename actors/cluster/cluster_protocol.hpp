@@ -210,10 +210,8 @@ struct agent_reply {
 /// The cluster actor itself: what the head's control service asks on top.
 using handle = node_facing_handle::extend<
   caf::replies_to<submit_request>::with<submit_reply>, caf::replies_to<scale_request>::with<void>,
-  caf::replies_to<drain_flow_request>::with<void>,
-  caf::replies_to<drain_node_request>::with<void>,
-  caf::replies_to<rollback_request>::with<submit_reply>,
-  caf::replies_to<delete_flow_request>::with<void>, caf::replies_to<view_request>::with<view_reply>,
-  caf::replies_to<agent_request>::with<agent_reply>>;
+  caf::replies_to<drain_flow_request>::with<void>, caf::replies_to<drain_node_request>::with<void>,
+  caf::replies_to<rollback_request>::with<submit_reply>, caf::replies_to<delete_flow_request>::with<void>,
+  caf::replies_to<view_request>::with<view_reply>, caf::replies_to<agent_request>::with<agent_reply>>;
 
 } // namespace sluice::cluster

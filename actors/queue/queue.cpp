@@ -270,9 +270,7 @@ self_type::behavior_type behave(self_pointer self, options opts) {
         queues.commit(std::move(request), std::move(to));
       });
     },
-    [self](const renew_request& request) {
-      return self->state.queues->renew(request.owner, now(self));
-    },
+    [self](const renew_request& request) { return self->state.queues->renew(request.owner, now(self)); },
     [self](const release_request& request) {
       auto reply = self->state.queues->release(request, now(self));
       go_on(self);

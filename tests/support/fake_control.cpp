@@ -15,7 +15,8 @@ using locked = std::lock_guard<std::mutex>;
 
 /// Notes a changing request and answers it the way the state says; `caf::unit` = with nothing.
 template <class Reply>
-caf::result<std::conditional_t<std::is_same_v<Reply, caf::unit_t>, void, Reply>> note(fake_head_state& state, std::string line, Reply reply) {
+caf::result<std::conditional_t<std::is_same_v<Reply, caf::unit_t>, void, Reply>>
+note(fake_head_state& state, std::string line, Reply reply) {
   locked guard{state.mutex};
   state.asked.push_back(std::move(line));
   if (state.refuse)

@@ -233,10 +233,10 @@ grpc::Status control_rpc::Submit(grpc::ServerContext* context, grpc::ServerReade
 
 grpc::Status control_rpc::Scale(grpc::ServerContext* context, const v1::ScaleRequest* request,
                                 v1::ScaleReply*) {
-  return end(context, ask<void>(sys_, backend_.cluster, time_left(context),
-                                       cluster::scale_request{flow_name{request->flow()},
-                                                              processor_name{request->processor()},
-                                                              request->replicas()}));
+  return end(context,
+             ask<void>(sys_, backend_.cluster, time_left(context),
+                       cluster::scale_request{flow_name{request->flow()},
+                                              processor_name{request->processor()}, request->replicas()}));
 }
 
 grpc::Status control_rpc::Drain(grpc::ServerContext* context, const v1::DrainRequest* request,
@@ -246,11 +246,10 @@ grpc::Status control_rpc::Drain(grpc::ServerContext* context, const v1::DrainReq
   case v1::DrainRequest::kFlow:
     return end(context,
                ask<void>(sys_, backend_.cluster, timeout,
-                                cluster::drain_flow_request{flow_name{request->flow()}, request->resume()}));
+                         cluster::drain_flow_request{flow_name{request->flow()}, request->resume()}));
   case v1::DrainRequest::kNode:
-    return end(context,
-               ask<void>(sys_, backend_.cluster, timeout,
-                                cluster::drain_node_request{node_id{request->node()}, request->resume()}));
+    return end(context, ask<void>(sys_, backend_.cluster, timeout,
+                                  cluster::drain_node_request{node_id{request->node()}, request->resume()}));
   default:
     return end(context, failure{errc::invalid_argument, "drain what? name a flow or a node"});
   }
@@ -270,7 +269,7 @@ grpc::Status control_rpc::Rollback(grpc::ServerContext* context, const v1::Rollb
 grpc::Status control_rpc::DeleteFlow(grpc::ServerContext* context, const v1::DeleteFlowRequest* request,
                                      v1::DeleteFlowReply*) {
   return end(context, ask<void>(sys_, backend_.cluster, time_left(context),
-                                       cluster::delete_flow_request{flow_name{request->flow()}}));
+                                cluster::delete_flow_request{flow_name{request->flow()}}));
 }
 
 grpc::Status control_rpc::ReadLogs(grpc::ServerContext* context, const v1::ReadLogsRequest* request,

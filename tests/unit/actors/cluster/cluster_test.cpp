@@ -190,7 +190,8 @@ TEST_CASE_FIXTURE(fixture, "orders wait until what they rest on is stored, lease
   CHECK(log.orders.back().assignments.size() == 2);
 }
 
-TEST_CASE_FIXTURE(fixture, "a host that ends gives its leases back; only what was inside user code is blamed") {
+TEST_CASE_FIXTURE(fixture,
+                  "a host that ends gives its leases back; only what was inside user code is blamed") {
   join();
   REQUIRE(submit(submit_of("r1", 2)));
   run();
