@@ -119,7 +119,8 @@ TEST_CASE("scale changes the number of running replicas") {
   cluster.must({"submit", program("probe_flow")});
   auto running = [&] {
     std::size_t count = 0;
-    for (auto& replica : cluster.json({"status"}).at("replicas").as_array())
+    auto status = cluster.json({"status"});
+    for (auto& replica : status.at("replicas").as_array())
       count += replica.at("phase").as_string() == "running" ? 1 : 0;
     return count;
   };
