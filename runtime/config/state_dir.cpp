@@ -11,6 +11,8 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <iterator>
+#include <poll.h>
 #include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,6 +63,34 @@ std::int64_t member_number(const boost::json::object& object, const char* name) 
   return value != nullptr && value->is_int64() ? value->get_int64() : 0;
 }
 
+/// True for a process that was killed but still holds what it had: its main thread is
+/// gone, others are on their way.
+bool is_dying(pid_t pid) {
+  if (pid <= 0)
+    return false; // has just locked it and not signed yet
+  std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};
+  std::string stat{std::istreambuf_iterator<char>{file}, {}};
+  auto name_end = stat.rfind(')'); // the name may hold anything, blanks too
+  return name_end == std::string::npos || name_end + 2 >= stat.size() || stat[name_end + 2] == 'Z'
+         || stat[name_end + 2] == 'X';
+}
+
+/// Locks the file; waits only for a holder that is dying, as after `kill -9`.
+bool lock_whole_file(int fd) {
+  constexpr int tries_max = 200;
+  constexpr int pause_ms = 10;
+  auto lock = whole_file(F_WRLCK);
+  for (int tries = 0; ::fcntl(fd, F_OFD_SETLK, &lock) != 0; ++tries) {
+    auto why = errno;
+    if ((why != EAGAIN && why != EACCES) || tries == tries_max || !is_dying(pid_in(fd))) {
+      errno = why;
+      return false;
+    }
+    ::poll(nullptr, 0, pause_ms);
+  }
+  return true;
+}
+
 } // namespace
 
 state_claim& state_claim::operator=(state_claim&& other) noexcept {
@@ -94,8 +124,7 @@ result<state_claim> claim_state_dir(const fs::path& dir) {
   if (fd < 0)
     return disk_failure(path);
   state_claim claim{fd};
-  auto lock = whole_file(F_WRLCK);
-  if (::fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+  if (!lock_whole_file(fd)) {
     if (errno != EAGAIN && errno != EACCES)
       return disk_failure(path);
     return fail(errc::conflict, "the state in " + dir.string() + " is in use by a node with pid "

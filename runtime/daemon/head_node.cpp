@@ -21,6 +21,7 @@
 #include <caf/send.hpp>
 
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <unistd.h>
 
@@ -135,10 +136,25 @@ private:
       reply(grant_join(identity_, request, std::chrono::system_clock::now()));
     };
     listen.on_refused = [](const failure& why) { log_line("link", "refused: " + why.message); };
-    auto listener = link::listen(io_, std::move(listen));
+    return listen_at_known_port(std::move(listen));
+  }
+
+  // With port 0 a head that comes back takes the port it had, if it is still free: its
+  // workers know no other.
+  result<void> listen_at_known_port(link::listener_options listen) {
+    auto memory = fs::path{options_.state_dir} / "link-port";
+    result<std::unique_ptr<link::listener>> listener = fail(errc::conflict, "");
+    if (unsigned known = 0; listen.at.port == 0 && std::ifstream{memory} >> known && known <= 65535) {
+      auto again = listen;
+      again.at.port = static_cast<std::uint16_t>(known);
+      listener = link::listen(io_, std::move(again));
+    }
+    if (!listener && listener.error().code == errc::conflict)
+      listener = link::listen(io_, std::move(listen));
     if (!listener)
       return fail(listener);
     listener_ = std::move(*listener);
+    std::ofstream{memory} << listener_->port() << "\n";
     return {};
   }
 

@@ -38,14 +38,16 @@ TEST_CASE("one poison record in 10,000 reaches the dead letters alone and can be
   cluster.put_jobs("in", 5000, 1, R"(,"act":"throw")");
   cluster.put_jobs("in", 5001, 5000);
   cluster.must({"submit", program("probe_flow"), "--", "--replicas", "2"});
-  REQUIRE(eventually([&] { return cluster.depth("out") == 9999 && cluster.queue_number("in", "dead_count") == 1; }));
+  REQUIRE(eventually(
+    [&] { return cluster.depth("out") == 9999 && cluster.queue_number("in", "dead_count") == 1; }));
   check_exactly_once(cluster, "out", 9999);
   auto letters = cluster.must({"queue", "dead-letters", "in"});
   CHECK(letters.find("asked to fail on record 5000") != std::string::npos);
 
   cluster.must({"queue", "requeue", "in"});
   // It fails again, as it must: the letter that comes back is a new one.
-  REQUIRE(eventually([&] { return cluster.depth("in") == 0 && cluster.queue_number("in", "dead_count") == 1; }));
+  REQUIRE(
+    eventually([&] { return cluster.depth("in") == 0 && cluster.queue_number("in", "dead_count") == 1; }));
   CHECK(cluster.depth("out") == 9999);
 }
 
@@ -56,7 +58,8 @@ TEST_CASE("a record that kills its process is blamed alone, by the dead letters 
   cluster.put_jobs("in", 1001, 1, R"(,"act":"crash")");
   cluster.put_jobs("in", 1002, 1000);
   cluster.must({"submit", program("probe_flow"), "--", "--replicas", "2"});
-  REQUIRE(eventually([&] { return cluster.depth("out") == 2000 && cluster.queue_number("in", "dead_count") == 1; }));
+  REQUIRE(eventually(
+    [&] { return cluster.depth("out") == 2000 && cluster.queue_number("in", "dead_count") == 1; }));
   check_exactly_once(cluster, "out", 2000);
   CHECK(cluster.must({"queue", "dead-letters", "in"}).find("SIGSEGV") != std::string::npos);
 }
@@ -66,7 +69,8 @@ TEST_CASE("a record that is not JSON or has a wrong type goes to the dead letter
   cluster.start_head();
   cluster.must({"queue", "put", "in", "-"}, "{\"id\":\"seven\"}\n{\"id\":8}\n");
   cluster.must({"submit", program("probe_flow")});
-  REQUIRE(eventually([&] { return cluster.depth("out") == 1 && cluster.queue_number("in", "dead_count") == 1; }));
+  REQUIRE(
+    eventually([&] { return cluster.depth("out") == 1 && cluster.queue_number("in", "dead_count") == 1; }));
   auto letters = cluster.must({"queue", "dead-letters", "in"});
   CHECK(letters.find("job.id: expected") != std::string::npos);
 

@@ -15,7 +15,8 @@ struct neighbour_fixture {
 
   neighbour_fixture() {
     cluster.start_head({"--cpus", "4"});
-    cluster.must({"submit", program("probe_flow"), "--", "--name", "good", "--in", "good-in", "--out", "good-out"});
+    cluster.must(
+      {"submit", program("probe_flow"), "--", "--name", "good", "--in", "good-in", "--out", "good-out"});
   }
 
   /// The other flow still does its work.
@@ -25,7 +26,8 @@ struct neighbour_fixture {
   }
 
   void submit_bad(std::vector<std::string> args = {}) {
-    args.insert(args.begin(), {"submit", program("probe_flow"), "--", "--name", "bad", "--in", "bad-in", "--out", "bad-out"});
+    args.insert(args.begin(), {"submit", program("probe_flow"), "--", "--name", "bad", "--in", "bad-in",
+                               "--out", "bad-out"});
     cluster.must(std::move(args));
   }
 

@@ -14,7 +14,9 @@ using namespace sluice::test;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 /// Connects to 127.0.0.1, writes the bytes, closes.
 void throw_at(std::uint16_t port, const std::string& bytes) {
@@ -49,8 +51,11 @@ TEST_CASE("start, list, stop: everything that was started is gone afterwards") {
 
 TEST_CASE("without a head every command says so and ends with 5") {
   cli_cluster cluster;
-  for (auto& command : std::vector<std::vector<std::string>>{
-         {"status"}, {"list", "nodes"}, {"queue", "list"}, {"scale", "a/b", "2"}, {"submit", program("probe_flow")}}) {
+  for (auto& command : std::vector<std::vector<std::string>>{{"status"},
+                                                             {"list", "nodes"},
+                                                             {"queue", "list"},
+                                                             {"scale", "a/b", "2"},
+                                                             {"submit", program("probe_flow")}}) {
     auto done = cluster.sluice(command);
     CHECK(done.exit_code == 5);
     CHECK(contains(done.err, "sluice start --head"));
@@ -101,7 +106,8 @@ TEST_CASE("a worker with a wrong join token is refused") {
   auto address = text.substr(at, text.find('"', at) - at);
   cli_cluster stranger;
   write_file(stranger.home() / "token", "slj1." + std::string(64, 'a') + "." + std::string(64, 'b') + "\n");
-  auto done = stranger.sluice({"start", "--address", address, "--join-token-file", (stranger.home() / "token").string()});
+  auto done = stranger.sluice(
+    {"start", "--address", address, "--join-token-file", (stranger.home() / "token").string()});
   CHECK(done.exit_code != 0);
   CHECK(cluster.json({"status"}).at("nodes").as_array().size() == 1);
 }

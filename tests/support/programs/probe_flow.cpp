@@ -15,6 +15,7 @@ struct job {
   std::uint64_t id;
   std::optional<std::string> act; // throw, crash, exit, hang, eat, slow, log
   std::optional<std::uint64_t> ms;
+  std::optional<std::uint64_t> us;
 };
 
 struct done {
@@ -44,7 +45,7 @@ done work(const job& in) {
       eaten.emplace_back(std::size_t{8} << 20, 'x');
   }
   if (act == "slow")
-    usleep(static_cast<useconds_t>(in.ms.value_or(10) * 1000));
+    usleep(static_cast<useconds_t>(in.us.value_or(in.ms.value_or(10) * 1000)));
   if (act == "log")
     std::fprintf(stderr, "probe saw record %llu\n", static_cast<unsigned long long>(in.id));
   return {in.id, PROBE_VERSION};
