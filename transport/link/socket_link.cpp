@@ -15,8 +15,9 @@ namespace sluice::link {
 
 namespace {
 
-constexpr int reads_per_turn = 4;               ///< then other links get their turn
-constexpr std::size_t write_bytes = 256u << 10; ///< gathered into one system call
+constexpr int reads_per_turn = 4;                 ///< then other links get their turn
+constexpr std::size_t frames_per_call_max = 1024; ///< handed over at once: what a cache still holds
+constexpr std::size_t write_bytes = 256u << 10;   ///< gathered into one system call
 constexpr std::size_t write_pieces_max = 64;
 constexpr std::size_t flush_bytes_max = 2u << 20;   ///< then other links get their turn
 constexpr std::size_t discard_bytes_max = 1u << 20; ///< read from who was already refused
@@ -96,7 +97,6 @@ bool socket_link::read_once() {
       go_down();
     return size == buffer.size();
   }
-  state_.heard = true;
   std::string_view bytes{buffer.data(), size};
   auto taken = result<void>{};
   if (with_.tls) {
@@ -115,6 +115,7 @@ bool socket_link::read_once() {
 }
 
 result<void> socket_link::consume(std::string_view plain) {
+  state_.heard = true; // under TLS only what is authentic counts
   std::vector<frame> frames;
   while (!plain.empty() && step_ < step::lingering && !goodbye_) {
     if (step_ == step::tls)
@@ -122,7 +123,7 @@ result<void> socket_link::consume(std::string_view plain) {
     if (step_ == step::joining)
       return fail(errc::corrupt, "the peer goes on before its join request is answered");
     bool first = step_ == step::hello;
-    auto used = parser_.feed(plain, frames, first ? 1 : static_cast<std::size_t>(-1));
+    auto used = parser_.feed(plain, frames, first ? 1 : frames_per_call_max);
     if (!used) {
       if (!frames.empty())
         static_cast<void>(deliver(frames)); // what came before the damage is good
@@ -236,6 +237,8 @@ void socket_link::start(receiver to) {
   to_ = std::move(to);
   if (step_ == step::await_start) {
     step_ = step::open;
+    if (room_untold_)
+      tell_room();
     auto early = std::exchange(early_, {});
     if (!early.empty()) {
       in_read_ = true;
@@ -354,8 +357,19 @@ socket_link::written socket_link::send_pieces(std::size_t& count) {
 }
 
 void socket_link::took(std::size_t count) {
-  if (count > 0 && queue_.consume(count) && to_.on_writable)
+  if (count > 0 && queue_.consume(count))
+    tell_room();
+}
+
+void socket_link::tell_room() {
+  room_untold_ = step_ == step::await_start;
+  if (room_untold_ || !to_.on_writable)
+    return;
+  try {
     to_.on_writable();
+  } catch (const std::exception& error) {
+    request_close({errc::internal, std::string{"the handler of a writable link failed: "} + error.what()});
+  }
 }
 
 void socket_link::wait_writable() {

@@ -105,6 +105,7 @@ private:
   written write_cipher();
   written send_pieces(std::size_t& count);
   void took(std::size_t count);
+  void tell_room();
   void wait_writable();
 
   // Time and end
@@ -138,6 +139,7 @@ private:
   bool write_blocked_ = false;     ///< a wait for writing is out
   bool in_read_ = false;           ///< `flush` comes at the end of it
   bool pong_queued_ = false;
+  bool room_untold_ = false; ///< there is room again, and nobody to tell yet
 };
 
 /// What users hold. Destroying it closes the link.

@@ -258,6 +258,27 @@ TEST_CASE("a full window refuses, says when there is room, and loses nothing") {
     REQUIRE(late.frames->take()->id == i);
 }
 
+TEST_CASE("room that came before anybody listened for it is told at the start") {
+  io_thread io, other_io;
+  server head{other_io, plain_listener()};
+  auto options = plain_client();
+  options.window_bytes = 10000;
+  inbox<connection_ptr> made;
+  auto by = make_tcp_connector(io, "127.0.0.1", head.port(), options);
+  by->connect([&](result<connection_ptr> outcome) {
+    std::vector<frame> frames(1);
+    frames[0].body.assign(6000, 'x');
+    CHECK((*outcome)->send(frames));
+    CHECK((*outcome)->send(frames).error().code == errc::overloaded);
+    made.put(std::move(*outcome));
+  });
+  auto link = made.take().value();
+  end_point there{head.links.take().value()};
+  REQUIRE(there.frames->take()); // so the queue is empty by now
+  end_point node{link};
+  CHECK(node.writable->take().has_value());
+}
+
 TEST_CASE("threads that send at once each keep their order") {
   io_thread io;
   server head{io, plain_listener()};

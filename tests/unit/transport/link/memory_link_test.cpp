@@ -35,10 +35,10 @@ struct end {
 };
 
 TEST_CASE("each end sees the other and gets its frames in order, early ones too") {
+  end at_b;
   auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   CHECK(a->peer().name == "b");
   CHECK(b->peer().name == "a");
-  end at_b;
   CHECK(a->send(one(1)));
   CHECK(a->send(one(2)));
   b->start(at_b.to());
@@ -47,8 +47,8 @@ TEST_CASE("each end sees the other and gets its frames in order, early ones too"
 }
 
 TEST_CASE("answers from inside a receiver do not recurse") {
-  auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   int depth = 0, depth_max = 0, left = 100000;
+  auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   auto bounce = [&](connection* from) {
     return [&, from](std::vector<frame> frames) {
       depth_max = std::max(depth_max, ++depth);
@@ -65,8 +65,8 @@ TEST_CASE("answers from inside a receiver do not recurse") {
 }
 
 TEST_CASE("close reaches both ends once, after what was sent before") {
-  auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   end at_a, at_b;
+  auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   CHECK(a->send(one(1)));
   a->start(at_a.to());
   a->close({errc::shutting_down, "done"});
@@ -80,8 +80,8 @@ TEST_CASE("close reaches both ends once, after what was sent before") {
 }
 
 TEST_CASE("dropping one end closes the other") {
-  auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   end at_b;
+  auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   b->start(at_b.to());
   a.reset();
   REQUIRE(at_b.closed.size() == 1);
@@ -89,9 +89,9 @@ TEST_CASE("dropping one end closes the other") {
 }
 
 TEST_CASE("a receiver that is not there yet bounds its sender, who hears when there is room") {
-  auto [a, b] = make_memory_link_pair(named("a"), named("b"), 1000);
-  int room = 0;
   end at_a, at_b;
+  int room = 0;
+  auto [a, b] = make_memory_link_pair(named("a"), named("b"), 1000);
   auto to = at_a.to();
   to.on_writable = [&] { ++room; };
   a->start(to);
@@ -105,10 +105,10 @@ TEST_CASE("a receiver that is not there yet bounds its sender, who hears when th
 }
 
 TEST_CASE("threads at both ends lose and double nothing") {
-  auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   constexpr int per_thread = 5000;
   std::atomic<int> got{0};
   std::atomic<bool> inside{false}, overlapped{false};
+  auto [a, b] = make_memory_link_pair(named("a"), named("b"));
   b->start({[&](std::vector<frame> frames) {
               if (inside.exchange(true))
                 overlapped = true;

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <vector>
+
 namespace sluice::pki {
 namespace {
 
@@ -23,7 +26,7 @@ TEST_CASE("names of a certificate survive the trip through its URI") {
 }
 
 TEST_CASE("names that could be taken for others are refused") {
-  for (std::string bad : {"", "a/b", "a b", "a,DNS:x", "ä", std::string(64, 'x').c_str()}) {
+  for (const auto& bad : std::vector<std::string>{"", "a/b", "a b", "a,DNS:x", "ä", std::string(64, 'x')}) {
     CHECK_FALSE(to_uri({bad, "node", "n"}));
     CHECK_FALSE(to_uri({"c", bad, "n"}));
     CHECK_FALSE(to_uri({"c", "node", bad}));
