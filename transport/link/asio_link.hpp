@@ -16,7 +16,8 @@
 #include <utility>
 
 /// Links over sockets: TCP with TLS 1.3, Unix sockets, inherited descriptors, and plain
-/// TCP on loopback. All callbacks run on the io thread and must neither block nor throw.
+/// TCP on loopback, which proves nothing about the peer: for tests and benchmarks.
+/// All callbacks run on the io thread and must neither block nor throw.
 ///
 /// Dropping the last reference to a connection closes it. Its receiver may still run
 /// once more on the io thread, so what it captures must own, not borrow.

@@ -110,7 +110,7 @@ bool acceptor::accept_one() {
   }
   if (errno == EAGAIN)
     return false;
-  if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+  if (errno == ECONNABORTED || errno == EINTR)
     return true; // the one that was waiting has gone
   // The socket stays readable, so waiting for that would spin. Make room, come back.
   refused({errc::exhausted, std::string{"cannot accept: "} + std::strerror(errno)});

@@ -408,6 +408,8 @@ void socket_link::on_timer() {
     push_control(ping_kind, 0, {});
     flush();
     queue_.trim();
+    if (with_.tls && with_.tls->output().empty())
+      with_.tls->output().shrink_to_fit();
   }
   arm_timer();
 }

@@ -130,6 +130,28 @@ TEST_CASE("unknown kinds and flags are refused, and the parser stays refused") {
   }
 }
 
+TEST_CASE("every kind of frame passes, the link's own too") {
+  for (auto kind : {frame_kind::request, frame_kind::reply, frame_kind::error, frame_kind::notice, hello_kind,
+                    goodbye_kind, ping_kind, pong_kind, join_kind, grant_kind}) {
+    frame_parser parser;
+    std::vector<frame> got;
+    REQUIRE(parser.feed(encoded({{kind, 1, 2, 3, "x"}}), got));
+    REQUIRE(got.size() == 1);
+    CHECK(got[0].kind == kind);
+  }
+}
+
+TEST_CASE("a stream that broke within a header stays broken") {
+  auto bad = encoded({make_frame(1, "body")});
+  bad[5] = 1;
+  frame_parser parser;
+  std::vector<frame> got;
+  REQUIRE(parser.feed(bad.substr(0, 7), got));
+  CHECK_FALSE(parser.feed(bad.substr(7), got));
+  CHECK_FALSE(parser.feed(encoded({make_frame(2, "good")}), got));
+  CHECK(got.empty());
+}
+
 TEST_CASE("what came before a damaged frame is delivered") {
   auto bytes = encoded({make_frame(1, "one"), make_frame(2, "two")});
   bytes += std::string(frame_header_bytes, '\xff');

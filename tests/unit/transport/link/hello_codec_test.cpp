@@ -77,6 +77,18 @@ TEST_CASE("bytes that are short, long, foreign or unprintable are no hello") {
   CHECK_FALSE(decode_hello(encode_hello(h)));
 }
 
+TEST_CASE("a text above its cap is refused, however well it is framed") {
+  auto h = sample();
+  h.cluster_id = h.name = "";
+  h.sluice_version = std::string(128, 'x');
+  auto bytes = encode_hello(h);
+  CHECK(decode_hello(bytes));
+  auto length_at = bytes.size() - 128 - 2;
+  bytes[length_at] = static_cast<char>(129);
+  bytes += 'x';
+  CHECK_FALSE(decode_hello(bytes));
+}
+
 TEST_CASE("a goodbye keeps code and text and never reads as success") {
   CHECK(decode_goodbye(encode_goodbye({errc::conflict, "twice"})) == failure{errc::conflict, "twice"});
   CHECK(decode_goodbye("").code == errc::corrupt);

@@ -118,13 +118,23 @@ TEST_CASE("a peer that talks and takes nothing is given up") {
   CHECK(closed->code == errc::unavailable);
 }
 
-TEST_CASE("progress, or nothing to take, keeps a slow reader") {
-  auto state = opened();
-  for (int i = 1; i <= 60; ++i) {
-    state.heard = true;
-    state.waiting = i % 3 != 0;
-    state.progressed = i % 3 == 1;
-    REQUIRE_FALSE(tick(state, start + i * 500ms).close);
+TEST_CASE("progress keeps a slow reader, and so does nothing to take") {
+  for (bool by_progress : {true, false}) {
+    auto state = opened();
+    auto now = start;
+    for (int i = 1; i <= 60; ++i) {
+      state.heard = true;
+      state.waiting = by_progress || i % 5 != 0;
+      state.progressed = by_progress && i % 5 == 0;
+      REQUIRE_FALSE(tick(state, now += 500ms).close);
+    }
+    // One bit of progress long ago does not keep it for ever.
+    bool closed = false;
+    for (int i = 0; i < 12 && !closed; ++i) {
+      state.heard = state.waiting = true;
+      closed = tick(state, now += 500ms).close.has_value();
+    }
+    CHECK(closed);
   }
 }
 
