@@ -73,27 +73,25 @@ private:
     if (auto signal = opts_.wait_for_signal(step))
       on_signal(*signal);
     // In this order: what the report says is settled, the numbers of the queues then include.
+    const bool drained = draining_ && system_->is_drained();
     auto report = system_->report();
     if (auto why = system_->broken())
       return give_up("the disk failed: " + why->message);
     const auto now = clock::now();
-    if (report && now - looked_at_ >= look_every) {
+    if (report && (drained || now - looked_at_ >= look_every)) {
       looked_at_ = now;
       auto stats = system_->stats();
       if (!stats)
         return give_up("the queue does not answer: " + stats.error().message);
       look(*report, *stats, now);
     }
-    if (draining_ && report && report->revision >= 2 && report->replicas.empty())
-      finished_ = true;
-    if (draining_ && now - drain_began_ > limits::drain_timeout)
+    finished_ = finished_ || drained;
+    if (!finished_ && draining_ && now - drain_began_ > limits::drain_timeout)
       give_up("the drain took longer than " + std::to_string(limits::drain_timeout.count()) + " s");
   }
 
   void look(const host::host_report& report, const std::vector<queue::queue_stat>& stats,
             clock::time_point now) {
-    if (draining_ && report.replicas.empty())
-      return; // the last numbers stay
     auto seen = progress_of(opts_.spec, report, stats);
     const auto passed = std::chrono::duration<double>(now - rated_at_).count();
     if (now - rated_at_ >= draw_every) {
@@ -170,8 +168,7 @@ private:
     line_.clear();
     if (feed_->count() > 0)
       std::cerr << "put: " << feed_->count() << " records\n";
-    if (auto stats = system_->stats())
-      refresh_queues(*stats);
+    tell_results();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
     std::cerr << summary(progress_, took) << std::flush;
     const bool idle = std::all_of(progress_.begin(), progress_.end(), [](const auto& one) {
@@ -187,16 +184,12 @@ private:
     return code_;
   }
 
-  void refresh_queues(const std::vector<queue::queue_stat>& stats) {
-    for (auto& one : progress_) {
-      for (const auto& stat : stats) {
-        if (one.source == stat.name) {
-          one.backlog = stat.depth_count;
-          one.dead = stat.dead_count;
-        }
-      }
-    }
-    for (const auto& stat : stats) {
+  /// Queues that are written and not read.
+  void tell_results() {
+    const auto stats = system_->stats();
+    if (!stats)
+      return;
+    for (const auto& stat : *stats) {
       const bool is_read = std::any_of(progress_.begin(), progress_.end(),
                                        [&](const auto& one) { return one.source == stat.name; });
       if (!is_read && stat.depth_count > 0)

@@ -28,6 +28,15 @@ std::uint64_t random_id() {
 
 } // namespace
 
+template <class Reply, class Request>
+result<Reply> local_system::ask(Request request) {
+  result<Reply> out;
+  self_->request(queue_, ask_timeout, std::move(request))
+    .receive([&](Reply& reply) { out = std::move(reply); },
+             [&](caf::error& why) { out = tl::unexpected<failure>{from_caf(why)}; });
+  return out;
+}
+
 result<std::unique_ptr<local_system>> local_system::open(const std::filesystem::path& state_dir) {
   std::error_code error;
   const bool is_new = std::filesystem::create_directories(state_dir, error);
@@ -41,7 +50,11 @@ result<std::unique_ptr<local_system>> local_system::open(const std::filesystem::
   auto store = store::open_queue_store(std::move(options));
   if (!store)
     return fail(store);
-  return std::unique_ptr<local_system>{new local_system{std::move(*store)}};
+  std::unique_ptr<local_system> system{new local_system{std::move(*store)}};
+  // The store answers in order, so once it has answered this the queues know what they hold.
+  if (auto loaded = system->ask<queue::peek_reply>(queue::peek_request{queue_name{"any"}, 0, 1}); !loaded)
+    return fail(loaded);
+  return system;
 }
 
 local_system::local_system(std::unique_ptr<queue::store_port> store)
@@ -75,21 +88,31 @@ void local_system::start(const local_options& opts) {
   connectors::add_builtin_connectors(*registry);
   host_ = host::spawn(sys_, {host_id{random_id()}, node_id{"local"}, opts.spec, opts.bodies, queues(), owner_,
                              registry, threads_, nullptr});
-  host::desired_replicas desired;
-  desired.revision = 1;
+  desired_.revision = 1;
   std::uint64_t id = 0;
   for (const auto& processor : opts.spec.processors) {
     // Scaled to zero means "until there is work"; by hand there always may be.
     for (std::uint32_t i = 0; i < std::max(processor.num_replicas, 1u); ++i)
-      desired.replicas.push_back({replica_id{++id}, processor.name, host::replica_goal::run});
+      desired_.replicas.push_back({replica_id{++id}, processor.name, host::replica_goal::run});
   }
-  self_->send(host_, std::move(desired));
+  self_->send(host_, desired_);
 }
 
 void local_system::drain() {
-  host::desired_replicas none;
-  none.revision = 2;
-  self_->send(host_, std::move(none));
+  // Named, not left out: what is left out is forgotten once it is down, with its last numbers.
+  for (auto& order : desired_.replicas)
+    order.goal = host::replica_goal::drain;
+  ++desired_.revision;
+  self_->send(host_, desired_);
+}
+
+bool local_system::is_drained() const {
+  std::lock_guard lock{shared_->mutex};
+  const auto& report = shared_->report;
+  return report && report->revision == desired_.revision
+         && std::all_of(report->replicas.begin(), report->replicas.end(), [](const auto& each) {
+              return each.phase == host::replica_phase::down || each.phase == host::replica_phase::failed;
+            });
 }
 
 std::optional<host::host_report> local_system::report() const {
@@ -103,15 +126,6 @@ std::optional<failure> local_system::broken() const {
 }
 
 queue::handle local_system::queues() const { return caf::actor_cast<queue::handle>(queue_); }
-
-template <class Reply, class Request>
-result<Reply> local_system::ask(Request request) {
-  result<Reply> out;
-  self_->request(queue_, ask_timeout, std::move(request))
-    .receive([&](Reply& reply) { out = std::move(reply); },
-             [&](caf::error& why) { out = tl::unexpected<failure>{from_caf(why)}; });
-  return out;
-}
 
 result<std::vector<queue::queue_stat>> local_system::stats() {
   auto reply = ask<queue::stats_reply>(queue::stats_request{});

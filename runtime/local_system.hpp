@@ -36,8 +36,11 @@ public:
   /// Starts `num_replicas` replicas of every processor.
   void start(const local_options& opts);
 
-  /// Takes nothing more; `report` is empty once all replicas are down.
+  /// Takes nothing more.
   void drain();
+
+  /// After `drain`: all replicas are down, and `report` has their last numbers.
+  bool is_drained() const;
 
   /// The newest report, or none before the first.
   std::optional<host::host_report> report() const;
@@ -75,6 +78,7 @@ private:
   queue::admin_handle queue_;
   host::node_handle owner_;
   host::handle host_;
+  host::desired_replicas desired_;
   bool ended_ = false;
 };
 

@@ -174,9 +174,7 @@ private:
       slots_free_.push_back(which.slot);
     }
     const bool first = chunk_.empty();
-    // Coroutines overlap: each is charged its share, so that block sizes come out as for threads.
-    const auto busy = (opts_.now() - which.started) / static_cast<std::int64_t>(active_.size() + 1);
-    chunk_.add(which.seq, outcome, which.results, busy);
+    chunk_.add(which.seq, outcome, which.results, opts_.now() - which.started);
     if (chunk_.full())
       hand_over();
     else if (first)

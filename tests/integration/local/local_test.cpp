@@ -1,0 +1,266 @@
+#include "tests/support/temporary_folder.hpp"
+#include "runtime/local.hpp"
+#include "runtime/local_system.hpp"
+
+#include <sluice/async.hpp>
+#include <sluice/codec/bytes.hpp>
+#include <sluice/flow.hpp>
+#include <sluice/io/makers.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <iostream>
+#include <mutex>
+#include <signal.h>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace sluice;
+using namespace sluice::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct in {
+  int id;
+};
+struct out {
+  int id;
+  int twice;
+};
+
+std::atomic<int> calls{0};
+
+out twice(const in& record) {
+  ++calls;
+  if (record.id == 777)
+    throw std::runtime_error{"seven hundred and seventy-seven"};
+  return {record.id, record.id * 2};
+}
+
+async<out> twice_later(in record) {
+  co_await sleep(1ms);
+  co_return out{record.id, record.id * 2};
+}
+
+/// Takes what stands between a test and the next record.
+struct gate {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int open_for = 0;
+  int waiting = 0;
+
+  void pass() {
+    std::unique_lock lock{mutex};
+    ++waiting;
+    changed.notify_all();
+    changed.wait(lock, [this] { return open_for > 0; });
+    --open_for;
+    --waiting;
+  }
+  void open(int count) {
+    std::lock_guard lock{mutex};
+    open_for += count;
+    changed.notify_all();
+  }
+  bool wait_until_waiting(int count) {
+    std::unique_lock lock{mutex};
+    return changed.wait_for(lock, 20s, [&] { return waiting >= count; });
+  }
+};
+gate the_gate;
+
+out gated(const in& record) {
+  the_gate.pass();
+  return {record.id, 0};
+}
+
+struct broken {
+  void setup() { throw std::runtime_error{"no licence"}; }
+  out process(const in& record) { return {record.id, 0}; }
+};
+
+/// Keeps what local mode says off the test's output.
+class quiet {
+public:
+  quiet() : before_(std::cerr.rdbuf(text_.rdbuf())) {}
+  ~quiet() { std::cerr.rdbuf(before_); }
+  std::string text() const { return text_.str(); }
+
+private:
+  std::ostringstream text_;
+  std::streambuf* before_;
+};
+
+struct fixture {
+  temporary_folder folder;
+  quiet said;
+  std::function<std::optional<int>(std::chrono::milliseconds)> signals = [](std::chrono::milliseconds wait) {
+    std::mutex mutex;
+    std::condition_variable never;
+    std::unique_lock lock{mutex};
+    never.wait_for(lock, wait);
+    return std::optional<int>{};
+  };
+
+  fixture() { calls = 0; }
+
+  std::string records(int count, int from = 0) {
+    std::string text;
+    for (int i = from; i < from + count; ++i)
+      text += "{\"id\":" + std::to_string(i) + "}\n";
+    return text;
+  }
+
+  int run(const flow& what, std::vector<runtime::queue_feed> feeds = {}) {
+    runtime::local_options opts;
+    opts.spec = what.spec();
+    opts.bodies = what.bodies();
+    opts.state_dir = folder / "state";
+    opts.feeds = std::move(feeds);
+    opts.wait_for_signal = signals;
+    opts.install_handlers = false;
+    return runtime::run_local(std::move(opts));
+  }
+
+  std::vector<std::string> peek(const std::string& queue) {
+    auto system = runtime::local_system::open(folder / "state");
+    REQUIRE(system);
+    std::vector<std::string> all;
+    std::uint64_t after = 0;
+    for (;;) {
+      auto some = (*system)->peek(queue_name{queue}, after);
+      REQUIRE(some);
+      if (some->empty())
+        return all;
+      all.insert(all.end(), some->begin(), some->end());
+    }
+  }
+
+  queue::queue_stat stat(const std::string& queue) {
+    auto system = runtime::local_system::open(folder / "state");
+    REQUIRE(system);
+    auto all = (*system)->stats();
+    REQUIRE(all);
+    for (auto& each : *all) {
+      if (each.name.value == queue)
+        return each;
+    }
+    return {};
+  }
+};
+
+std::size_t lines_of(const std::string& path) {
+  const auto text = read_text(path);
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(
+  fixture,
+  "ten thousand records go through queue, replicas and queue, and one poison record alone is buried") {
+  write_text(folder / "in", records(10'000));
+  flow f{"f"};
+  f.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out"), .num_replicas = 3});
+  CHECK(run(f, {{"in", folder / "in"}}) == 0);
+  auto all = peek("out");
+  CHECK(all.size() == 9'999);
+  std::sort(all.begin(), all.end());
+  CHECK(std::unique(all.begin(), all.end()) == all.end());
+  CHECK(calls == 10'004);
+  const auto left = stat("in");
+  CHECK(left.depth_count == 0);
+  CHECK(left.dead_count == 1);
+  CHECK(said.text().find("seven hundred and seventy-seven") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(fixture, "a chain of files and queues ends by itself, and a second run adds nothing") {
+  write_text(folder / "in", records(500));
+  flow f{"f"};
+  f.consumer<twice_later>(
+    "first", {.source = io::file(folder / "in"), .sink = io::queue("between"), .num_concurrency = 8});
+  f.consumer<[](raw record) { return record; }>(
+    "second", {.source = io::queue("between"), .sink = io::file(folder / "out.jsonl")});
+  CHECK(run(f) == 0);
+  CHECK(lines_of(folder / "out.jsonl") == 500);
+  CHECK(run(f) == 0);
+  CHECK(lines_of(folder / "out.jsonl") == 500);
+  append_text(folder / "in", records(10, 500));
+  CHECK(run(f) == 0);
+  CHECK(lines_of(folder / "out.jsonl") == 510);
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "an interrupt drains: what is in user code is settled, the backlog stays untouched") {
+  write_text(folder / "in", records(1000));
+  flow f{"f"};
+  f.consumer<gated>("gated", {.source = io::queue("in"), .sink = io::queue("out"), .num_concurrency = 4});
+  int asked = 0;
+  const auto waiting = signals;
+  signals = [&, once = signals](std::chrono::milliseconds wait) -> std::optional<int> {
+    if (asked++ == 0) {
+      the_gate.open(100);
+      return std::nullopt;
+    }
+    if (asked == 2 && the_gate.wait_until_waiting(4)) {
+      return SIGINT;
+    }
+    if (asked == 4)
+      the_gate.open(1000);
+    return once(wait);
+  };
+  CHECK(run(f, {{"in", folder / "in"}}) == 130);
+  const auto done = peek("out").size();
+  const auto left = stat("in");
+  CHECK(done >= 104);
+  CHECK(done < 1000);
+  CHECK(left.depth_count >= 1);
+  CHECK(left.dead_count == 0);
+  CHECK(left.delayed_count == 0);
+  signals = waiting;
+  the_gate.open(1'000'000);
+  const auto put = done + left.depth_count;
+  CHECK(run(f) == 0);
+  CHECK(peek("out").size() == put);
+}
+
+TEST_CASE_FIXTURE(fixture, "a setup that fails ends the run with its text") {
+  flow f{"f"};
+  f.consumer<broken>("broken", {.source = io::queue("in"), .sink = io::queue("out")});
+  write_text(folder / "in", records(3));
+  CHECK(run(f, {{"in", folder / "in"}}) == 1);
+  CHECK(said.text().find("broken: ") != std::string::npos);
+  CHECK(said.text().find("no licence") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(fixture, "a file that is not there ends the run, for a source as for a feed") {
+  flow f{"f"};
+  f.consumer<twice>("twice", {.source = io::file(folder / "missing"), .sink = io::queue("out")});
+  CHECK(run(f) == 1);
+  CHECK(said.text().find("No such file") != std::string::npos);
+  flow g{"g"};
+  g.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out")});
+  CHECK(run(g, {{"in", folder / "missing"}}) == 1);
+  CHECK(said.text().find("--put in=" + (folder / "missing") + ": No such file") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(fixture, "a second run of the same flow is refused while the first has the queues") {
+  auto first = runtime::local_system::open(folder / "state");
+  REQUIRE(first);
+  flow f{"f"};
+  f.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out")});
+  CHECK(run(f) == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "with nothing to do it says how to feed it") {
+  flow f{"f"};
+  f.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out")});
+  CHECK(run(f) == 0);
+  CHECK(said.text().find("queue 'in' is empty; feed it with --put in=FILE.jsonl") != std::string::npos);
+}
