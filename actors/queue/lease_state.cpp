@@ -3,7 +3,6 @@
 #include <sluice/core/limits.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 
 namespace sluice::queue {

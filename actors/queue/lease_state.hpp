@@ -2,9 +2,6 @@
 
 #include "actors/queue/ready_state.hpp"
 
-#include <absl/container/btree_map.h>
-#include <absl/container/btree_set.h>
-
 #include <chrono>
 #include <compare>
 #include <cstddef>
@@ -14,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -209,7 +207,7 @@ private:
     friend bool operator>(const check& a, const check& b) { return a.at > b.at; }
   };
 
-  using lease_map = absl::btree_map<std::uint64_t, piece>; // by first seq; ranges never overlap
+  using lease_map = std::map<std::uint64_t, piece>; // by first seq; ranges never overlap
 
   std::shared_ptr<holder> holder_of(const lease_terms& terms);
   void insert(piece part);
@@ -224,8 +222,8 @@ private:
   lease_map leases_;
   std::map<lease_terms, std::shared_ptr<holder>> holders_;
   std::vector<check> checks_; ///< heap, soonest first; may name ranges that are no longer leased
-  absl::btree_map<std::uint64_t, delayed> delayed_;
-  absl::btree_set<std::pair<time_point, std::uint64_t>> due_; ///< of those that wait
+  std::map<std::uint64_t, delayed> delayed_;
+  std::set<std::pair<time_point, std::uint64_t>> due_; ///< of those that wait
   std::deque<std::uint64_t> fetched_;
   std::size_t leased_count_ = 0;
   std::size_t settling_count_ = 0;

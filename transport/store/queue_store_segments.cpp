@@ -2,9 +2,8 @@
 
 #include "transport/store/queue_store_checksum.hpp"
 
-#include <absl/numeric/bits.h>
-
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -63,7 +62,7 @@ std::uint64_t set_bits(std::vector<std::uint64_t>& bits, std::uint64_t first, st
       mask &= ~std::uint64_t{0} << (first % 64);
     if (word == last / 64)
       mask &= ~std::uint64_t{0} >> (63 - last % 64);
-    fresh += static_cast<std::uint64_t>(absl::popcount(mask & ~bits[word]));
+    fresh += static_cast<std::uint64_t>(std::popcount(mask & ~bits[word]));
     bits[word] |= mask;
   }
   return fresh;
@@ -145,7 +144,7 @@ segment_table::progress segment_table::load_progress(std::int64_t id, std::uint6
   std::memcpy(out.bits.data(), bits.data(), bits.size());
   out.is_stored = true;
   for (auto word : out.bits)
-    out.settled_count += static_cast<std::uint64_t>(absl::popcount(word));
+    out.settled_count += static_cast<std::uint64_t>(std::popcount(word));
   return out;
 }
 
@@ -190,10 +189,8 @@ std::uint64_t segment_table::settle(std::int64_t queue_id, const std::vector<que
         continue;
       }
       auto id = it->first;
-      if (open && *open != id) {
+      if (open && *open != id)
         store_progress(*open);
-        it = cache_.find(id); // erasing moves its neighbours
-      }
       open = id;
       auto first = seq_of(id);
       auto last = std::min(range.last, first + it->second.count - 1);
@@ -402,7 +399,7 @@ segment_table::tally segment_table::recount(std::int64_t queue_id) {
     sqlite_reset guard{bits_of_};
     if (bits_of_.step())
       for (auto byte : bits_of_.bytes(1))
-        settled += static_cast<std::uint64_t>(absl::popcount(static_cast<unsigned char>(byte)));
+        settled += static_cast<std::uint64_t>(std::popcount(static_cast<unsigned char>(byte)));
     out.count += count - std::min(count, settled);
     out.seq_last = seq_of(heads.integer(0)) + count - 1;
   }

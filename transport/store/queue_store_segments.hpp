@@ -3,12 +3,10 @@
 #include "transport/store/sqlite.hpp"
 #include "actors/queue/queue_store_port.hpp"
 
-#include <absl/container/btree_map.h>
-
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -97,7 +95,7 @@ private:
     std::string_view index;
     std::string_view data;
   };
-  using cache = absl::btree_map<std::int64_t, progress>;
+  using cache = std::map<std::int64_t, progress>;
 
   cache::iterator find_covering(std::int64_t key);
   std::optional<std::int64_t> next_segment(std::int64_t above, std::int64_t up_to);
