@@ -79,6 +79,8 @@ result<flow_spec> describe(const std::filesystem::path& binary, const std::vecto
 } // namespace
 
 environment make_process_environment(node_runner run_head, node_runner run_worker) {
+  // gRPC's own lines say again, for its developers, what our failures say for people.
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);
   return environment{.in = std::cin,
                      .out = std::cout,
                      .err = std::cerr,

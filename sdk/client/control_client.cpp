@@ -169,11 +169,15 @@ private:
     if (name != trailing.end())
       return from_status(status, {name->second.data(), name->second.size()});
     auto why = from_status(status, {}); // gRPC itself says so, or the check of the token
-    if (why.code == errc::timeout)
-      why.message = "the head at " + where_.address + " did not answer within "
-                    + std::to_string(where_.timeout.count())
-                    + " ms; it may be busy or paused: try again, or give "
-                      "it longer with --timeout";
+    auto says = [&](const char* words) { return why.message.find(words) != std::string::npos; };
+    if (why.code == errc::timeout || (why.code == errc::unavailable && says("timed out")))
+      return {errc::timeout,
+              "the head at " + where_.address + " did not answer within "
+                + std::to_string(where_.timeout.count())
+                + " ms; it may be busy or paused: try again, or give it longer with --timeout"};
+    if (why.code == errc::unavailable && says("ALPN"))
+      why.message =
+        where_.address + " answers, but is no control port; `sluice token show` on the head prints it";
     else if (why.code == errc::unavailable)
       why.message = "the head at " + where_.address + " is gone (" + why.message
                     + "); if it does not come back, start it with: sluice start --head";
