@@ -108,8 +108,8 @@ void state_claim::sign() const {
     return;
   auto text = std::to_string(::getpid()) + "\n";
   // The lock is the truth; the pid in it is for people and for `stop`, which checks both.
-  if (::ftruncate(fd_, 0) == 0)
-    static_cast<void>(::pwrite(fd_, text.data(), text.size(), 0));
+  if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, text.data(), text.size(), 0) < 0)
+    return; // a full disk: the lock holds all the same
 }
 
 result<state_claim> claim_state_dir(const fs::path& dir) {

@@ -1,7 +1,6 @@
 #include "runtime/daemon/signals.hpp"
 
 #include <csignal>
-#include <cstdint>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -35,8 +34,7 @@ void stop_signal::wait() {
 }
 
 void stop_signal::raise() {
-  std::uint64_t one = 1;
-  static_cast<void>(write(event_fd_, &one, sizeof(one)));
+  eventfd_write(event_fd_, 1);
 }
 
 } // namespace sluice::daemon

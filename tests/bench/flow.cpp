@@ -118,7 +118,7 @@ public:
       throw std::runtime_error{command};
   }
 
-  void submit(int replicas) { run("submit " + bin() + "/bench_flow -- " + std::to_string(replicas)); }
+  void submit(int replicas) { run("submit " + bin() + "/passing_flow -- " + std::to_string(replicas)); }
 
   void put(const std::string& queue, std::vector<std::string> payloads) {
     api::QueuePutRequest request;
