@@ -104,7 +104,8 @@ public:
   }
   ~cluster() {
     client_.reset();
-    static_cast<void>(std::system((bin() + "/sluice stop > /dev/null 2>&1").c_str()));
+    if (std::system((bin() + "/sluice stop > /dev/null 2>&1").c_str()) != 0)
+      std::fprintf(stderr, "flow: some processes may be left; see %s\n", home_.c_str());
     fs::remove_all(home_);
   }
   cluster(const cluster&) = delete;
