@@ -105,7 +105,7 @@ def watch(cluster, total, deadline_s=300):
             return now - started, dead
         if now - started > deadline_s:
             raise SystemExit("demo: not done in time; see `sluice status`, `sluice logs flow/packages`")
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def results_of(cluster):
@@ -151,6 +151,7 @@ def check(expected, results, dead):
 
 
 def feed(cluster):
+    """Starts to put all records into the queue; returns their ids and the process that does it."""
     path = os.path.join(cluster.home, "packages.jsonl")
     expected = set()
     with open(path, "w", encoding="utf-8") as out:
@@ -159,8 +160,9 @@ def feed(cluster):
             out.write(json.dumps(record, ensure_ascii=False) + "\n")
     if not expected:
         raise SystemExit("demo: `apt-cache dumpavail` knows no packages; run `apt-get update` first")
-    cluster.run("queue", "put", "packages", path)
-    return expected
+    feeder = subprocess.Popen([cluster.program, "queue", "put", "packages", path], env=cluster.env,
+                              stdout=subprocess.DEVNULL)
+    return expected, feeder
 
 
 def main():
@@ -177,12 +179,13 @@ def main():
         say("Starting a head and two workers ...")
         cluster.start(workers=2)
         say(cluster.run("list", "nodes").rstrip())
-        say("\nPutting this machine's package index into the queue `packages` ...")
-        expected = feed(cluster)
-        say(f"  {len(expected)} records")
         say(f"\nSubmitting {os.path.basename(options.flow)} ...")
         cluster.run("submit", os.path.abspath(options.flow))
+        expected, feeder = feed(cluster)
+        say(f"\nPutting {len(expected)} records of this machine's package index into the queue `packages` ...")
         seconds, dead = watch(cluster, len(expected))
+        if feeder.wait() != 0:
+            raise SystemExit("demo: `sluice queue put` failed; what it said stands above")
         say(f"\n  measured {len(expected)} packages in {seconds:.1f} s")
         results = results_of(cluster)
         report(results)
