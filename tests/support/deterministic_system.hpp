@@ -115,14 +115,16 @@ public:
   template <class Reply, class Handle, class... Ts>
   answer<Reply> ask_later(const Handle& to, Ts... parts) {
     auto cell = std::make_shared<std::optional<result<Reply>>>();
-    sys.spawn<caf::hidden>([=](caf::event_based_actor* self) {
+    // The unused argument: without any, CAF binds a reference to a null pointer, which UBSan ends.
+    auto client = [=](caf::event_based_actor* self, int) {
       auto refused = [cell](caf::error& why) { *cell = tl::unexpected<failure>{from_caf(why)}; };
       if constexpr (std::is_void_v<Reply>)
         self->request(to, request_timeout, parts...).then([cell] { *cell = result<void>{}; }, refused);
       else
         self->request(to, request_timeout, parts...)
           .then([cell](Reply& reply) { *cell = std::move(reply); }, refused);
-    });
+    };
+    sys.spawn<caf::hidden>(client, 0);
     return cell;
   }
 

@@ -2,6 +2,7 @@
 
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/fake_cluster_store.hpp"
+#include "tests/support/sim_host.hpp"
 #include "actors/cluster/cluster.hpp"
 #include "actors/node/node.hpp"
 
@@ -22,20 +23,6 @@ struct sim_settings {
   std::chrono::microseconds delay_min{100}; ///< of one message
   std::chrono::microseconds delay_max{5000};
   double node_cpus = 4;
-};
-
-/// A host process that only pretends: its replicas start, run and drain after times that the
-/// seed chooses. What a flow does is told by its arguments:
-///
-///     "exit"   the process ends with code 3 before it says hello
-///     "fail"   each replica fails in its setup
-///     "crash"  the process is killed by a signal 50 ms after its replicas run
-struct sim_host {
-  node_id node;
-  host_id id;
-  flow_name flow;
-  flow_version version;
-  std::map<replica_id, host::replica_report> replicas;
 };
 
 /// Many machines on one thread: a real cluster actor, real node agents, simulated hosts,

@@ -125,7 +125,8 @@ void sim_cluster::connect(std::size_t index) {
 /// Stands for the agent in the head's process.
 node::handle sim_cluster::make_agent_proxy(std::size_t index, std::uint64_t epoch) {
   auto& system = head_.process->system;
-  auto behavior = [this, index, epoch](node::handle::pointer) -> node::handle::behavior_type {
+  // The unused arguments of behaviors: see `deterministic_system::ask_later`.
+  auto behavior = [this, index, epoch](node::handle::pointer, int) -> node::handle::behavior_type {
     return {
       [this, index, epoch](const node::desired_state& order) {
         if (nodes_[index].epoch == epoch)
@@ -138,7 +139,7 @@ node::handle sim_cluster::make_agent_proxy(std::size_t index, std::uint64_t epoc
       [](const node::log_sources_request&) { return node::log_sources_reply{}; },
     };
   };
-  return system.own(system.sys.spawn(behavior));
+  return system.own(system.sys.spawn(behavior, 0));
 }
 
 namespace {
@@ -168,8 +169,8 @@ cluster::node_facing_handle sim_cluster::make_head_proxy(std::size_t index, std:
           caf::anon_send(head_.cluster, message);
       });
   };
-  auto behavior = [this, index, epoch,
-                   forward](proxy_type::stateful_pointer<proxy_state> self) -> proxy_type::behavior_type {
+  auto behavior = [this, index, epoch, forward](proxy_type::stateful_pointer<proxy_state> self,
+                                                int) -> proxy_type::behavior_type {
     return {
       [this, self, index, epoch](const cluster::register_node& what) -> caf::result<cluster::registered> {
         auto promise = self->make_response_promise<cluster::registered>();
@@ -195,7 +196,7 @@ cluster::node_facing_handle sim_cluster::make_head_proxy(std::size_t index, std:
     };
   };
   auto& system = nodes_[index].process->system;
-  return caf::actor_cast<cluster::node_facing_handle>(system.own(system.sys.spawn(behavior)));
+  return caf::actor_cast<cluster::node_facing_handle>(system.own(system.sys.spawn(behavior, 0)));
 }
 
 /// Carries a registration to the head and its answer back.
@@ -212,11 +213,12 @@ void sim_cluster::enrol(std::size_t index, std::uint64_t epoch, const node::node
         carry(index, false, [answer, outcome] { answer(outcome); });
     };
     head_.process->system.sys.spawn<caf::hidden>(
-      [to = head_.cluster, request, back](caf::event_based_actor* self) {
+      [to = head_.cluster, request, back](caf::event_based_actor* self, int) {
         self->request(to, 10s, request)
           .then([back](cluster::registered& reply) { back(std::move(reply)); },
                 [back](caf::error& why) { back(tl::unexpected<failure>{from_caf(why)}); });
-      });
+      },
+      0);
   });
 }
 
