@@ -56,7 +56,7 @@ public:
     }
     world.run_for(2s);
     for (std::size_t index = 0; index < world.node_count(); ++index)
-      static_cast<void>(world.ask<caf::unit_t>(cluster::drain_node_request{world.id_of(index), true}));
+      static_cast<void>(world.ask<void>(cluster::drain_node_request{world.id_of(index), true}));
     for (const char* flow : {"first", "second"}) // one that is being deleted has to be gone first
       REQUIRE(world.run_until([&] { return world.submit(flow, 5, 0.5).has_value(); }, 60s));
   }
@@ -147,18 +147,18 @@ private:
       static_cast<void>(world.ask<cluster::submit_reply>(cluster::rollback_request{flow_name{name}, {}, {}}));
       break;
     case 3:
-      static_cast<void>(world.ask<caf::unit_t>(cluster::scale_request{flow_name{name}, processor_name{"work"},
-                                                                      static_cast<std::uint32_t>(draw(9))}));
+      static_cast<void>(world.ask<void>(cluster::scale_request{flow_name{name}, processor_name{"work"},
+                                                               static_cast<std::uint32_t>(draw(9))}));
       break;
     case 4:
-      static_cast<void>(world.ask<caf::unit_t>(cluster::drain_node_request{world.id_of(index), chance(50)}));
+      static_cast<void>(world.ask<void>(cluster::drain_node_request{world.id_of(index), chance(50)}));
       break;
     case 5:
-      static_cast<void>(world.ask<caf::unit_t>(cluster::drain_flow_request{flow_name{name}, chance(60)}));
+      static_cast<void>(world.ask<void>(cluster::drain_flow_request{flow_name{name}, chance(60)}));
       break;
     default:
       if (chance(20))
-        static_cast<void>(world.ask<caf::unit_t>(cluster::delete_flow_request{flow_name{name}}));
+        static_cast<void>(world.ask<void>(cluster::delete_flow_request{flow_name{name}}));
     }
   }
 
