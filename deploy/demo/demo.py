@@ -161,7 +161,7 @@ def feed(cluster):
     if not expected:
         raise SystemExit("demo: `apt-cache dumpavail` knows no packages; run `apt-get update` first")
     feeder = subprocess.Popen([cluster.program, "queue", "put", "packages", path], env=cluster.env,
-                              stdout=subprocess.DEVNULL)
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     return expected, feeder
 
 
@@ -184,8 +184,9 @@ def main():
         expected, feeder = feed(cluster)
         say(f"\nPutting {len(expected)} records of this machine's package index into the queue `packages` ...")
         seconds, dead = watch(cluster, len(expected))
-        if feeder.wait() != 0:
-            raise SystemExit("demo: `sluice queue put` failed; what it said stands above")
+        _, talk = feeder.communicate()
+        if feeder.returncode != 0:
+            raise SystemExit(f"demo: `sluice queue put` failed: {talk}")
         say(f"\n  measured {len(expected)} packages in {seconds:.1f} s")
         results = results_of(cluster)
         report(results)
