@@ -33,8 +33,6 @@ void stop_signal::wait() {
   }
 }
 
-void stop_signal::raise() {
-  eventfd_write(event_fd_, 1);
-}
+void stop_signal::raise() { eventfd_write(event_fd_, 1); }
 
 } // namespace sluice::daemon
