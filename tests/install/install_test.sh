@@ -55,7 +55,7 @@ cd "$scratch"
 "$orders" --describe >described.json || fail "--describe failed"
 python3 - described.json <<'PY' || fail "--describe is not what was written: $(cat described.json)"
 import json, sys
-flow = json.load(open(sys.argv[1]))
+flow = json.load(open(sys.argv[1]))["flow"]
 assert flow["name"] == "orders" and [p["name"] for p in flow["processors"]] == ["price"]
 PY
 version=$(sed -n 's/^#define SLUICE_VERSION "\(.*\)"/\1/p' "$scratch/prefix/include/sluice/core/version.hpp")
@@ -68,7 +68,9 @@ env --default-signal=INT "$orders" >local.log 2>&1 & # a shell starts background
 local_pid=$!
 until_true 20 test -s local.log || fail "local mode says nothing"
 kill -INT "$local_pid"
-wait "$local_pid" || { cat local.log >&2; fail "local mode ended with $?"; }
+ended=0
+wait "$local_pid" || ended=$?
+[ "$ended" -eq 130 ] || { cat local.log >&2; fail "local mode ended with $ended after Ctrl-C, not with 130"; }
 
 # --- the same file on a cluster ---------------------------------------------------------------
 
