@@ -79,6 +79,8 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   agent.artifacts = its->fetcher;
   agent.resources = std::make_shared<process::proc_resources>();
   agent.logs = its->log_reader;
+  // A flow that reserves no memory may still not take the machine with it.
+  agent.host_memory_bytes_max = agent.info.memory_bytes / 10 * 8;
   agent.wall_clock = [] { return std::chrono::system_clock::now(); };
   agent.random = [random = std::make_shared<std::mt19937_64>(std::random_device{}())] { return (*random)(); };
   agent.notice = [](const std::string& line) { log_line("node", line); };
