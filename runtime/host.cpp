@@ -90,7 +90,7 @@ int run_host(const process::host_environment& who, const flow_spec& spec,
 
   wait_for_ending_signal(std::chrono::milliseconds::max());
 
-  for (auto each : {caf::actor_cast<caf::actor>(host), caf::actor_cast<caf::actor>(node)}) {
+  for (const auto& each : {caf::actor_cast<caf::actor>(host), caf::actor_cast<caf::actor>(node)}) {
     self->send_exit(each, caf::exit_reason::user_shutdown);
     self->wait_for(each);
   }

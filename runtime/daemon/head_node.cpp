@@ -245,7 +245,7 @@ private:
       worker_->stop();
     worker_.reset();
     listener_.reset();
-    for (auto end : {caf::actor_cast<caf::actor>(cluster_), caf::actor_cast<caf::actor>(queue_)})
+    for (const auto& end : {caf::actor_cast<caf::actor>(cluster_), caf::actor_cast<caf::actor>(queue_)})
       if (end)
         caf::anon_send_exit(end, caf::exit_reason::user_shutdown);
     cluster_ = cluster::handle{};
