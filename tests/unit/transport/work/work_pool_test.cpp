@@ -310,3 +310,20 @@ TEST_CASE_FIXTURE(fixture, "a runner runs its jobs in order and forgets them whe
   CHECK(threads.wait_all_ended(patience));
   CHECK(ran.size() == 100);
 }
+
+TEST_CASE_FIXTURE(fixture, "chunks that are taken away all the time are neither lost nor doubled") {
+  make(2, echo);
+  for (std::uint64_t i = 0; i < 200; ++i)
+    submit(1 + i * 100, 100);
+  const auto limit = std::chrono::steady_clock::now() + patience;
+  for (std::size_t count = 0; count < 20'000;) {
+    pool->flush();
+    std::lock_guard lock{mutex};
+    count = acks.size();
+    REQUIRE(std::chrono::steady_clock::now() < limit);
+  }
+  std::sort(acks.begin(), acks.end());
+  CHECK(std::adjacent_find(acks.begin(), acks.end()) == acks.end());
+  CHECK(acks.size() == 20'000);
+  CHECK(results.size() == 20'000);
+}
