@@ -166,7 +166,7 @@ private:
   void finish_drain(actions& out, time_point now);
   bool needs_commit(std::uint64_t id) const;
   static std::vector<std::uint64_t> leases_of(const settle_group& group);
-  void conclude(std::uint64_t id, const std::vector<std::uint64_t>& stale, actions& out);
+  void conclude(std::uint64_t id, std::vector<std::uint64_t> stale, actions& out);
   void abandon(std::string why, actions& out, time_point now);
   void begin_drain(actions& out, time_point now);
   bool may_take(time_point now) const noexcept;

@@ -92,6 +92,9 @@ struct fixture {
   std::vector<work_done> chunks;
   std::unique_ptr<work_port> work;
 
+  // A call that never ends keeps its body, and this body keeps its calls.
+  ~fixture() { body->calls.clear(); }
+
   void make(std::uint32_t num_concurrency, std::chrono::milliseconds timeout = 0ms) {
     work = make_coroutine_work(
       {{replica_id{1}, num_concurrency, [this](work_done done) { chunks.push_back(std::move(done)); }},
