@@ -329,7 +329,6 @@ void state::begin_drain(actions& out, time_point now) {
   const bool was_running = step_ == step::ready;
   phase_ = replica_phase::draining;
   drain_wanted_ = true;
-  retries_.clear();
   begin_step(step::settling, out, now);
   if (was_running)
     out.push_back(withdraw{});

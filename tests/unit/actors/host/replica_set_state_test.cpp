@@ -55,7 +55,7 @@ TEST_CASE("a replica is drained when told or no longer named, again each time un
   CHECK(set.on_desired(want(2, {{1, drain}})).drain.empty());
   REQUIRE(set.reports().size() == 1); // the named one stays, the other is forgotten
   CHECK(set.reports()[0].phase == replica_phase::down);
-  set.on_desired(want(3, {}));
+  CHECK(set.on_desired(want(3, {})).drain.empty());
   CHECK(set.reports().empty());
 }
 

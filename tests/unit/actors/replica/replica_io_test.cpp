@@ -239,6 +239,7 @@ TEST_CASE_FIXTURE(io_fixture, "results that go nowhere are counted and make room
   CHECK(last().processed_total == 10);
   CHECK(threads->current().settled_bytes > 0);
   CHECK(queues->payloads("in").empty());
+  CHECK(queues->payloads("").empty());
 }
 
 TEST_CASE_FIXTURE(io_fixture,
@@ -308,4 +309,18 @@ TEST_CASE_FIXTURE(io_fixture, "a drain forgets what waits for another attempt, s
   CHECK(to->records == std::vector<std::string>{"r0", "r1"});
   CHECK(cursor() == "2");
   CHECK(to->closes == 1);
+}
+
+TEST_CASE_FIXTURE(io_fixture, "a push that has to be repeated is not overtaken") {
+  threads->manual = true;
+  put(4);
+  spawn(queue_to_file());
+  to->failures.assign(1, {errc::unavailable, "busy"});
+  threads->current().finish(1);
+  run();
+  threads->current().finish(2);
+  run();
+  CHECK(to->records.empty());
+  advance(1s);
+  CHECK(to->records == std::vector<std::string>{"<r0>", "<r1>"});
 }

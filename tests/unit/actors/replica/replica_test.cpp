@@ -256,3 +256,25 @@ TEST_CASE_FIXTURE(replica_fixture, "the age of the oldest call is in the report"
   advance(1s);
   CHECK(last().busy_longest == 1500ms);
 }
+
+TEST_CASE_FIXTURE(replica_fixture, "leases of unknown outcome are given back only when nothing is in hand") {
+  threads->manual = true;
+  put(5);
+  queues->lease_faults = {fault::none, fault::lose_answer};
+  spawn(options());
+  CHECK(queues->leased_count("in") == 2); // one in user code, one nobody knows of
+  advance(20s);
+  CHECK(queues->releases.empty());
+  threads->manual = false;
+  threads->current().finish_all();
+  advance(10s);
+  CHECK(queues->releases.size() == 1);
+  CHECK(queues->payloads("out").size() == 5);
+  CHECK(last().stale_total == 0);
+}
+
+TEST_CASE_FIXTURE(replica_fixture, "an idle replica has nothing to renew") {
+  spawn(options());
+  advance(65s);
+  CHECK(queues->renewals == 0);
+}

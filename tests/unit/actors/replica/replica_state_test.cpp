@@ -1,0 +1,165 @@
+#include "actors/replica/replica_state.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+using namespace sluice;
+using namespace sluice::replica;
+using namespace std::chrono_literals;
+
+namespace {
+
+template <class T>
+const T* find(const actions& all) {
+  for (const auto& each : all) {
+    if (const auto* found = std::get_if<T>(&each))
+      return found;
+  }
+  return nullptr;
+}
+
+record_block block(std::uint64_t from, std::uint64_t count) {
+  record_block_builder made;
+  for (auto seq = from; seq < from + count; ++seq)
+    made.add(seq, 0, "x");
+  return made.finish();
+}
+
+work_done done(std::vector<std::uint64_t> seqs, std::chrono::nanoseconds each = 1us) {
+  work_done out;
+  record_block_builder results;
+  for (auto seq : seqs)
+    results.add(seq, 0, "y");
+  out.busy = each * static_cast<std::int64_t>(seqs.size());
+  out.acks = std::move(seqs);
+  out.results = results.finish();
+  return out;
+}
+
+/// A replica from queue to queue that has just asked for its first block.
+struct fixture {
+  time_point now{1h};
+  state replica{{}};
+
+  fixture() {
+    CHECK(find<make_body>(replica.on_spawned(now)));
+    CHECK(find<take>(replica.on_body({}, now)));
+    CHECK(replica.phase() == replica_phase::running);
+  }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(fixture, "a drain waits for the lease that is under way and gives its records back") {
+  CHECK(replica.on_drain(now).size() == 1); // withdraw
+  CHECK(replica.on_withdrawn({}, now).empty());
+  CHECK(replica.phase() == replica_phase::draining);
+  auto todo = replica.on_taken(block(1, 3), false, now);
+  REQUIRE(todo.size() == 2);
+  CHECK(std::get<release>(todo[0]).seqs == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(std::get<release>(todo[1]).seqs.empty()); // and whatever else it may hold
+  CHECK(replica.on_released(false, true, now).empty());
+  CHECK(find<tear_down>(replica.on_released(true, true, now)));
+  CHECK(find<finish>(replica.on_torn_down({}, now)));
+  CHECK(replica.phase() == replica_phase::down);
+  CHECK(replica.in_hand() == 0);
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a release that cannot be made is tried three times, then left to the end of the leases") {
+  replica.on_drain(now);
+  auto todo = replica.on_taken(block(1, 0), false, now);
+  CHECK(find<release>(todo));
+  for (int i = 0; i < 2; ++i) {
+    CHECK(replica.on_released(true, false, now).empty());
+    now += 10s;
+    CHECK(find<release>(replica.on_tick(now)));
+  }
+  CHECK(find<tear_down>(replica.on_released(true, false, now)));
+}
+
+TEST_CASE_FIXTURE(fixture, "a second drain and a late answer do nothing") {
+  replica.on_drain(now);
+  CHECK(replica.on_drain(now).empty());
+  CHECK(replica.on_pushed(99, {}, now).empty());
+  CHECK(replica.on_committed(99, {}, now).empty());
+  CHECK(replica.on_cursor_checked(99, {}, now).empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "two commits travel at once, the rest waits and goes together") {
+  replica.on_taken(block(1, 1), false, now);
+  replica.on_taken(block(2, 8), false, now);
+  CHECK(find<commit>(replica.on_done(done({1}), now))->group == 1);
+  CHECK(find<commit>(replica.on_done(done({2}), now))->group == 2);
+  CHECK_FALSE(find<commit>(replica.on_done(done({3, 4}), now)));
+  CHECK_FALSE(find<commit>(replica.on_done(done({5}), now)));
+  const auto next = replica.on_committed(1, std::vector<std::uint64_t>{}, now);
+  REQUIRE(find<commit>(next));
+  CHECK(replica.group(3).content.acks == std::vector<std::uint64_t>{3, 4, 5});
+  CHECK(find<settled>(next)->results_bytes == 17);
+}
+
+TEST_CASE_FIXTURE(fixture, "a repeated commit has the content of the first") {
+  replica.on_taken(block(1, 1), false, now);
+  replica.on_taken(block(2, 8), false, now);
+  replica.on_done(done({1}), now);
+  CHECK_FALSE(find<commit>(replica.on_committed(1, fail(errc::timeout, "late"), now)));
+  replica.on_done(done({2}), now);
+  now += 1s;
+  const auto again = replica.on_tick(now);
+  CHECK(find<commit>(again)->group == 1);
+  CHECK(replica.group(1).content.acks == std::vector<std::uint64_t>{1});
+  CHECK(replica.last_error() == "late");
+}
+
+TEST_CASE_FIXTURE(fixture, "a commit that is stale as a whole is dropped and counted, failures too") {
+  replica.on_taken(block(1, 1), false, now);
+  replica.on_taken(block(2, 8), false, now);
+  auto chunk = done({1, 2});
+  chunk.nacks.push_back({3, "no", true});
+  replica.on_done(std::move(chunk), now);
+  CHECK(replica.in_hand() == 9);
+  replica.on_committed(1, fail(errc::stale, "opened anew"), now);
+  CHECK(replica.in_hand() == 6);
+  CHECK(replica.stale_total() == 3);
+  CHECK(replica.processed_total() == 0);
+  CHECK(replica.failed_total() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "some stale records of a commit do not count as processed") {
+  replica.on_taken(block(1, 1), false, now);
+  replica.on_taken(block(2, 8), false, now);
+  replica.on_done(done({1, 2, 3}), now);
+  replica.on_committed(1, std::vector<std::uint64_t>{3, 1}, now);
+  CHECK(replica.processed_total() == 1);
+  CHECK(replica.stale_total() == 2);
+}
+
+TEST_CASE_FIXTURE(fixture, "an empty answer that came at once is not followed by the next question at once") {
+  CHECK_FALSE(find<take>(replica.on_taken(record_block{}, false, now)));
+  CHECK_FALSE(find<take>(replica.on_tick(now + 40ms)));
+  CHECK(find<take>(replica.on_tick(now + 60ms)));
+  CHECK(find<take>(replica.on_taken(record_block{}, false, now + 560ms))); // the queue has waited
+}
+
+TEST_CASE("a refused lease is no lost answer: nothing has to be given back") {
+  fixture here;
+  here.replica.on_taken(fail(errc::overloaded, "too many wait"), false, here.now);
+  here.now += 10s;
+  CHECK(find<take>(here.replica.on_tick(here.now)));
+  here.replica.on_taken(fail(errc::timeout, "late"), false, here.now);
+  here.now += 10s;
+  const auto todo = here.replica.on_tick(here.now);
+  CHECK(find<release>(todo));
+  CHECK_FALSE(find<take>(todo));
+  CHECK(find<take>(here.replica.on_released(true, true, here.now)));
+}
+
+TEST_CASE("failures that time can mend are told from those it cannot") {
+  for (auto code : {errc::unavailable, errc::timeout, errc::overloaded, errc::internal, errc::shutting_down})
+    CHECK(is_transient(code));
+  for (auto code : {errc::invalid_argument, errc::not_found, errc::unsupported, errc::permission_denied})
+    CHECK_FALSE(is_transient(code));
+}
