@@ -57,7 +57,7 @@ peer::handle spawn_peer(caf::actor_system& sys, const link::io_thread& io,
 } // namespace
 
 int run_host(const process::host_environment& who, const flow_spec& spec,
-             const std::map<processor_name, body_factory>& bodies) {
+             const std::map<processor_name, processor_code>& bodies) {
   process::install_crash_handler();
   ::signal(SIGPIPE, SIG_IGN);
   block_ending_signals(); // before there are threads

@@ -3,7 +3,7 @@
 #include "transport/process/host_environment.hpp"
 
 #include <sluice/flow_spec.hpp>
-#include <sluice/processor/body.hpp>
+#include <sluice/processor/request_body.hpp>
 
 #include <map>
 
@@ -15,6 +15,6 @@ namespace sluice::runtime {
 ///
 /// The orderly way to end is the node's: it drains the replicas first, then ends the process.
 int run_host(const process::host_environment& who, const flow_spec& spec,
-             const std::map<processor_name, body_factory>& bodies);
+             const std::map<processor_name, processor_code>& bodies);
 
 } // namespace sluice::runtime

@@ -3,7 +3,7 @@
 #include "runtime/run_options.hpp"
 
 #include <sluice/flow_spec.hpp>
-#include <sluice/processor/body.hpp>
+#include <sluice/processor/request_body.hpp>
 
 #include <chrono>
 #include <filesystem>
@@ -16,7 +16,7 @@ namespace sluice::runtime {
 
 struct local_options {
   flow_spec spec;
-  std::map<processor_name, body_factory> bodies;
+  std::map<processor_name, processor_code> bodies;
   std::filesystem::path state_dir; ///< made with mode 0700
   std::vector<queue_feed> feeds;
 

@@ -113,12 +113,15 @@ result<replica::options> host_actor::options_for(const replica_order& order) {
   if (spec->kind != pattern::consumer)
     return fail(errc::unsupported, "processor '" + spec->name.value + "': this version runs consumers, not "
                                      + std::string{to_string(spec->kind)} + "s");
+  const auto* make_body = std::get_if<body_factory>(&body->second);
+  if (make_body == nullptr)
+    return fail(errc::internal, "processor '" + spec->name.value + "': its code takes requests, not records");
   replica::options out;
   out.processor = *spec;
   out.consumer = {opts_.flow.name, spec->name};
   out.owner = {opts_.node, opts_.id, order.id};
   out.queue = opts_.queue;
-  out.make_body = body->second;
+  out.make_body = *make_body;
   out.threads = opts_.threads;
   out.recorder = opts_.recorder;
   out.owner_actor = caf::actor_cast<replica::owner_handle>(self_);

@@ -7,7 +7,7 @@
 
 #include <sluice/flow_spec.hpp>
 #include <sluice/io/registry.hpp>
-#include <sluice/processor/body.hpp>
+#include <sluice/processor/request_body.hpp>
 
 #include <caf/actor_system.hpp>
 
@@ -20,7 +20,7 @@ struct options {
   host_id id;
   node_id node;
   flow_spec flow;
-  std::map<processor_name, body_factory> bodies; ///< one for each processor of `flow`
+  std::map<processor_name, processor_code> bodies; ///< one for each processor of `flow`
   queue::handle queue;
   node_handle owner; ///< gets `host_report`
   std::shared_ptr<const connector_registry> connectors;

@@ -3,6 +3,7 @@
 #include <sluice/flow_spec.hpp>
 #include <sluice/io/makers.hpp>
 #include <sluice/processor/consumer.hpp>
+#include <sluice/processor/request_body.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -93,7 +94,7 @@ public:
   flow_spec spec() const;
 
   /// User code by processor name, as `spec` names them.
-  const std::map<processor_name, body_factory>& bodies() const noexcept { return bodies_; }
+  const std::map<processor_name, processor_code>& bodies() const noexcept { return bodies_; }
 
 private:
   template <class Target>
@@ -115,7 +116,7 @@ private:
            body_factory make);
 
   flow_spec spec_;
-  std::map<processor_name, body_factory> bodies_;
+  std::map<processor_name, processor_code> bodies_;
   std::string mistake_;
 };
 

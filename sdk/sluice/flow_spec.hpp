@@ -3,10 +3,12 @@
 #include <sluice/core/ids.hpp>
 #include <sluice/core/limits.hpp>
 #include <sluice/core/result.hpp>
+#include <sluice/http/message.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +27,19 @@ struct io_spec {
   std::map<std::string, std::string> options;
 
   friend bool operator==(const io_spec&, const io_spec&) = default;
+};
+
+/// How an endpoint, collector or websocket is reached.
+struct http_spec {
+  std::string route; ///< "/orders/{id}"; a last "{rest...}" takes the rest of the path
+  sluice::method method = sluice::method::get;
+  std::uint64_t body_bytes_max = limits::http_body_bytes_max_default;
+  std::uint32_t max_queued_requests = 1000;  ///< wait per ingress, then 503
+  std::uint32_t target_ongoing_requests = 2; ///< per replica; what the autoscaler aims at
+  std::vector<std::string> cors_origins;     ///< allowed to read answers; "*" = any; empty = no CORS
+  std::string openapi; ///< JSON: {"operation":{...},"schemas":{"order":{...}}}; empty = not documented
+
+  friend bool operator==(const http_spec&, const http_spec&) = default;
 };
 
 /// One processor as data: everything the cluster needs to place and feed it.
@@ -46,6 +61,7 @@ struct processor_spec {
   std::string log_level = "info";
   std::string input_type; ///< for people
   std::string output_type;
+  std::optional<http_spec> http = {}; ///< of all but consumers and batches
 
   friend bool operator==(const processor_spec&, const processor_spec&) = default;
 };

@@ -112,7 +112,7 @@ body_factory body_of(const std::string& name) {
   flow made{"bench"};
   const consumer_options options{.source = io::queue("in"), .sink = io::queue("out"), .num_concurrency = 16};
   made.consumer<price>("json", options).consumer<price_later>("json-async", options);
-  return made.bodies().at(processor_name{name});
+  return std::get<body_factory>(made.bodies().at(processor_name{name}));
 }
 
 /// A record of 100 bytes.

@@ -5,6 +5,7 @@
 #include "transport/grpc/log_reader.hpp"
 #include "sdk/client/status.hpp"
 
+#include <sluice/codec/utf8.hpp>
 #include <sluice/core/limits.hpp>
 #include <sluice/core/version.hpp>
 
@@ -44,7 +45,7 @@ std::chrono::milliseconds time_left(const grpc::ServerContext* context) {
 result<void> check_name(const char* what, const std::string& name) {
   if (is_valid_name(name))
     return {};
-  auto shown = to_utf8(name.substr(0, name_bytes_max));
+  auto shown = codec::to_utf8(name.substr(0, name_bytes_max));
   return fail(errc::invalid_argument,
               std::string{what} + " name '" + shown
                 + "' is not valid: 1 to 63 lower-case letters, digits, '-', '_' and '.', "
@@ -382,7 +383,7 @@ grpc::Status control_rpc::ShowToken(grpc::ServerContext* context, const v1::Show
 }
 
 grpc::Status control_rpc::Stop(grpc::ServerContext*, const v1::StopRequest* request, v1::StopReply*) {
-  backend_.stop(to_utf8(request->reason().substr(0, name_bytes_max)));
+  backend_.stop(codec::to_utf8(request->reason().substr(0, name_bytes_max)));
   return grpc::Status::OK;
 }
 

@@ -32,10 +32,10 @@ void fill(v1::CrashReport& to, const node::crash_report& from) {
   to.set_host(to_text(from.host));
   to.set_exit_code(from.exit_code);
   to.set_signal(from.signal);
-  to.set_reason(to_utf8(from.reason));
-  to.set_backtrace(to_utf8(from.backtrace));
+  to.set_reason(codec::to_utf8(from.reason));
+  to.set_backtrace(codec::to_utf8(from.backtrace));
   for (const auto& line : from.log_tail)
-    to.add_log_tail(to_utf8(line));
+    to.add_log_tail(codec::to_utf8(line));
 }
 
 void fill(v1::Host& to, const node::host_status& from, const node_id& where) {
@@ -48,7 +48,7 @@ void fill(v1::Host& to, const node::host_status& from, const node_id& where) {
   to.set_restarts(from.restarts);
   to.set_memory_bytes(from.memory_bytes);
   to.set_cpu_used(from.cpu_used);
-  to.set_detail(to_utf8(from.detail));
+  to.set_detail(codec::to_utf8(from.detail));
   if (from.last_crash)
     fill(*to.mutable_last_crash(), *from.last_crash);
 }
@@ -77,7 +77,7 @@ void fill(v1::Processor& to, const cluster::processor_view& from, const flow_nam
   to.set_processed_total(from.processed_total);
   to.set_failed_total(from.failed_total);
   to.set_rate_per_s(from.rate_per_s);
-  to.set_last_error(to_utf8(from.last_error));
+  to.set_last_error(codec::to_utf8(from.last_error));
   if (const auto* stat = source_queue(from.spec, queues)) {
     to.set_backlog_count(stat->depth_count);
     to.set_oldest_age_ms(to_ms(stat->oldest_age));
@@ -90,7 +90,7 @@ void fill(v1::Flow& to, const cluster::flow_view& from, const queue_index& queue
   to.set_phase(std::string{cluster::to_string(from.phase)});
   to.set_version_current(from.current.value);
   to.set_version_target(from.target.value);
-  to.set_detail(to_utf8(from.detail));
+  to.set_detail(codec::to_utf8(from.detail));
   for (auto version : from.versions)
     to.add_versions(version.value);
   to.set_artifact(from.artifact.value);
@@ -112,25 +112,11 @@ void fill(v1::Replica& to, const cluster::replica_view& from, const host_index& 
   to.set_failed_total(from.report.failed_total);
   to.set_in_flight_count(from.report.in_flight);
   to.set_busy_longest_ms(to_ms(from.report.busy_longest));
-  to.set_last_error(to_utf8(from.report.last_error));
-  to.set_detail(to_utf8(from.detail));
+  to.set_last_error(codec::to_utf8(from.report.last_error));
+  to.set_detail(codec::to_utf8(from.detail));
 }
 
 } // namespace
-
-std::string to_utf8(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  while (!text.empty()) {
-    auto n = codec::utf8_sequence(text);
-    if (n == 0)
-      clean += "\xef\xbf\xbd";
-    else
-      clean += text.substr(0, n);
-    text.remove_prefix(n == 0 ? 1 : n);
-  }
-  return clean;
-}
 
 std::string to_text(host_id id) {
   constexpr char digits[] = "0123456789abcdef";
@@ -249,7 +235,7 @@ v1::Event to_proto(const cluster::event_view& view) {
   to.set_at_unix_ms(to_unix_ms(view.at));
   to.set_severity(view.severity);
   to.set_subject(view.subject);
-  to.set_text(to_utf8(view.text));
+  to.set_text(codec::to_utf8(view.text));
   return to;
 }
 
@@ -260,7 +246,7 @@ v1::DeadLetter to_proto(const queue::dead_letter& letter) {
   to.set_flow(letter.consumer.flow.value);
   to.set_processor(letter.consumer.processor.value);
   to.set_attempts(letter.attempts);
-  to.set_error(to_utf8(letter.error));
+  to.set_error(codec::to_utf8(letter.error));
   to.set_buried_at_unix_ms(to_unix_ms(letter.buried_at));
   to.set_payload(letter.payload);
   return to;

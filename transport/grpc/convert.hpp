@@ -16,10 +16,6 @@
 /// The control API's messages to and from our own types. Pure.
 namespace sluice::control {
 
-/// What user code wrote, with bytes that are not UTF-8 replaced by U+FFFD: a message
-/// whose text is not UTF-8 would not be parsed by its reader.
-std::string to_utf8(std::string_view text);
-
 /// Hosts are named by 16 hex digits, everywhere people see them.
 std::string to_text(host_id id);
 /// Reads what `to_text` wrote; fewer digits are fine. Fails with `invalid_argument`.

@@ -3,6 +3,8 @@
 #include "transport/grpc/ask.hpp"
 #include "transport/grpc/convert.hpp"
 
+#include <sluice/codec/utf8.hpp>
+
 #include <map>
 #include <set>
 #include <utility>
@@ -114,7 +116,7 @@ private:
       return; // said already
     v1::ReadLogsReply part;
     part.set_node(node.value);
-    part.set_unreachable(to_utf8(why));
+    part.set_unreachable(codec::to_utf8(why));
     gone_ = gone_ || !ports_.write(part);
   }
 
@@ -145,7 +147,7 @@ private:
     part.set_node(log.node.value);
     part.set_flow(log.flow.value);
     part.set_host(to_text(host));
-    part.set_text(to_utf8(chunk->text));
+    part.set_text(codec::to_utf8(chunk->text));
     part.set_host_ended(log.ended);
     gone_ = gone_ || !ports_.write(part);
     return moved && !log.ended;

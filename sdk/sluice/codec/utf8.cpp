@@ -54,4 +54,18 @@ std::size_t utf8_sequence(std::string_view text) noexcept {
   return 0;
 }
 
+std::string to_utf8(std::string_view text) {
+  std::string clean;
+  clean.reserve(text.size());
+  while (!text.empty()) {
+    auto n = utf8_sequence(text);
+    if (n == 0)
+      clean += "\xef\xbf\xbd";
+    else
+      clean += text.substr(0, n);
+    text.remove_prefix(n == 0 ? 1 : n);
+  }
+  return clean;
+}
+
 } // namespace sluice::codec

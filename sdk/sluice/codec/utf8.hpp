@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace sluice::codec {
@@ -11,5 +12,9 @@ std::size_t utf8_sequence(std::string_view text) noexcept;
 /// Position of the first byte that JSON cannot carry as it is: '"', '\\', below 0x20, and
 /// 0x80 or above, which has to be checked. `text.size()` if there is none.
 std::size_t find_special(std::string_view text) noexcept;
+
+/// The text with every byte that is not part of valid UTF-8 replaced by U+FFFD: what user code or
+/// a client wrote, on its way to a reader who refuses anything else.
+std::string to_utf8(std::string_view text);
 
 } // namespace sluice::codec

@@ -71,6 +71,26 @@ constexpr double cpus_max = 1024;               ///< per replica
 constexpr std::size_t processors_max = 1000;    ///< per flow
 constexpr std::size_t flow_spec_bytes_max = 4u << 20; ///< believed from `--describe`
 
+// HTTP: what the public listener believes, waits for and keeps
+constexpr std::size_t http_line_bytes_max = 8u << 10;           ///< request line, then 414
+constexpr std::size_t http_headers_bytes_max = 16u << 10;       ///< header block, then 431
+constexpr std::size_t http_fields_max = 100;                    ///< header fields, then 431
+constexpr std::uint64_t http_body_bytes_max_default = 1u << 20; ///< then 413; per route up to
+constexpr std::uint64_t http_body_bytes_max = 16u << 20;        ///< what fits into one frame of a link
+constexpr std::size_t http_chunk_extension_bytes_max = 1024;    ///< per body
+constexpr auto http_head_deadline = 10s;                        ///< absolute, from the first moment, then 408
+constexpr auto http_body_deadline = 30s;                        ///< on top of which a body has to come in at
+constexpr std::uint32_t http_body_rate_min = 500;               ///< bytes per second
+constexpr auto http_idle_timeout = 15s;                         ///< keep-alive without a request
+constexpr auto http_write_deadline = 30s;                       ///< a client that does not read its answer
+constexpr std::uint32_t http_requests_per_connection_max = 1000000; ///< then closed, so that load moves
+constexpr std::size_t http_connections_max = 12000;
+constexpr std::size_t http_connections_per_client_max = 256; ///< of one address that is not loopback
+constexpr auto http_request_timeout_default = 30s;           ///< of a route whose processor names none
+constexpr std::size_t http_gzip_bytes_min = 1024;            ///< a shorter answer is not worth it
+constexpr std::size_t websocket_message_bytes_max = 1u << 20;
+constexpr auto websocket_ping_interval = 20s;
+
 // Control
 constexpr std::size_t artifact_size_bytes_max = 512u << 20;
 constexpr std::size_t artifact_chunk_bytes = 1u << 20;

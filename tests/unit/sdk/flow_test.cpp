@@ -98,9 +98,9 @@ TEST_CASE("every processor has a factory of bodies") {
   f.consumer<price>("price", fed()).consumer<audit>("audit", fed());
   REQUIRE(f.bodies().size() == 2);
   encoded_results out;
-  CHECK(f.bodies().at(processor_name{"price"})()->process(R"({"id":"x"})", out));
+  CHECK(std::get<body_factory>(f.bodies().at(processor_name{"price"}))()->process(R"({"id":"x"})", out));
   CHECK(out[0] == R"({"total":1})");
-  auto make = f.bodies().at(processor_name{"audit"});
+  auto make = std::get<body_factory>(f.bodies().at(processor_name{"audit"}));
   CHECK(make() != make());
 }
 

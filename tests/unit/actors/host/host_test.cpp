@@ -47,7 +47,7 @@ public:
     out.flow.name = flow_name{"f"};
     out.flow.processors = {processor("copy", {"queue", {{"name", "in"}}}), processor("odd", {"nothing", {}})};
     for (const auto& each : out.flow.processors)
-      out.bodies[each.name] = [] { return std::make_unique<echo_body>(); };
+      out.bodies[each.name] = body_factory{[] { return std::make_unique<echo_body>(); }};
     out.queue = own(spawn_fake_queue(sys, queues));
     out.owner = node;
     out.connectors = std::make_shared<connector_registry>();

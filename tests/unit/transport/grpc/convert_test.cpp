@@ -2,6 +2,8 @@
 // and can always be parsed by its reader.
 #include "transport/grpc/convert.hpp"
 
+#include <sluice/codec/utf8.hpp>
+
 #include <doctest/doctest.h>
 
 using namespace sluice;
@@ -94,19 +96,19 @@ TEST_CASE("host ids are 16 hex digits and are read back") {
 TEST_CASE("text that is UTF-8 is left alone") {
   for (std::string text :
        {"", "plain\n\ttext", "gr\xc3\xbc\xc3\x9f", "\xe2\x82\xac", "\xf0\x9f\x92\xa7", "\xed\x9f\xbf"})
-    CHECK(to_utf8(text) == text);
+    CHECK(codec::to_utf8(text) == text);
 }
 
 TEST_CASE("bytes that are not UTF-8 are replaced one by one") {
   const std::string mark = "\xef\xbf\xbd";
-  CHECK(to_utf8("a\xff z") == "a" + mark + " z");
-  CHECK(to_utf8("\xc3") == mark);                                  // cut off
-  CHECK(to_utf8("\xc0\x80") == mark + mark);                       // overlong
-  CHECK(to_utf8("\xe0\x80\x80") == mark + mark + mark);            // overlong
-  CHECK(to_utf8("\xf0\x80\x80\x80") == mark + mark + mark + mark); // overlong
-  CHECK(to_utf8("\xed\xa0\x80") == mark + mark + mark);            // surrogate
-  CHECK(to_utf8("\xf4\x90\x80\x80") == mark + mark + mark + mark); // above U+10FFFF
-  CHECK(to_utf8("\xe2\x82x") == mark + mark + "x");
+  CHECK(codec::to_utf8("a\xff z") == "a" + mark + " z");
+  CHECK(codec::to_utf8("\xc3") == mark);                                  // cut off
+  CHECK(codec::to_utf8("\xc0\x80") == mark + mark);                       // overlong
+  CHECK(codec::to_utf8("\xe0\x80\x80") == mark + mark + mark);            // overlong
+  CHECK(codec::to_utf8("\xf0\x80\x80\x80") == mark + mark + mark + mark); // overlong
+  CHECK(codec::to_utf8("\xed\xa0\x80") == mark + mark + mark);            // surrogate
+  CHECK(codec::to_utf8("\xf4\x90\x80\x80") == mark + mark + mark + mark); // above U+10FFFF
+  CHECK(codec::to_utf8("\xe2\x82x") == mark + mark + "x");
 }
 
 TEST_CASE("a processor fed by a queue has that queue's backlog, another has none") {

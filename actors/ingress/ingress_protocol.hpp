@@ -1,0 +1,45 @@
+#pragma once
+
+#include <sluice/core/ids.hpp>
+#include <sluice/flow_spec.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice::ingress {
+
+/// One replica that takes requests.
+struct route_target {
+  replica_id replica;
+  flow_version version;
+  node_id node;
+  std::string address; ///< "host:port" of that node's link, for other nodes
+
+  friend bool operator==(const route_target&, const route_target&) = default;
+};
+
+/// One route and all replicas behind it. While an update runs they are of two versions.
+struct route_entry {
+  flow_name flow;
+  processor_name processor;
+  pattern kind = pattern::endpoint;
+  http_spec http; ///< of the newest version that has a replica here
+  std::uint32_t num_concurrency = 1;
+  std::chrono::milliseconds timeout{0}; ///< 0 = `limits::http_request_timeout_default`
+  std::string output_type;
+  std::vector<route_target> targets; ///< none: requests wait for one until their deadline
+
+  friend bool operator==(const route_entry&, const route_entry&) = default;
+};
+
+/// All routes of the cluster. Level-triggered: complete every time, a part of
+/// `node::desired_state`.
+struct route_table {
+  std::vector<route_entry> routes;
+
+  friend bool operator==(const route_table&, const route_table&) = default;
+};
+
+} // namespace sluice::ingress

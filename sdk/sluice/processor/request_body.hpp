@@ -1,0 +1,100 @@
+#pragma once
+
+#include <sluice/core/executor.hpp>
+#include <sluice/core/result.hpp>
+#include <sluice/http/message.hpp>
+#include <sluice/processor/body.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace sluice {
+
+/// One HTTP request on its way to user code, and the way back of its answer.
+///
+/// Whoever holds it last ends it with exactly one of `respond`, `refuse`, or `begin` …
+/// `finish`. One that is dropped before that was lost with who held it: it is given to another
+/// replica if that is harmless, else the client gets 502. All functions may be called from any thread,
+/// never block and never throw; what comes after the end is ignored.
+///
+/// Implemented by the HTTP server (the client's connection), by the router (which counts and
+/// re-routes) and by the link to another process.
+class exchange {
+public:
+  explicit exchange(request in, std::chrono::steady_clock::time_point deadline)
+    : in(std::move(in)), deadline(deadline) {}
+  virtual ~exchange() = default;
+  exchange(const exchange&) = delete;
+  exchange& operator=(const exchange&) = delete;
+
+  /// Its parts may be moved away once user code begins with it, not before.
+  request in;
+  /// After this the client has its 504 and the answer is dropped.
+  std::chrono::steady_clock::time_point deadline;
+
+  virtual void respond(response answer) noexcept = 0;
+
+  /// User code has not begun and will not: the request may be given to somebody else,
+  /// whatever its method. `overloaded` = full, `shutting_down` = draining, `unavailable` = gone.
+  virtual void refuse(failure why) noexcept = 0;
+
+  /// Starts an answer of unknown length: status and headers now, `head.body` as its first
+  /// part, the rest by `write`.
+  virtual void begin(response head) noexcept = 0;
+  /// Returns false when nobody reads any more: the client has gone or is too slow.
+  virtual bool write(std::string part) noexcept = 0;
+  /// What was written and the client has not taken. Above `stream_window_bytes` the writer waits.
+  virtual std::size_t waiting_bytes() const noexcept = 0;
+  /// Calls `resume` once, as soon as there is room again or nobody reads any more.
+  virtual void when_writable(std::function<void()> resume) noexcept = 0;
+  virtual void finish() noexcept = 0;
+
+  /// Calls `stop` at most once, if the client goes or the deadline passes before the end. At
+  /// once if that is so already.
+  virtual void when_cancelled(std::function<void()> stop) noexcept = 0;
+};
+
+using exchange_ptr = std::shared_ptr<exchange>;
+
+/// Written and not taken parts of a streamed answer, per exchange, until the writer waits.
+constexpr std::size_t stream_window_bytes = 256u << 10;
+
+/// User code behind one endpoint or collector with the types rubbed off.
+///
+/// Made, set up, used and torn down by one replica. A sync body is called from up to
+/// `num_concurrency` threads at once, an async body only from its executor. User exceptions become
+/// answers, never leave it.
+class request_body {
+public:
+  virtual ~request_body() = default;
+
+  virtual result<void> setup() { return {}; }
+  virtual result<void> teardown() { return {}; }
+
+  virtual bool is_async() const noexcept { return false; }
+
+  /// Endpoint: reads the request, calls the user's function, ends the exchange. May block for as
+  /// long as the user's code does.
+  ///
+  /// Collector: calls the user's function with its results encoded into `results` (empty on entry)
+  /// and does not end the exchange unless the request is refused or fails; returns whether the results
+  /// are to go to the sink, after which the replica answers.
+  virtual bool handle(const exchange_ptr& call, encoded_results& results) = 0;
+
+  /// The same for a coroutine. Called on `where`; `done(bool)` is called exactly once, on `where`.
+  /// `results` outlives it.
+  virtual void handle_async(const exchange_ptr& call, encoded_results& results, executor& where,
+                            std::function<void(bool)> done) = 0;
+};
+
+using request_body_factory = std::function<std::unique_ptr<request_body>()>;
+
+/// Makes the user code of a processor: of one that takes records, or requests.
+using processor_code = std::variant<body_factory, request_body_factory>;
+
+} // namespace sluice
