@@ -13,6 +13,49 @@ namespace {
 constexpr std::array<std::string_view, 7> method_names = {"GET",    "POST", "PUT",    "PATCH",
                                                           "DELETE", "HEAD", "OPTIONS"};
 
+constexpr auto reasons =
+  std::to_array<std::pair<unsigned, std::string_view>>({{100, "Continue"},
+                                                        {101, "Switching Protocols"},
+                                                        {200, "OK"},
+                                                        {201, "Created"},
+                                                        {202, "Accepted"},
+                                                        {204, "No Content"},
+                                                        {206, "Partial Content"},
+                                                        {301, "Moved Permanently"},
+                                                        {302, "Found"},
+                                                        {303, "See Other"},
+                                                        {304, "Not Modified"},
+                                                        {307, "Temporary Redirect"},
+                                                        {308, "Permanent Redirect"},
+                                                        {400, "Bad Request"},
+                                                        {401, "Unauthorized"},
+                                                        {403, "Forbidden"},
+                                                        {404, "Not Found"},
+                                                        {405, "Method Not Allowed"},
+                                                        {406, "Not Acceptable"},
+                                                        {408, "Request Timeout"},
+                                                        {409, "Conflict"},
+                                                        {410, "Gone"},
+                                                        {411, "Length Required"},
+                                                        {412, "Precondition Failed"},
+                                                        {413, "Content Too Large"},
+                                                        {414, "URI Too Long"},
+                                                        {415, "Unsupported Media Type"},
+                                                        {417, "Expectation Failed"},
+                                                        {421, "Misdirected Request"},
+                                                        {422, "Unprocessable Content"},
+                                                        {426, "Upgrade Required"},
+                                                        {428, "Precondition Required"},
+                                                        {429, "Too Many Requests"},
+                                                        {431, "Request Header Fields Too Large"},
+                                                        {500, "Internal Server Error"},
+                                                        {501, "Not Implemented"},
+                                                        {502, "Bad Gateway"},
+                                                        {503, "Service Unavailable"},
+                                                        {504, "Gateway Timeout"},
+                                                        {505, "HTTP Version Not Supported"},
+                                                        {507, "Insufficient Storage"}});
+
 constexpr char lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }
@@ -76,92 +119,8 @@ std::optional<std::string> request::query_field(std::string_view name) const {
 }
 
 std::string_view status_text(unsigned status) noexcept {
-  switch (status) {
-  case 100:
-    return "Continue";
-  case 101:
-    return "Switching Protocols";
-  case 200:
-    return "OK";
-  case 201:
-    return "Created";
-  case 202:
-    return "Accepted";
-  case 204:
-    return "No Content";
-  case 206:
-    return "Partial Content";
-  case 301:
-    return "Moved Permanently";
-  case 302:
-    return "Found";
-  case 303:
-    return "See Other";
-  case 304:
-    return "Not Modified";
-  case 307:
-    return "Temporary Redirect";
-  case 308:
-    return "Permanent Redirect";
-  case 400:
-    return "Bad Request";
-  case 401:
-    return "Unauthorized";
-  case 403:
-    return "Forbidden";
-  case 404:
-    return "Not Found";
-  case 405:
-    return "Method Not Allowed";
-  case 406:
-    return "Not Acceptable";
-  case 408:
-    return "Request Timeout";
-  case 409:
-    return "Conflict";
-  case 410:
-    return "Gone";
-  case 411:
-    return "Length Required";
-  case 412:
-    return "Precondition Failed";
-  case 413:
-    return "Content Too Large";
-  case 414:
-    return "URI Too Long";
-  case 415:
-    return "Unsupported Media Type";
-  case 417:
-    return "Expectation Failed";
-  case 421:
-    return "Misdirected Request";
-  case 422:
-    return "Unprocessable Content";
-  case 426:
-    return "Upgrade Required";
-  case 428:
-    return "Precondition Required";
-  case 429:
-    return "Too Many Requests";
-  case 431:
-    return "Request Header Fields Too Large";
-  case 500:
-    return "Internal Server Error";
-  case 501:
-    return "Not Implemented";
-  case 502:
-    return "Bad Gateway";
-  case 503:
-    return "Service Unavailable";
-  case 504:
-    return "Gateway Timeout";
-  case 505:
-    return "HTTP Version Not Supported";
-  case 507:
-    return "Insufficient Storage";
-  default:
-    return "Unknown";
-  }
+  auto found = std::ranges::find(reasons, status, &std::pair<unsigned, std::string_view>::first);
+  return found == reasons.end() ? "Unknown" : found->second;
 }
 
 response error_response(unsigned status, std::string_view text) {
