@@ -1,0 +1,55 @@
+#pragma once
+
+#include <sluice/core/limits.hpp>
+#include <sluice/processor/request_body.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice::ingress {
+
+/// What becomes of a request of which the head has been read: how its body is taken and how
+/// long it may last, or the answer that it gets at once.
+struct head_decision {
+  /// Sent as it is; nobody handles the request. If it has a body the connection closes, as
+  /// that is not read. For 404, 405, OPTIONS, 401.
+  std::optional<response> answer = {};
+
+  /// A longer body is 413, counted as it comes in. Read before the request is handled.
+  std::uint64_t body_bytes_max = limits::http_body_bytes_max_default;
+  /// A body on GET, HEAD or DELETE is refused with 400 unless this is set.
+  bool body_on_any_method = false;
+
+  /// From the head on. The client has its 504 then, unless the answer has begun: from there on only
+  /// the client's own slowness ends it. Reading the body has its own bounds as well.
+  std::chrono::milliseconds timeout = limits::http_request_timeout_default;
+
+  /// Who may read answers, "*" = any; every answer to this request, errors and `answer` included,
+  /// gets the fields for it. Null = no CORS. Preflights are answered by `answer`.
+  std::shared_ptr<const std::vector<std::string>> cors_origins = {};
+
+  /// What the decider found, for `handle`: the route need not be looked up twice.
+  std::shared_ptr<const void> route = {};
+};
+
+/// Where the HTTP server's requests go. Implemented by the router, called by `transport/http` on
+/// its threads, several at once; must not block. Outlives the server.
+class http_handler {
+public:
+  virtual ~http_handler() = default;
+
+  /// The head has passed the server's checks, the body has not been read. May fill
+  /// `head.params`; whatever else it changes is changed for `handle` too. HEAD arrives as such here.
+  virtual head_decision decide(request& head) = 0;
+
+  /// The whole request. `route` is the decision's. HEAD has become GET: the server keeps the body of
+  /// its answer to itself. One that is refused gets 503, or 504 for `errc::timeout`; `overloaded` and
+  /// `shutting_down` with Retry-After.
+  virtual void handle(exchange_ptr call, std::shared_ptr<const void> route) = 0;
+};
+
+} // namespace sluice::ingress
