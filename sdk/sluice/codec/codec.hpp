@@ -19,7 +19,11 @@
 /// initialiser, which then counts. (An initialiser that says no more than "empty", such as
 /// `std::string note = "";`, cannot be told from none: make such a field optional.) Unknown
 /// members are ignored, unless the struct says `static constexpr bool sluice_strict = true`.
-/// Of two members of one name the last counts. Nesting ends at `codec::depth_max`.
+/// A member that a field or map takes may be there once only. Nesting ends at `codec::depth_max`, a document at
+/// `limits::record_size_bytes_max`.
+///
+/// `try_decode` tells syntax from type and where; `from_text` (<sluice/codec/text.hpp>) reads values
+/// that stand alone.
 
 #include <sluice/codec/decode.hpp>
 #include <sluice/codec/encode.hpp>

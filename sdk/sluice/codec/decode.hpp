@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sluice/codec/decode_error.hpp>
 #include <sluice/codec/encode.hpp>
 #include <sluice/codec/number_text.hpp>
 
@@ -116,11 +117,6 @@ bool decode_floating(json_reader& in, T& out) {
          || in.refuse("number too large: " + std::string{text.substr(0, shown_max)});
 }
 
-/// Reads a string that stands for something else; `expected` names that.
-inline bool read_token(json_reader& in, std::string& out, std::string_view expected) {
-  return in.peek() == json_kind::string ? in.read_string(out) : in.refuse_kind(expected);
-}
-
 inline bool refuse_token(json_reader& in, std::string_view expected, std::string_view got) {
   constexpr std::size_t shown_max = 64;
   std::string message = "expected ";
@@ -128,13 +124,11 @@ inline bool refuse_token(json_reader& in, std::string_view expected, std::string
   return in.refuse(message.append(got.size() > shown_max ? "...\"" : "\""));
 }
 
+// Values whose JSON is a string that stands for something else: what the string says, and reading it.
+
 template <class T>
-bool decode_enum(json_reader& in, T& out) {
-  std::string text;
-  if (in.peek() != json_kind::string)
-    return in.refuse_kind(expected_label<T>());
-  if (!in.read_string(text))
-    return false;
+requires std::is_enum_v<T>
+bool parse_token(json_reader& in, std::string_view text, T& out) {
   for (const auto& entry : enum_entries_v<T>)
     if (entry.name == text) {
       out = entry.value;
@@ -143,24 +137,24 @@ bool decode_enum(json_reader& in, T& out) {
   return refuse_token(in, expected_label<T>(), text);
 }
 
-template <class T>
-bool decode_time(json_reader& in, T& out) {
-  constexpr std::string_view expected = "time in ISO 8601 such as 2024-05-01T12:34:56Z";
-  std::string text;
-  if (!read_token(in, text, expected))
-    return false;
+template <time_type T>
+bool parse_token(json_reader& in, std::string_view text, T& out) {
   moment value;
   if (!parse_time(text, value))
-    return refuse_token(in, expected, text);
+    return refuse_token(in, expected_label<T>(), text);
   return from_moment(value, out) || refuse_token(in, "time in the range and resolution of the field", text);
 }
 
-inline bool decode_bytes(json_reader& in, bytes& out) {
-  constexpr std::string_view expected = "string in base64";
+inline bool parse_token(json_reader& in, std::string_view text, bytes& out) {
+  return parse_base64(text, out.data) || refuse_token(in, expected_label<bytes>(), text);
+}
+
+template <class T>
+bool decode_token(json_reader& in, T& out) {
   std::string text;
-  if (!read_token(in, text, expected))
-    return false;
-  return parse_base64(text, out.data) || refuse_token(in, expected, text);
+  if (in.peek() != json_kind::string)
+    return in.refuse_kind(expected_label<T>());
+  return in.read_string(text) && parse_token(in, text, out);
 }
 
 template <class T>
@@ -207,6 +201,8 @@ bool decode_list(json_reader& in, T& out) {
   }
 }
 
+inline bool refuse_repeated(json_reader& in) { return in.refuse("given twice"); }
+
 template <class T>
 bool decode_map(json_reader& in, T& out) {
   if (!in.enter_object())
@@ -217,13 +213,11 @@ bool decode_map(json_reader& in, T& out) {
     auto step = in.next_member(first, key_view);
     if (step != json_step::item)
       return step == json_step::end;
-    std::string key{key_view};
-    typename T::mapped_type item{};
-    if (!decode_value(in, item)) {
-      in.error().under_field(key);
+    auto [at, is_new] = out.try_emplace(std::string{key_view});
+    if (!(is_new ? decode_value(in, at->second) : refuse_repeated(in))) {
+      in.error().under_field(at->first);
       return false;
     }
-    out.insert_or_assign(std::move(key), std::move(item));
   }
 }
 
@@ -243,16 +237,10 @@ std::size_t find_field(std::string_view key, std::size_t hint) noexcept {
 }
 
 template <class Fields, std::size_t... I>
-bool decode_field(json_reader& in, Fields& fields, [[maybe_unused]] std::size_t index, bool again,
+bool decode_field(json_reader& in, Fields& fields, [[maybe_unused]] std::size_t index,
                   std::index_sequence<I...>) {
   bool ok = false;
-  [[maybe_unused]] auto read = [&](auto& field) {
-    if (again)
-      field = std::remove_cvref_t<decltype(field)>{}; // the last of two members of one name counts
-    ok = decode_value(in, field);
-    return true;
-  };
-  (void)((index == I && read(std::get<I>(fields))) || ...);
+  (void)((index == I && (ok = decode_value(in, std::get<I>(fields)), true)) || ...);
   return ok;
 }
 
@@ -296,7 +284,7 @@ bool decode_struct(json_reader& in, T& out) {
         return false;
       continue;
     }
-    if (!decode_field(in, fields, index, seen[index], indices)) {
+    if (!(seen[index] ? refuse_repeated(in) : decode_field(in, fields, index, indices))) {
       in.error().under_field(names[index]);
       return false;
     }
@@ -327,10 +315,8 @@ bool decode_value(json_reader& in, T& out) {
     return decode_floating(in, out);
   } else if constexpr (std::same_as<T, std::string>) {
     return in.read_string(out);
-  } else if constexpr (std::is_enum_v<T>) {
-    return decode_enum(in, out);
-  } else if constexpr (std::same_as<T, bytes>) {
-    return decode_bytes(in, out);
+  } else if constexpr (std::is_enum_v<T> || time_type<T> || std::same_as<T, bytes>) {
+    return decode_token(in, out);
   } else if constexpr (optional_type<T>) {
     if (in.peek() == json_kind::null) {
       out.reset();
@@ -343,8 +329,6 @@ bool decode_value(json_reader& in, T& out) {
       return false;
     out = T{count};
     return true;
-  } else if constexpr (time_type<T>) {
-    return decode_time(in, out);
   } else if constexpr (fixed_array_type<T>) {
     return decode_fixed_array(in, out);
   } else if constexpr (map_type<T>) {
@@ -358,16 +342,23 @@ bool decode_value(json_reader& in, T& out) {
 
 } // namespace detail
 
-/// Reads `text` as JSON of the form of `T` into `out`, which is freshly made. Fails with
-/// `invalid_argument` and the path of the first fault:
+/// Reads `text` as JSON of the form of `T` into `out`, which is freshly made. Returns the first fault,
+/// or nothing when there is none; `out` is then of no use.
+template <class T>
+std::optional<decode_error> try_decode_into(std::string_view text, T& out) {
+  json_reader reader{text};
+  if (reader.check_size() && detail::decode_value(reader, out) && reader.finish())
+    return std::nullopt;
+  return explain(text, reader, root_label<T>());
+}
+
+/// The same with a failure for people: `invalid_argument` and the path of the first fault:
 /// "order.items[2].price: expected number, got string".
 template <class T>
 result<void> decode_into(std::string_view text, T& out) {
-  json_reader reader{text};
-  if (detail::decode_value(reader, out) && reader.finish())
-    return {};
-  auto& error = reader.error();
-  return fail(errc::invalid_argument, root_label<T>() + error.path + ": " + error.message);
+  if (auto error = try_decode_into(text, out))
+    return fail(*error);
+  return {};
 }
 
 /// The same into a new value.
@@ -375,7 +366,16 @@ template <class T>
 result<T> decode(std::string_view text) {
   result<T> value{tl::in_place};
   if (auto done = decode_into(text, *value); !done)
-    return fail(done);
+    return sluice::fail(done);
+  return value;
+}
+
+/// The same with an error that tells syntax from type, for those who answer to both differently.
+template <class T>
+tl::expected<T, decode_error> try_decode(std::string_view text) {
+  tl::expected<T, decode_error> value{tl::in_place};
+  if (auto error = try_decode_into(text, *value))
+    return tl::unexpected{std::move(*error)};
   return value;
 }
 

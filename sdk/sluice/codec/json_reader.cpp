@@ -1,5 +1,6 @@
 #include <sluice/codec/json_reader.hpp>
 #include <sluice/codec/utf8.hpp>
+#include <sluice/core/limits.hpp>
 
 #include <charconv>
 
@@ -85,6 +86,12 @@ void json_reader::skip_blanks() noexcept {
     ++at_;
 }
 
+bool json_reader::check_size() {
+  constexpr auto size_bytes_max = limits::record_size_bytes_max;
+  return static_cast<std::size_t>(end_ - begin_) <= size_bytes_max
+         || refuse_bound("longer than " + std::to_string(size_bytes_max) + " bytes");
+}
+
 json_kind json_reader::peek() noexcept {
   skip_blanks();
   if (at_ == end_)
@@ -113,6 +120,11 @@ bool json_reader::refuse(std::string message) {
   return false;
 }
 
+bool json_reader::refuse_bound(std::string message) {
+  error_.is_syntax = true;
+  return refuse(std::move(message));
+}
+
 bool json_reader::refuse_kind(std::string_view expected) {
   auto kind = peek();
   if (kind == json_kind::nothing)
@@ -121,9 +133,9 @@ bool json_reader::refuse_kind(std::string_view expected) {
 }
 
 bool json_reader::syntax_error(std::string_view expected) {
-  std::string message = "not valid JSON at byte " + std::to_string(at_ - begin_) + ": expected ";
-  message.append(expected);
-  return refuse(message.append(at_ == end_ ? ", got the end of the text" : ""));
+  std::string message{syntax_lead};
+  message.append(std::to_string(at_ - begin_)).append(": expected ").append(expected);
+  return refuse_bound(message.append(at_ == end_ ? ", got the end of the text" : ""));
 }
 
 bool json_reader::read_null() {
@@ -259,7 +271,7 @@ bool json_reader::scan_escape(std::string* out) {
 
 bool json_reader::enter() {
   if (++depth_ > depth_max)
-    return refuse("nested deeper than " + std::to_string(depth_max) + " levels");
+    return refuse_bound("nested deeper than " + std::to_string(depth_max) + " levels");
   ++at_;
   return true;
 }

@@ -20,8 +20,9 @@ enum class json_step : std::uint8_t { item, end, error };
 
 /// Why a document could not be read: built from the inside out, while the calls return.
 struct json_error {
-  std::string path;    ///< ".items[2].price"; the caller puts the root's name before it
-  std::string message; ///< "expected number, got string"
+  std::string path;       ///< ".items[2].price"; the caller puts the root's name before it
+  std::string message;    ///< "expected number, got string"
+  bool is_syntax = false; ///< no JSON, or beyond the bounds; not a wrong type
 
   void under_field(std::string_view name) { path.insert(0, std::string{"."}.append(name)); }
   void under_index(std::size_t index) { path.insert(0, "[" + std::to_string(index) + "]"); }
@@ -39,6 +40,9 @@ class json_reader {
 public:
   explicit json_reader(std::string_view text) noexcept
     : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()) {}
+
+  /// Refuses a document of more than `limits::record_size_bytes_max`.
+  bool check_size();
 
   /// Skips blanks and looks at the next value without taking it.
   json_kind peek() noexcept;
@@ -73,9 +77,13 @@ public:
 
   json_error& error() noexcept { return error_; }
 
+  /// How the message of a syntax error begins; the byte follows, then ':'.
+  static constexpr std::string_view syntax_lead = "not valid JSON at byte ";
+
 private:
   void skip_blanks() noexcept;
   bool syntax_error(std::string_view expected);
+  bool refuse_bound(std::string message);
   bool enter();
   bool scan_string(std::string* out);
   bool scan_escape(std::string* out);

@@ -139,7 +139,7 @@ std::string expected_label() {
     }
     return text;
   } else if constexpr (time_type<T>) {
-    return "time in ISO 8601";
+    return "time in ISO 8601 such as 2024-05-01T12:34:56Z";
   } else if constexpr (std::same_as<T, bytes>) {
     return "string in base64";
   } else if constexpr (duration_type<T>) {

@@ -54,6 +54,16 @@ std::size_t utf8_sequence(std::string_view text) noexcept {
   return 0;
 }
 
+bool is_utf8(std::string_view text) noexcept {
+  while (!text.empty()) {
+    auto size = utf8_sequence(text);
+    if (size == 0)
+      return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
 std::string to_utf8(std::string_view text) {
   std::string clean;
   clean.reserve(text.size());

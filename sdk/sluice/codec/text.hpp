@@ -1,0 +1,72 @@
+#pragma once
+
+#include <sluice/codec/decode.hpp>
+#include <sluice/codec/utf8.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+/// Values that stand alone as text, such as a parameter of a path or a field of a query.
+namespace sluice::codec {
+
+/// Has a form as plain text: bool ("true", "false"), integers and floating point as JSON writes them,
+/// std::string, enums by name, times in ISO 8601, durations as the count of their unit, bytes in base64,
+/// and std::optional of these.
+template <class T>
+concept text_type =
+  std::same_as<T, bool> || integer_type<T> || floating_type<T> || std::same_as<T, std::string> || std::
+    is_enum_v<T> || time_type<T> || duration_type<T> || std::same_as<T, bytes> ||(
+      optional_type<T>&& requires { typename T::value_type; });
+
+namespace detail {
+
+/// Whether a text is written like a number of JSON, with nothing around it.
+bool is_number_text(std::string_view text);
+
+template <class T>
+bool read_text(json_reader& in, std::string_view text, T& out) {
+  if constexpr (std::same_as<T, bool>) {
+    out = text == "true";
+    return out || text == "false" || refuse_token(in, "true or false", text);
+  } else if constexpr (integer_type<T> || floating_type<T>) {
+    return is_number_text(text) ? decode_value(in, out) : refuse_token(in, expected_label<T>(), text);
+  } else if constexpr (duration_type<T>) {
+    typename T::rep count{};
+    if (!read_text(in, text, count))
+      return false;
+    out = T{count};
+    return true;
+  } else if constexpr (optional_type<T>) {
+    return read_text(in, text, out.emplace());
+  } else if constexpr (std::same_as<T, std::string>) {
+    if (!is_utf8(text))
+      return in.refuse("expected text in UTF-8");
+    out.assign(text);
+    return true;
+  } else {
+    static_assert(std::is_enum_v<T> || time_type<T> || std::same_as<T, bytes>,
+                  "sluice: this type has no form as text. Use bool, integers, double, float, std::string, "
+                  "enums, std::chrono times and durations, sluice::bytes, and std::optional of these");
+    return parse_token(in, text, out);
+  }
+}
+
+} // namespace detail
+
+/// Reads a value from text that is it as a whole, blanks included. The error has no path: the caller knows
+/// where the text came from. An optional is never empty: text that is there is a value.
+template <text_type T>
+tl::expected<T, decode_error> from_text(std::string_view text) {
+  tl::expected<T, decode_error> value{tl::in_place};
+  json_reader reader{text};
+  if (detail::read_text(reader, text, *value))
+    return value;
+  decode_error error;
+  error.message = std::move(reader.error().message);
+  return tl::unexpected{std::move(error)};
+}
+
+} // namespace sluice::codec
