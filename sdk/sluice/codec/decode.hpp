@@ -1,22 +1,24 @@
 #pragma once
 
 #include <sluice/codec/decode_error.hpp>
+#include <sluice/codec/decode_scalar.hpp>
+#include <sluice/codec/defaults.hpp>
 #include <sluice/codec/encode.hpp>
-#include <sluice/codec/number_text.hpp>
+#include <sluice/codec/utf8.hpp>
+#include <sluice/codec/variant.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <limits>
+#include <exception>
 #include <memory>
-#include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <variant>
 
 namespace sluice::codec {
 
@@ -25,158 +27,38 @@ namespace detail {
 template <class T>
 bool decode_value(json_reader& in, T& out);
 
-// ---- which fields may be missing --------------------------------------------------
+// ---- lists, tuples and maps ---------------------------------------------------------
 
-/// Keeps the optimiser from knowing what stands in `memory`.
-inline void escape(void* memory) noexcept { asm volatile("" : : "g"(memory) : "memory"); }
-
-/// Which fields a default-initialised `T` writes to: a scalar without a member initialiser
-/// leaves the memory as it was, which is how `= 0` can be told from nothing.
-template <class T, std::size_t... I>
-std::array<bool, sizeof...(I)> written_fields(unsigned char pattern, std::index_sequence<I...>) {
-  alignas(T) unsigned char memory[sizeof(T)];
-  std::memset(memory, pattern, sizeof memory);
-  escape(memory);
-  auto object = ::new (static_cast<void*>(memory)) T;
-  escape(memory);
-  auto is_written = [&](const auto& field) {
-    auto first = reinterpret_cast<const unsigned char*>(&field);
-    return std::any_of(first, first + sizeof field, [&](unsigned char byte) { return byte != pattern; });
-  };
-  std::array<bool, sizeof...(I)> written{is_written(boost::pfr::get<I>(*object))...};
-  std::destroy_at(object);
-  return written;
-}
-
-template <class Field>
-bool differs_from_empty(const Field& value) {
-  std::string with;
-  std::string without;
-  bool with_ok = encode(value, with).has_value();
-  bool without_ok = encode(Field{}, without).has_value();
-  return with_ok != without_ok || with != without;
-}
-
-/// Fields that must be present: those without a default that can be told from emptiness.
-template <class T>
-const std::array<bool, boost::pfr::tuple_size_v<T>>& required_fields() {
-  static const auto required = []<std::size_t... I>(std::index_sequence<I...> indices) {
-    [[maybe_unused]] const T defaults{};
-    std::array<bool, sizeof...(I)> needed{};
-    if constexpr (sizeof...(I) > 0) {
-      auto once = written_fields<T>(0xa5, indices);
-      auto again = written_fields<T>(0x5a, indices);
-      auto has_default = [&]<std::size_t At>(std::integral_constant<std::size_t, At>) {
-        using field = boost::pfr::tuple_element_t<At, T>;
-        if constexpr (optional_type<field>)
-          return true;
-        else if constexpr (std::is_trivially_default_constructible_v<field>)
-          return once[At] || again[At];
-        else
-          return differs_from_empty(boost::pfr::get<At>(defaults));
-      };
-      needed = {!has_default(std::integral_constant<std::size_t, I>{})...};
-    }
-    return needed;
-  }
-  (std::make_index_sequence<boost::pfr::tuple_size_v<T>>{});
-  return required;
-}
-
-// ---- one function per form ----------------------------------------------------------
-
-template <class T>
-bool decode_integer(json_reader& in, T& out) {
-  using limits = std::numeric_limits<T>;
-  std::string_view text;
-  if (!in.read_number(text, "integer"))
-    return false;
-  bool negative = false;
-  std::uint64_t magnitude = 0;
-  auto outcome = parse_integer(text, negative, magnitude);
-  constexpr std::size_t shown_max = 40;
-  if (outcome == integer_text::fraction)
-    return in.refuse("expected integer, got " + std::string{text.substr(0, shown_max)});
-  // The lowest value is one further from zero than the highest, and zero for unsigned.
-  auto highest = static_cast<std::uint64_t>(limits::max());
-  auto lowest = std::is_signed_v<T> ? highest + 1 : 0;
-  if (outcome == integer_text::too_large || magnitude > (negative ? lowest : highest))
-    return in.refuse("expected integer from " + std::to_string(limits::min()) + " to "
-                     + std::to_string(limits::max()) + ", got " + std::string{text.substr(0, shown_max)});
-  out = static_cast<T>(negative ? 0 - magnitude : magnitude);
-  return true;
-}
-
-template <class T>
-bool decode_floating(json_reader& in, T& out) {
-  std::string_view text;
-  if (!in.read_number(text, "number"))
-    return false;
-  constexpr std::size_t shown_max = 40;
-  return parse_floating(text, out)
-         || in.refuse("number too large: " + std::string{text.substr(0, shown_max)});
-}
-
-inline bool refuse_token(json_reader& in, std::string_view expected, std::string_view got) {
-  constexpr std::size_t shown_max = 64;
-  std::string message = "expected ";
-  message.append(expected).append(", got \"").append(got.substr(0, shown_max));
-  return in.refuse(message.append(got.size() > shown_max ? "...\"" : "\""));
-}
-
-// Values whose JSON is a string that stands for something else: what the string says, and reading it.
-
-template <class T>
-requires std::is_enum_v<T>
-bool parse_token(json_reader& in, std::string_view text, T& out) {
-  for (const auto& entry : enum_entries_v<T>)
-    if (entry.name == text) {
-      out = entry.value;
-      return true;
-    }
-  return refuse_token(in, expected_label<T>(), text);
-}
-
-template <time_type T>
-bool parse_token(json_reader& in, std::string_view text, T& out) {
-  moment value;
-  if (!parse_time(text, value))
-    return refuse_token(in, expected_label<T>(), text);
-  return from_moment(value, out) || refuse_token(in, "time in the range and resolution of the field", text);
-}
-
-inline bool parse_token(json_reader& in, std::string_view text, bytes& out) {
-  return parse_base64(text, out.data) || refuse_token(in, expected_label<bytes>(), text);
-}
-
-template <class T>
-bool decode_token(json_reader& in, T& out) {
-  std::string text;
-  if (in.peek() != json_kind::string)
-    return in.refuse_kind(expected_label<T>());
-  return in.read_string(text) && parse_token(in, text, out);
-}
-
-template <class T>
-bool decode_fixed_array(json_reader& in, T& out) {
+/// Reads an array of exactly `size` elements by `read(index)`.
+template <class Read>
+bool decode_sized(json_reader& in, std::size_t size, Read read) {
   if (!in.enter_array())
     return false;
-  std::size_t count = 0;
-  for (;; ++count) {
+  auto expected = [&](const std::string& got) {
+    return in.refuse("expected " + std::to_string(size) + " elements, got " + got);
+  };
+  for (std::size_t count = 0;; ++count) {
     auto step = in.next_element(count == 0);
     if (step == json_step::error)
       return false;
     if (step == json_step::end)
-      break;
-    if (count == out.size())
-      return in.refuse("expected " + std::to_string(out.size()) + " elements, got more");
-    if (!decode_value(in, out[count])) {
+      return count == size || expected(std::to_string(count));
+    if (count == size)
+      return expected("more");
+    if (!read(count)) {
       in.error().under_index(count);
       return false;
     }
   }
-  return count == out.size()
-         || in.refuse("expected " + std::to_string(out.size()) + " elements, got " + std::to_string(count));
+}
+
+template <class T, std::size_t... I>
+bool decode_tuple(json_reader& in, T& out, std::index_sequence<I...>) {
+  return decode_sized(in, sizeof...(I), [&]([[maybe_unused]] std::size_t index) {
+    bool ok = false;
+    (void)((index == I && (ok = decode_value(in, std::get<I>(out)), true)) || ...);
+    return ok;
+  });
 }
 
 /// Vectors and the like, and sets: a value that occurs twice is in a set once.
@@ -203,19 +85,44 @@ bool decode_list(json_reader& in, T& out) {
 
 inline bool refuse_repeated(json_reader& in) { return in.refuse("given twice"); }
 
+/// Whether `text` is how `value` is written: a name has one spelling only.
+template <class T>
+bool is_spelling(std::string_view text, T value) {
+  return text == std::to_string(value);
+}
+
+template <class K>
+bool decode_key(json_reader& in, std::string_view text, K& out) {
+  if constexpr (std::same_as<K, std::string>) {
+    out.assign(text);
+    return true;
+  } else if constexpr (std::is_enum_v<K>) {
+    return parse_token(in, text, out);
+  } else {
+    json_reader number{text};
+    return (decode_integer(number, out) && number.finish() && is_spelling(text, out))
+           || refuse_token(in, integer_range_label<K>(), text);
+  }
+}
+
 template <class T>
 bool decode_map(json_reader& in, T& out) {
   if (!in.enter_object())
     return false;
   out.clear();
   for (bool first = true;; first = false) {
-    std::string_view key_view;
-    auto step = in.next_member(first, key_view);
+    std::string_view name;
+    auto step = in.next_member(first, name);
     if (step != json_step::item)
       return step == json_step::end;
-    auto [at, is_new] = out.try_emplace(std::string{key_view});
+    typename T::key_type key{};
+    if (!decode_key(in, name, key)) {
+      in.error().message.insert(0, "a member's name: ");
+      return false;
+    }
+    auto [at, is_new] = out.try_emplace(std::move(key));
     if (!(is_new ? decode_value(in, at->second) : refuse_repeated(in))) {
-      in.error().under_field(at->first);
+      in.error().under_field(key_text(at->first));
       return false;
     }
   }
@@ -253,7 +160,8 @@ bool refuse_missing(json_reader& in, std::size_t index, std::index_sequence<I...
   return false;
 }
 
-template <class T>
+/// `Tagged`: the struct is an alternative of a variant; its tag, which was read before, is skipped.
+template <class T, bool Tagged = false>
 bool decode_struct(json_reader& in, T& out) {
   static_assert(std::is_default_constructible_v<T>,
                 "sluice: a struct that is read from JSON needs all its fields default constructible");
@@ -268,6 +176,7 @@ bool decode_struct(json_reader& in, T& out) {
       return std::tuple<>{};
   }();
   std::bitset<names.size()> seen;
+  [[maybe_unused]] bool is_tag_seen = false;
   std::size_t hint = 0;
   for (bool first = true;; first = false) {
     std::string_view key;
@@ -276,6 +185,14 @@ bool decode_struct(json_reader& in, T& out) {
       return false;
     if (step == json_step::end)
       break;
+    if constexpr (Tagged)
+      if (key == tag_member) {
+        if (!(std::exchange(is_tag_seen, true) ? refuse_repeated(in) : in.skip_value())) {
+          in.error().under_field(tag_member);
+          return false;
+        }
+        continue;
+      }
     auto index = find_field<T>(key, hint);
     if (index == names.size()) {
       if constexpr (is_strict<T>())
@@ -300,43 +217,114 @@ bool decode_struct(json_reader& in, T& out) {
   return true;
 }
 
+// ---- variants -----------------------------------------------------------------------
+
+/// Finds, without taking anything, the tag of the object that comes next.
+template <class T>
+bool peek_tag(json_reader& in, std::string& tag) {
+  json_reader ahead = in;
+  auto found = ahead.find_string(tag_member, tag, tags_label<T>());
+  if (!found)
+    in = std::move(ahead); // its error counts
+  return found;
+}
+
+template <class T, std::size_t... I>
+bool decode_tagged(json_reader& in, T& out, std::index_sequence<I...>) {
+  std::string tag;
+  if (!peek_tag<T>(in, tag))
+    return false;
+  bool ok = false;
+  auto read = [&]<std::size_t At>(std::integral_constant<std::size_t, At>) {
+    using alternative = std::variant_alternative_t<At, T>;
+    if constexpr (struct_type<alternative>) {
+      if (tag != tag_of<alternative>())
+        return false;
+      ok = decode_struct<alternative, true>(in, out.template emplace<At>());
+      return true;
+    } else {
+      return false;
+    }
+  };
+  if ((read(std::integral_constant<std::size_t, I>{}) || ...))
+    return ok;
+  refuse_token(in, tags_label<T>(), tag);
+  in.error().under_field(tag_member);
+  return false;
+}
+
+template <class T, std::size_t... I>
+bool decode_variant(json_reader& in, T& out, std::index_sequence<I...> indices) {
+  check_variant<T>();
+  auto kind = in.peek();
+  if constexpr ((struct_type<std::variant_alternative_t<I, T>> || ...))
+    if (kind == json_kind::object)
+      return decode_tagged(in, out, indices);
+  bool ok = false;
+  auto read = [&]<std::size_t At>(std::integral_constant<std::size_t, At>) {
+    if (kind != kind_of<std::variant_alternative_t<At, T>>())
+      return false;
+    ok = decode_value(in, out.template emplace<At>());
+    return true;
+  };
+  return (read(std::integral_constant<std::size_t, I>{}) || ...) ? ok : in.refuse_kind(expected_label<T>());
+}
+
+// ---- any type -----------------------------------------------------------------------
+
+/// By way of the form that the type's adapter names; what it throws is the error.
+template <class T>
+bool decode_adapted(json_reader& in, T& out) {
+  typename adapter<T>::form form{};
+  if (!decode_value(in, form))
+    return false;
+  try {
+    out = adapter<T>::from(std::move(form));
+    return true;
+  } catch (const std::exception& e) {
+    return in.refuse(to_utf8(e.what()));
+  }
+}
+
 template <class T>
 bool decode_value(json_reader& in, T& out) {
   static_assert(
     json_type<T>,
     "sluice: this type cannot be read from JSON. Use bool, integers, double, float, std::string, enums, "
-    "std::optional, std::vector, std::array, std::set, maps with std::string keys, std::chrono times "
-    "and durations, sluice::bytes, and plain structs of these");
-  if constexpr (std::same_as<T, bool>) {
-    return in.read_bool(out);
-  } else if constexpr (integer_type<T>) {
-    return decode_integer(in, out);
-  } else if constexpr (floating_type<T>) {
-    return decode_floating(in, out);
-  } else if constexpr (std::same_as<T, std::string>) {
-    return in.read_string(out);
-  } else if constexpr (std::is_enum_v<T> || time_type<T> || std::same_as<T, bytes>) {
-    return decode_token(in, out);
+    "std::optional, std::vector, std::array, std::set, std::tuple, std::variant, maps, std::chrono times "
+    "and durations, sluice::bytes, and plain structs of these, or specialise sluice::codec::adapter for it");
+  if constexpr (adapted_type<T>) {
+    return decode_adapted(in, out);
   } else if constexpr (optional_type<T>) {
-    if (in.peek() == json_kind::null) {
-      out.reset();
+    if (in.peek() != json_kind::null)
+      return decode_value(in, out.emplace());
+    out.reset();
+    return in.read_null();
+  } else if constexpr (pointer_type<T>) {
+    out.reset();
+    if (in.peek() == json_kind::null)
       return in.read_null();
-    }
-    return decode_value(in, out.emplace());
-  } else if constexpr (duration_type<T>) {
-    typename T::rep count{};
-    if (!decode_value(in, count))
+    auto value = std::make_unique<std::remove_const_t<typename T::element_type>>();
+    if (!decode_value(in, *value))
       return false;
-    out = T{count};
+    out = std::move(value);
     return true;
+  } else if constexpr (variant_type<T>) {
+    return decode_variant(in, out, std::make_index_sequence<std::variant_size_v<T>>{});
   } else if constexpr (fixed_array_type<T>) {
-    return decode_fixed_array(in, out);
+    return decode_sized(in, out.size(), [&](std::size_t i) { return decode_value(in, out[i]); });
+  } else if constexpr (tuple_type<T>) {
+    return decode_tuple(in, out, std::make_index_sequence<std::tuple_size_v<T>>{});
   } else if constexpr (map_type<T>) {
     return decode_map(in, out);
-  } else if constexpr (sequence_type<T> || set_type<T>) {
+  } else if constexpr (list_type<T>) {
     return decode_list(in, out);
-  } else {
+  } else if constexpr (std::same_as<T, json_text>) {
+    return in.read_any(out.text);
+  } else if constexpr (struct_type<T>) {
     return decode_struct(in, out);
+  } else {
+    return decode_scalar(in, out);
   }
 }
 

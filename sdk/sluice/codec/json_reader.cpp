@@ -387,6 +387,56 @@ bool json_reader::skip_value() {
   return syntax_error("a value");
 }
 
+bool json_reader::read_any(std::string& out) {
+  skip_blanks();
+  auto first = at_;
+  if (!skip_value())
+    return false;
+  out.clear();
+  append_compact(out, {first, at_});
+  return true;
+}
+
+bool json_reader::find_string(std::string_view name, std::string& out, std::string_view expected) {
+  if (!enter_object())
+    return false;
+  for (bool first = true;; first = false) {
+    std::string_view key;
+    switch (next_member(first, key)) {
+    case json_step::error:
+      return false;
+    case json_step::end:
+      refuse("missing, expected " + std::string{expected});
+      error_.under_field(name);
+      return false;
+    case json_step::item:
+      break;
+    }
+    if (key == name) {
+      if (peek() == json_kind::string ? read_string(out) : refuse_kind(expected))
+        return true;
+      error_.under_field(name);
+      return false;
+    }
+    if (!skip_value())
+      return false;
+  }
+}
+
+void append_compact(std::string& out, std::string_view json) {
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    char c = json[i];
+    if (in_string && c == '\\')
+      out.push_back(json[i++]);
+    else if (c == '"')
+      in_string = !in_string;
+    else if (!in_string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
+      continue;
+    out.push_back(json[i]);
+  }
+}
+
 bool json_reader::finish() {
   skip_blanks();
   return at_ == end_ || syntax_error("nothing after the value");

@@ -28,6 +28,9 @@ struct json_error {
   void under_index(std::size_t index) { path.insert(0, "[" + std::to_string(index) + "]"); }
 };
 
+/// Appends valid JSON without the blanks between its tokens.
+void append_compact(std::string& out, std::string_view json);
+
 /// Reads one JSON document (RFC 8259, strictly; UTF-8 checked) front to back, told by the
 /// caller which type comes next, so that no tree is built between text and value.
 ///
@@ -38,8 +41,9 @@ struct json_error {
 /// then of no further use. One thread; the text must outlive it.
 class json_reader {
 public:
-  explicit json_reader(std::string_view text) noexcept
-    : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()) {}
+  /// `depth`: arrays and objects that the text will stand in.
+  explicit json_reader(std::string_view text, int depth = 0) noexcept
+    : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()), depth_(depth) {}
 
   /// Refuses a document of more than `limits::record_size_bytes_max`.
   bool check_size();
@@ -64,6 +68,12 @@ public:
 
   /// Reads and checks a value of any type, and forgets it.
   bool skip_value();
+  /// The same, giving its text without blanks.
+  bool read_any(std::string& out);
+
+  /// Goes through an object up to its first member called `name`, which must be there and a string that is
+  /// one of `expected`.
+  bool find_string(std::string_view name, std::string& out, std::string_view expected);
 
   /// Only blanks may follow.
   bool finish();
@@ -93,7 +103,7 @@ private:
   const char* begin_;
   const char* at_;
   const char* end_;
-  int depth_ = 0;
+  int depth_;
   std::string scratch_; ///< a key that has escapes
   json_error error_;
 };

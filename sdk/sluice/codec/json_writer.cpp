@@ -83,6 +83,14 @@ bool json_writer::floating(double value) { return append_floating(*this, out_, v
 
 bool json_writer::floating(float value) { return append_floating(*this, out_, value); }
 
+bool json_writer::any(std::string_view json) {
+  json_reader reader{json, depth_};
+  if (!reader.skip_value() || !reader.finish())
+    return refuse(std::move(reader.error().message));
+  append_compact(out_, json);
+  return true;
+}
+
 bool json_writer::enter(char bracket) {
   if (++depth_ > depth_max)
     return refuse("nested deeper than " + std::to_string(depth_max) + " levels");

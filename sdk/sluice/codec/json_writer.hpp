@@ -33,6 +33,9 @@ public:
   bool floating(double value);
   bool floating(float value);
 
+  /// Writes JSON that somebody else made; checks it.
+  bool any(std::string_view json);
+
   bool enter(char bracket);
   void leave(char bracket) {
     --depth_;

@@ -58,6 +58,30 @@ std::int64_t take_decimals(cutter& from) noexcept {
   return value;
 }
 
+constexpr std::int64_t day_seconds = 86'400;
+constexpr std::int64_t year_0 = -62'167'219'200;     // 0000-01-01T00:00:00Z
+constexpr std::int64_t year_10000 = 253'402'300'800; // 10000-01-01T00:00:00Z
+
+std::chrono::year_month_day take_date(cutter& from) noexcept {
+  int y = from.number(4);
+  from.one_of("-");
+  int m = from.number(2);
+  from.one_of("-");
+  int d = from.number(2);
+  return {std::chrono::year{y}, std::chrono::month{static_cast<unsigned>(m)},
+          std::chrono::day{static_cast<unsigned>(d)}};
+}
+
+std::int64_t seconds_of(std::chrono::year_month_day date) noexcept {
+  return std::int64_t{std::chrono::sys_days{date}.time_since_epoch().count()} * day_seconds;
+}
+
+std::chrono::sys_days day_of(moment value) noexcept {
+  return std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds{std::chrono::seconds{value.seconds}});
+}
+
+bool is_in_calendar(moment value) noexcept { return value.seconds >= year_0 && value.seconds < year_10000; }
+
 void append_padded(std::string& out, std::int64_t value, std::size_t width) {
   auto digits = std::to_string(value);
   out.append(width - digits.size(), '0').append(digits);
@@ -66,13 +90,8 @@ void append_padded(std::string& out, std::int64_t value, std::size_t width) {
 } // namespace
 
 bool parse_time(std::string_view text, moment& out) noexcept {
-  using namespace std::chrono;
   cutter from{text};
-  int y = from.number(4);
-  from.one_of("-");
-  int m = from.number(2);
-  from.one_of("-");
-  int d = from.number(2);
+  auto date = take_date(from);
   from.one_of("Tt ");
   int hour = from.number(2);
   from.one_of(":");
@@ -103,28 +122,40 @@ bool parse_time(std::string_view text, moment& out) noexcept {
     from.one_of("Zz");
   }
 
-  year_month_day date{year{y}, month{static_cast<unsigned>(m)}, day{static_cast<unsigned>(d)}};
   if (!from.done() || !date.ok())
     return false;
-  std::int64_t days = sys_days{date}.time_since_epoch().count();
-  out = {days * 86400 + hour * 3600 + minute * 60 + second - offset_minutes * 60, nanoseconds};
+  out = {seconds_of(date) + hour * 3600 + minute * 60 + second - offset_minutes * 60, nanoseconds};
+  return is_in_calendar(out);
+}
+
+bool parse_date(std::string_view text, moment& out) noexcept {
+  cutter from{text};
+  auto date = take_date(from);
+  if (!from.done() || !date.ok())
+    return false;
+  out = {seconds_of(date), 0};
   return true;
 }
 
-bool append_time(std::string& out, moment value) {
-  using namespace std::chrono;
-  constexpr std::int64_t year_0 = -62'167'219'200;     // 0000-01-01T00:00:00Z
-  constexpr std::int64_t year_10000 = 253'402'300'800; // 10000-01-01T00:00:00Z
-  if (value.seconds < year_0 || value.seconds >= year_10000)
+bool append_date(std::string& out, std::chrono::year_month_day date) {
+  if (!date.ok() || date.year() < std::chrono::year{0} || date.year() > std::chrono::year{9999})
     return false;
-  auto days = floor<std::chrono::days>(sys_seconds{seconds{value.seconds}});
-  year_month_day date{days};
-  auto of_day = value.seconds - std::int64_t{days.time_since_epoch().count()} * 86400;
   append_padded(out, static_cast<int>(date.year()), 4);
   out.push_back('-');
   append_padded(out, static_cast<unsigned>(date.month()), 2);
   out.push_back('-');
   append_padded(out, static_cast<unsigned>(date.day()), 2);
+  return true;
+}
+
+bool append_date(std::string& out, moment value) {
+  return is_in_calendar(value) && append_date(out, std::chrono::year_month_day{day_of(value)});
+}
+
+bool append_time(std::string& out, moment value) {
+  if (!append_date(out, value))
+    return false;
+  auto of_day = value.seconds - std::int64_t{day_of(value).time_since_epoch().count()} * day_seconds;
   out.push_back('T');
   append_padded(out, of_day / 3600, 2);
   out.push_back(':');

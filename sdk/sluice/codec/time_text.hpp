@@ -16,12 +16,19 @@ struct moment {
 };
 
 /// Reads "2024-05-01T12:34:56.789Z" or the same with an offset such as "+02:00". False if
-/// it is not such a text, not a date that exists, or finer than a nanosecond.
+/// it is not such a text, not a date that exists, not in the years 0 to 9999 of UTC, or finer than a nanosecond.
 bool parse_time(std::string_view text, moment& out) noexcept;
 
 /// Appends the time in UTC, with as many groups of three decimals as it needs. False
 /// outside of the years 0 to 9999.
 bool append_time(std::string& out, moment value);
+
+/// Reads "2024-05-01". False if it is not such a text or not a date that exists.
+bool parse_date(std::string_view text, moment& out) noexcept;
+
+/// Appends the date, without the time of day. False outside of the years 0 to 9999, or if it does not exist.
+bool append_date(std::string& out, moment value);
+bool append_date(std::string& out, std::chrono::year_month_day value);
 
 /// Exact or not at all: false when `Duration` is too coarse or too small for it.
 template <class Duration>

@@ -206,7 +206,8 @@ TEST_CASE("times are ISO 8601 and never cut to fit") {
   CHECK(codec::decode<sys_seconds>("\"2024-05-01T14:34:56+02:00\"") == sys_seconds{1714566896s});
   CHECK(error_of<sys_seconds>("\"2024-05-01T12:34:56.5Z\"")
         == "value: expected time in the range and resolution of the field, got \"2024-05-01T12:34:56.5Z\"");
-  CHECK(error_of<sys_days>("\"2024-05-01T00:00:01Z\"").starts_with("value: expected time in the range"));
+  CHECK(error_of<sys_seconds>("\"0000-01-01T00:00:00+00:01\"").starts_with("value: expected time in ISO"));
+  CHECK(error_of<sys_seconds>("\"9999-12-31T23:59:59-00:01\"").starts_with("value: expected time in ISO"));
   CHECK(error_of<system_clock::time_point>("\"9999-01-01T00:00:00Z\"")
           .starts_with("value: expected time in the range"));
   CHECK(error_of<sys_seconds>("\"yesterday\"")
@@ -217,6 +218,19 @@ TEST_CASE("times are ISO 8601 and never cut to fit") {
         == "error: value: a time outside of the years 0 to 9999");
   CHECK(json_of(sys_days{sys_days::duration::max()})
         == "error: value: a time outside of the years 0 to 9999");
+}
+
+TEST_CASE("a day has no time of day") {
+  using namespace std::chrono;
+  CHECK(json_of(sys_days{2024y / May / 1}) == "\"2024-05-01\"");
+  CHECK(json_of(2024y / May / 1) == "\"2024-05-01\"");
+  CHECK(survives(sys_days{1969y / 12 / 31}));
+  CHECK(survives(year_month_day{0y / 1 / 1}));
+  CHECK(survives(year_month_day{9999y / 12 / 31}));
+  CHECK(json_of(2023y / February / 29) == "error: value: a time outside of the years 0 to 9999");
+  CHECK(error_of<year_month_day>("\"2023-02-29\"")
+        == "value: expected date in ISO 8601 such as 2024-05-01, got \"2023-02-29\"");
+  CHECK(error_of<sys_days>("\"2024-05-01T00:00:00Z\"").starts_with("value: expected date in ISO 8601"));
 }
 
 TEST_CASE("bytes are base64") {

@@ -1,7 +1,7 @@
 // Goal: names of fields, enumerators and types come out as the user wrote them, wherever
 // the type is declared.
 
-#include <sluice/codec/types.hpp>
+#include <sluice/codec/labels.hpp>
 
 #include <doctest/doctest.h>
 
@@ -143,13 +143,15 @@ TEST_CASE("types are sorted into forms, each into one") {
   static_assert(struct_type<hidden> && !struct_type<std::array<int, 2>> && !struct_type<sluice::bytes>);
   static_assert(
     integer_type<signed char> && integer_type<std::uint64_t> && !integer_type<bool> && !integer_type<char>);
-  static_assert(map_type<std::unordered_map<std::string, int>> && !map_type<std::map<int, int>>);
+  static_assert(
+    map_type<std::unordered_map<std::string,
+                                int>> && map_type<std::map<int, int>> && !map_type<std::map<double, int>>);
   static_assert(
     set_type<std::set<int>> && !sequence_type<std::set<int>> && !set_type<std::map<std::string, int>>);
   static_assert(sequence_type<std::vector<bool>> && !sequence_type<std::string>);
   static_assert(
     !json_type<const char*> && !json_type<std::string_view> && !json_type<int*> && !json_type<sluice::raw>);
   static_assert(
-    !json_type<std::unique_ptr<int>> && !json_type<std::map<int, int>> && !json_type<long double>);
+    json_type<std::unique_ptr<int>> && !json_type<std::unique_ptr<int[]>> && !json_type<long double>);
   static_assert(is_strict<Global_Order>() && !is_strict<hidden>());
 }
