@@ -20,7 +20,8 @@ struct route_target {
   friend bool operator==(const route_target&, const route_target&) = default;
 };
 
-/// One route and all replicas behind it. While an update runs they are of two versions.
+/// One route and all replicas behind it. While an update runs they are of two versions; if it
+/// changes the route there are two entries.
 struct route_entry {
   flow_name flow;
   processor_name processor;
@@ -29,6 +30,7 @@ struct route_entry {
   std::uint32_t num_concurrency = 1;
   std::chrono::milliseconds timeout{0}; ///< 0 = `limits::http_request_timeout_default`
   std::string output_type;
+  bool is_draining = false;          ///< its flow takes no new work: requests are refused
   std::vector<route_target> targets; ///< none: requests wait for one until their deadline
 
   friend bool operator==(const route_entry&, const route_entry&) = default;

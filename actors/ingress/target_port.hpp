@@ -18,6 +18,9 @@ public:
 
   /// Takes a request; the exchange learns what became of it, possibly before this returns.
   /// Never blocks. Any thread.
+  ///
+  /// Answering, refusing and dropping a request may bring the next one to this very function: not
+  /// to be done under a lock that it takes.
   virtual void submit(exchange_ptr call) = 0;
 };
 

@@ -1,0 +1,128 @@
+#include "actors/ingress/lane.hpp"
+
+#include <utility>
+
+namespace sluice::ingress {
+
+// ---- the whole request ------------------------------------------------------------------
+
+void call::watch() {
+  {
+    std::lock_guard lock{mutex_};
+    if (is_watched_)
+      return;
+    is_watched_ = true;
+  }
+  client->when_cancelled([weak = weak_from_this()] {
+    if (auto self = weak.lock())
+      self->on_cancelled();
+  });
+}
+
+void call::when_cancelled(std::function<void()> stop) {
+  watch();
+  {
+    std::lock_guard lock{mutex_};
+    if (!is_cancelled_) {
+      stop_ = std::move(stop);
+      return;
+    }
+  }
+  if (stop)
+    stop();
+}
+
+void call::on_cancelled() {
+  std::function<void()> stop;
+  {
+    std::lock_guard lock{mutex_};
+    is_cancelled_ = true;
+    stop = std::exchange(stop_, nullptr);
+  }
+  if (stop)
+    stop();
+  where->cancelled(*this);
+}
+
+void call::forget_stop() {
+  std::function<void()> old; // may own what must not end under the lock
+  std::lock_guard lock{mutex_};
+  old.swap(stop_);
+}
+
+bool call::is_cancelled() const {
+  std::lock_guard lock{mutex_};
+  return is_cancelled_;
+}
+
+// ---- one attempt ------------------------------------------------------------------------
+
+attempt::attempt(std::shared_ptr<call> whole, slot_ptr target)
+  : exchange(std::move(whole->client->in), whole->deadline), whole_(std::move(whole)),
+    target_(std::move(target)), body_size_(in.body.size()), header_count_(in.headers.size()) {}
+
+attempt::~attempt() {
+  const auto last = stage_.load();
+  if (last == stage::ended)
+    return;
+  whole_->forget_stop();
+  const bool can_repeat = last == stage::taken && is_idempotent(in.method) && is_whole();
+  if (can_repeat)
+    whole_->client->in = std::move(in);
+  whole_->where->lost(whole_, *target_, last == stage::begun, can_repeat);
+}
+
+/// Whether nobody has taken parts of the request: what was moved away is empty.
+bool attempt::is_whole() const noexcept {
+  return !in.path.empty() && in.body.size() == body_size_ && in.headers.size() == header_count_;
+}
+
+void attempt::respond(response answer) noexcept {
+  if (!move(stage::taken, stage::ended))
+    return;
+  const auto status = answer.status;
+  whole_->forget_stop();
+  whole_->client->respond(std::move(answer));
+  whole_->where->answered(*target_, status);
+}
+
+void attempt::refuse(failure why) noexcept {
+  if (!move(stage::taken, stage::ended))
+    return;
+  whole_->forget_stop();
+  whole_->client->in = std::move(in);
+  whole_->where->refused(whole_, *target_, std::move(why));
+}
+
+void attempt::begin(response head) noexcept {
+  const auto status = head.status;
+  if (!move(stage::taken, stage::begun))
+    return;
+  status_ = status;
+  whole_->client->begin(std::move(head));
+}
+
+bool attempt::write(std::string part) noexcept {
+  return stage_.load() == stage::begun && whole_->client->write(std::move(part));
+}
+
+std::size_t attempt::waiting_bytes() const noexcept { return whole_->client->waiting_bytes(); }
+
+void attempt::when_writable(std::function<void()> resume) noexcept {
+  whole_->client->when_writable(std::move(resume));
+}
+
+void attempt::finish() noexcept {
+  if (!move(stage::begun, stage::ended))
+    return;
+  whole_->forget_stop();
+  whole_->client->finish();
+  whole_->where->answered(*target_, status_);
+}
+
+void attempt::when_cancelled(std::function<void()> stop) noexcept {
+  if (stage_.load() != stage::ended)
+    whole_->when_cancelled(std::move(stop));
+}
+
+} // namespace sluice::ingress

@@ -1,0 +1,206 @@
+#include "actors/ingress/lane.hpp"
+
+#include <utility>
+
+namespace sluice::ingress {
+
+namespace {
+
+/// Gives a request to its target. What ends there at once may send the next one off from inside `submit`:
+/// such a chain runs as a loop, not as a recursion.
+void submit_in_turn(target_ptr port, exchange_ptr what) {
+  struct turn {
+    target_ptr port;
+    exchange_ptr what;
+  };
+  thread_local std::vector<turn>* queue = nullptr;
+  if (queue != nullptr) {
+    queue->push_back({std::move(port), std::move(what)});
+    return;
+  }
+  std::vector<turn> later;
+  queue = &later;
+  port->submit(std::move(what));
+  for (std::size_t i = 0; i < later.size(); ++i) {
+    auto next = std::move(later[i]);
+    next.port->submit(std::move(next.what));
+  }
+  queue = nullptr;
+}
+
+const failure draining{errc::shutting_down, "the flow takes no requests now"};
+
+} // namespace
+
+std::string lane::name() const {
+  std::lock_guard lock{mutex_};
+  return state_.name();
+}
+
+void lane::hand_over(assigned next) {
+  auto request = std::static_pointer_cast<call>(std::move(next.request));
+  submit_in_turn(std::move(next.port), std::make_shared<attempt>(std::move(request), std::move(next.target)));
+}
+
+void lane::pump() {
+  while (true) {
+    std::optional<assigned> next;
+    {
+      std::lock_guard lock{mutex_};
+      if (state_.waiting() != 0)
+        next = state_.next(options_->now());
+    }
+    if (!next)
+      return;
+    hand_over(std::move(*next));
+  }
+}
+
+void lane::submit(exchange_ptr client) {
+  auto request = std::make_shared<call>(std::move(client), shared_from_this());
+  assigned next;
+  admission admitted{};
+  {
+    std::lock_guard lock{mutex_};
+    admitted = state_.admit(request, options_->now(), next);
+    if (admitted == admission::queue_full || admitted == admission::draining)
+      state_.count_answer(503);
+  }
+  switch (admitted) {
+  case admission::taken:
+    hand_over(std::move(next));
+    break;
+  case admission::waiting:
+    request->watch();
+    pump();
+    break;
+  case admission::queue_full:
+    request->client->refuse({errc::overloaded, name() + " has too many requests waiting"});
+    break;
+  case admission::draining:
+    request->client->refuse(draining);
+    break;
+  }
+}
+
+void lane::update(const route_entry& entry) {
+  std::vector<pending_ptr> refused;
+  {
+    std::lock_guard lock{mutex_};
+    state_.update(entry, options_->here, options_->reach);
+    if (state_.is_draining())
+      refused = state_.take_all();
+  }
+  refuse_all(refused, draining);
+  pump();
+}
+
+void lane::close() {
+  std::vector<pending_ptr> refused;
+  {
+    std::lock_guard lock{mutex_};
+    state_.close();
+    refused = state_.take_all();
+  }
+  refuse_all(refused, draining);
+}
+
+void lane::tick() {
+  std::vector<pending_ptr> expired;
+  {
+    std::lock_guard lock{mutex_};
+    const auto now = options_->now();
+    state_.reach_again(now, options_->reach);
+    expired = state_.expire(now);
+    for (std::size_t i = 0; i < expired.size(); ++i)
+      state_.count_answer(504);
+  }
+  if (!expired.empty())
+    refuse_all(expired, {errc::timeout, "no replica of " + name() + " had room in time"});
+  pump();
+}
+
+void lane::refuse_all(const std::vector<pending_ptr>& requests, const failure& why) {
+  for (const auto& request : requests)
+    static_cast<call&>(*request).client->refuse(why);
+}
+
+route_statistics lane::statistics() const {
+  std::lock_guard lock{mutex_};
+  return state_.statistics(options_->now());
+}
+
+// ---- from targets -----------------------------------------------------------------------
+
+void lane::answered(target_slot& target, unsigned status) noexcept {
+  std::optional<assigned> next;
+  {
+    std::lock_guard lock{mutex_};
+    state_.leave(target);
+    state_.count_answer(status);
+    if (state_.waiting() != 0)
+      next = state_.next(options_->now());
+  }
+  if (!next)
+    return;
+  hand_over(std::move(*next));
+  pump();
+}
+
+void lane::refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept {
+  const bool is_over = why.code == errc::timeout || why.code == errc::cancelled || request->is_cancelled();
+  bool waits = false;
+  {
+    std::lock_guard lock{mutex_};
+    state_.count_refused();
+    if (is_over)
+      state_.leave(target);
+    else if (why.code == errc::overloaded)
+      state_.leave_closed(target, options_->now() + full_pause, true);
+    else
+      state_.leave_closed(target, options_->now() + gone_pause, false);
+    waits = !is_over && state_.put_back(request);
+    if (!waits)
+      state_.count_answer(why.code == errc::timeout ? 504 : 503);
+  }
+  if (waits)
+    request->watch();
+  else
+    request->client->refuse(is_over ? std::move(why) : draining);
+  pump();
+}
+
+void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool has_begun,
+                bool can_repeat) noexcept {
+  const auto& client = request->client;
+  const bool may_repeat = can_repeat && !has_begun && !request->is_cancelled();
+  bool waits = false;
+  {
+    std::lock_guard lock{mutex_};
+    state_.leave_closed(target, options_->now() + gone_pause, false);
+    state_.count_lost();
+    if (may_repeat && request->losses < losses_max) {
+      ++request->losses;
+      waits = state_.put_back(request);
+    }
+    if (!waits)
+      state_.count_answer(has_begun ? 0 : 502);
+  }
+  if (waits)
+    request->watch();
+  else if (!has_begun) // else the client's connection is cut when the last one lets go of it
+    client->respond(error_response(
+      502, "replica " + std::to_string(target.where.replica.value) + " of " + name()
+             + (may_repeat ? " ended while it had the request, as did those before it"
+                           : " ended while it had the request, which may or may not have been carried out")));
+  pump();
+}
+
+void lane::cancelled(call& request) noexcept {
+  std::lock_guard lock{mutex_};
+  const bool is_expired = request.deadline <= options_->now();
+  if (state_.cancel(request, is_expired))
+    state_.count_answer(is_expired ? 504 : 0);
+}
+
+} // namespace sluice::ingress

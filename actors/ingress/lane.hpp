@@ -1,0 +1,107 @@
+#pragma once
+
+#include "actors/ingress/router.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+/// The moving parts of the router, private to this folder.
+namespace sluice::ingress {
+
+class call;
+
+/// The queue and targets of one route with their lock, and what happens to requests outside it.
+///
+/// Lives as long as the table or a request needs it. No function is called under the lock but
+/// `router_options::reach`.
+class lane : public std::enable_shared_from_this<lane> {
+public:
+  lane(std::shared_ptr<const router_options> options, std::uint64_t seed)
+    : options_(std::move(options)), state_(seed) {}
+
+  void update(const route_entry& entry);
+  void close();
+  void tick();
+  /// Lets waiting requests go on as far as targets have room.
+  void pump();
+
+  void submit(exchange_ptr client);
+  route_statistics statistics() const;
+
+  // What becomes of a request at a target.
+  void answered(target_slot& target, unsigned status) noexcept;
+  void refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept;
+  /// @param why_not empty if it may be given to another replica
+  void lost(const std::shared_ptr<call>& request, target_slot& target, bool has_begun,
+            bool can_repeat) noexcept;
+  void cancelled(call& request) noexcept;
+
+private:
+  void hand_over(assigned next);
+  void refuse_all(const std::vector<pending_ptr>& requests, const failure& why);
+  std::string name() const;
+
+  const std::shared_ptr<const router_options> options_;
+  mutable std::mutex mutex_;
+  route_state state_;
+};
+
+/// One request: the client's exchange and where it stands, over all attempts.
+class call final : public pending, public std::enable_shared_from_this<call> {
+public:
+  call(exchange_ptr client, std::shared_ptr<lane> where)
+    : pending(client->deadline), client(std::move(client)), where(std::move(where)) {}
+
+  const exchange_ptr client; ///< its `in` holds the request while it is at no target
+  const std::shared_ptr<lane> where;
+
+  /// Makes the client's going known here, once.
+  void watch();
+  /// What runs when the client goes; replaces the one before.
+  void when_cancelled(std::function<void()> stop);
+  /// The attempt it belonged to is over.
+  void forget_stop();
+  bool is_cancelled() const;
+
+private:
+  void on_cancelled();
+
+  mutable std::mutex mutex_;
+  std::function<void()> stop_;
+  bool is_watched_ = false;
+  bool is_cancelled_ = false;
+};
+
+/// A request at one target. Ends once: by an answer, by being refused, or by being dropped.
+class attempt final : public exchange {
+public:
+  attempt(std::shared_ptr<call> whole, slot_ptr target);
+  ~attempt() override;
+
+  void respond(response answer) noexcept override;
+  void refuse(failure why) noexcept override;
+  void begin(response head) noexcept override;
+  bool write(std::string part) noexcept override;
+  std::size_t waiting_bytes() const noexcept override;
+  void when_writable(std::function<void()> resume) noexcept override;
+  void finish() noexcept override;
+  void when_cancelled(std::function<void()> stop) noexcept override;
+
+private:
+  enum class stage : std::uint8_t { taken, begun, ended };
+
+  bool move(stage from, stage to) noexcept { return stage_.compare_exchange_strong(from, to); }
+  bool is_whole() const noexcept;
+
+  const std::shared_ptr<call> whole_;
+  const slot_ptr target_;
+  const std::size_t body_size_;
+  const std::size_t header_count_;
+  std::atomic<stage> stage_{stage::taken};
+  unsigned status_ = 0; ///< of a begun answer
+};
+
+} // namespace sluice::ingress

@@ -1,0 +1,189 @@
+#include "actors/ingress/router.hpp"
+
+#include "actors/ingress/lane.hpp"
+
+#include <sluice/http/url.hpp>
+
+#include <utility>
+
+namespace sluice::ingress {
+
+namespace {
+
+constexpr std::string_view preflight_seconds = "600"; ///< a browser asks again after
+constexpr std::string_view openapi_path = "/openapi.json";
+constexpr std::string_view docs_path = "/docs";
+
+head_decision at_once(response answer) {
+  head_decision out;
+  out.answer = std::move(answer);
+  return out;
+}
+
+} // namespace
+
+/// A table, compiled. Never changed.
+struct router::table_view {
+  route_table table;
+  route_matcher matcher;
+  std::vector<std::shared_ptr<lane>> lanes; ///< by index in the table, like the next
+  std::vector<std::shared_ptr<const std::vector<std::string>>> cors_origins; ///< null = none
+};
+
+router::router(router_options options)
+  : options_(std::make_shared<const router_options>(std::move(options))), seeds_(options_->seed),
+    view_(std::make_shared<const table_view>()) {}
+
+router::~router() = default;
+
+std::shared_ptr<const router::table_view> router::view() const {
+  std::lock_guard lock{mutex_};
+  return view_;
+}
+
+void router::set_routes(const route_table& table) {
+  std::lock_guard updating{updates_};
+  if (is_closed_)
+    return;
+  auto next = std::make_shared<table_view>();
+  next->table = table;
+  next->matcher = route_matcher{next->table.routes};
+  std::map<key, std::shared_ptr<lane>> lanes;
+  for (const auto& entry : next->table.routes) {
+    key name{entry.flow, entry.processor, entry.http.method, entry.http.route};
+    auto& place = lanes[name];
+    if (auto known = lanes_.find(name); !place && known != lanes_.end())
+      place = known->second;
+    if (!place)
+      place = std::make_shared<lane>(options_, next_random(seeds_));
+    place->update(entry);
+    next->lanes.push_back(place);
+    next->cors_origins.push_back(
+      entry.http.cors_origins.empty()
+        ? nullptr
+        : std::make_shared<const std::vector<std::string>>(entry.http.cors_origins));
+  }
+  {
+    std::lock_guard lock{mutex_};
+    view_ = std::move(next);
+  }
+  for (auto& [name, old] : lanes_)
+    if (!lanes.contains(name))
+      old->close();
+  lanes_ = std::move(lanes);
+}
+
+void router::close() {
+  std::lock_guard updating{updates_};
+  is_closed_ = true;
+  for (auto& [name, lane] : lanes_)
+    lane->close();
+}
+
+void router::tick() {
+  const auto table = view();
+  for (const auto& lane : table->lanes)
+    lane->tick();
+}
+
+std::vector<route_statistics> router::statistics() const {
+  const auto table = view();
+  std::vector<route_statistics> all;
+  all.reserve(table->lanes.size());
+  for (const auto& lane : table->lanes)
+    all.push_back(lane->statistics());
+  return all;
+}
+
+// ---- requests -----------------------------------------------------------------------------
+
+head_decision router::decide(request& head) {
+  const auto table = view();
+  auto match = table->matcher.match(head.method, head.path);
+  if (!match.route)
+    return answer_unmatched(head, *table, match);
+  const auto& entry = table->table.routes[*match.route];
+  head_decision out;
+  out.cors_origins = table->cors_origins[*match.route];
+  if (match.is_malformed) {
+    out.answer = error_response(400, "path: a '%' is not followed by two hex digits");
+    return out;
+  }
+  head.params = std::move(match.params);
+  out.body_bytes_max = entry.http.body_bytes_max;
+  if (entry.timeout > entry.timeout.zero())
+    out.timeout = entry.timeout;
+  out.route = table->lanes[*match.route];
+  return out;
+}
+
+/// 404, 405, OPTIONS, and the pages of the ingress itself.
+head_decision router::answer_unmatched(const request& head, const table_view& table,
+                                       const route_match& match) const {
+  if (match.allowed.empty()) {
+    if (head.method == method::options && head.path == "*")
+      return at_once({204, {}, {}});
+    if (auto made = page(head, table))
+      return at_once(std::move(*made));
+    return at_once(error_response(404, "no route for this path"));
+  }
+  if (head.method != method::options) {
+    auto out = at_once(error_response(405, "this path takes " + match.allowed.text()));
+    out.answer->headers.add("Allow", match.allowed.text());
+    return out;
+  }
+  auto out = at_once({204, {{"Allow", match.allowed.text()}}, {}});
+  // A preflight: what the route of the coming request allows. The server adds who may read.
+  auto asked = head.headers.find("Access-Control-Request-Method");
+  auto coming = asked ? method_from(*asked) : std::nullopt;
+  if (!coming || !head.headers.contains("Origin"))
+    return out;
+  auto route = table.matcher.match(*coming, head.path).route;
+  if (!route || !table.cors_origins[*route])
+    return out;
+  out.cors_origins = table.cors_origins[*route];
+  auto& headers = out.answer->headers;
+  headers.add("Access-Control-Allow-Methods", match.allowed.text());
+  if (auto names = head.headers.find("Access-Control-Request-Headers"))
+    headers.add("Access-Control-Allow-Headers", std::string{*names});
+  headers.add("Access-Control-Max-Age", std::string{preflight_seconds});
+  return out;
+}
+
+std::optional<response> router::page(const request& head, const table_view& table) const {
+  const auto& make = head.path == openapi_path ? options_->openapi : options_->docs;
+  if ((head.path != openapi_path && head.path != docs_path) || !make)
+    return std::nullopt;
+  method_set allowed;
+  allowed.add(method::get);
+  if (!allowed.contains(head.method)) {
+    auto answer = error_response(405, "this path takes " + allowed.text());
+    answer.headers.add("Allow", allowed.text());
+    return answer;
+  }
+  if (head.method == method::options)
+    return response{204, {{"Allow", allowed.text()}}, {}};
+  std::optional<flow_name> flow;
+  if (auto asked = head.query_field("flow")) {
+    flow = flow_name{std::move(*asked)};
+    if (std::ranges::find(table.table.routes, *flow, &route_entry::flow) == table.table.routes.end())
+      return error_response(404, "no flow of this name has routes");
+  }
+  return make(table.table, flow);
+}
+
+void router::handle(exchange_ptr call, std::shared_ptr<const void> route) {
+  // What is behind the decision's pointer is only ever what `decide` put there.
+  auto place = std::const_pointer_cast<lane>(std::static_pointer_cast<const lane>(std::move(route)));
+  if (!place) {
+    auto decision = decide(call->in);
+    if (decision.answer) {
+      call->respond(std::move(*decision.answer));
+      return;
+    }
+    place = std::const_pointer_cast<lane>(std::static_pointer_cast<const lane>(decision.route));
+  }
+  place->submit(std::move(call));
+}
+
+} // namespace sluice::ingress

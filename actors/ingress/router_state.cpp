@@ -1,0 +1,165 @@
+#include "actors/ingress/router_state.hpp"
+
+#include <algorithm>
+
+namespace sluice::ingress {
+
+void route_state::update(const route_entry& entry, const node_id& here,
+                         const std::function<target_ptr(const route_target&)>& reach) {
+  statistics_.flow = entry.flow;
+  statistics_.processor = entry.processor;
+  statistics_.method = entry.http.method;
+  statistics_.route = entry.http.route;
+  in_flight_max_ = in_flight_max(entry.num_concurrency);
+  waiting_max_ = entry.http.max_queued_requests;
+  is_draining_ = entry.is_draining;
+  std::vector<slot_ptr> local;
+  std::vector<slot_ptr> remote;
+  for (const auto& where : entry.targets) {
+    auto known = std::ranges::find_if(
+      targets_, [&](const slot_ptr& slot) { return slot->where.replica == where.replica; });
+    slot_ptr slot = known == targets_.end() ? std::make_shared<target_slot>() : *known;
+    if (!slot->port || slot->where != where) {
+      slot->where = where;
+      slot->is_local = where.node == here;
+      slot->port = reach(where);
+    }
+    (slot->is_local ? local : remote).push_back(std::move(slot));
+  }
+  local_count_ = local.size();
+  targets_ = std::move(local);
+  targets_.insert(targets_.end(), remote.begin(), remote.end());
+}
+
+void route_state::close() {
+  is_draining_ = true;
+  targets_.clear();
+  local_count_ = 0;
+}
+
+bool route_state::is_open(const target_slot& target, time_point now) const noexcept {
+  return target.in_flight < in_flight_max_ && target.port && target.closed_until <= now;
+}
+
+bool route_state::choose(time_point now, assigned& out) {
+  auto load_of = [&](std::size_t i) -> std::optional<std::uint32_t> {
+    const auto& target = *targets_[i];
+    return is_open(target, now) ? std::optional{target.in_flight} : std::nullopt;
+  };
+  auto chosen = choose_target(local_count_, targets_.size(), load_of, next_random(random_));
+  if (!chosen)
+    return false;
+  out.target = targets_[*chosen];
+  out.port = out.target->port;
+  ++out.target->in_flight;
+  out.target->is_full = false;
+  ++statistics_.in_flight;
+  return true;
+}
+
+admission route_state::admit(pending_ptr request, time_point now, assigned& out) {
+  if (is_draining_)
+    return admission::draining;
+  request->since = now;
+  if (waiting_.empty() && choose(now, out)) {
+    out.request = std::move(request);
+    return admission::taken;
+  }
+  if (waiting_.size() >= waiting_max_) {
+    ++statistics_.queue_full_total;
+    return admission::queue_full;
+  }
+  auto& waits = *request;
+  waits.place_ = waiting_.insert(waiting_.end(), std::move(request));
+  waits.is_waiting_ = true;
+  return admission::waiting;
+}
+
+std::optional<assigned> route_state::next(time_point now) {
+  assigned out;
+  if (waiting_.empty() || !choose(now, out))
+    return std::nullopt;
+  out.request = std::move(waiting_.front());
+  waiting_.pop_front();
+  out.request->is_waiting_ = false;
+  return out;
+}
+
+void route_state::leave(target_slot& target) noexcept {
+  --target.in_flight;
+  --statistics_.in_flight;
+  if (target.is_full) {
+    target.is_full = false;
+    target.closed_until = time_point::min();
+  }
+}
+
+void route_state::leave_closed(target_slot& target, time_point until, bool is_full) noexcept {
+  --target.in_flight;
+  --statistics_.in_flight;
+  target.closed_until = std::max(target.closed_until, until);
+  target.is_full = is_full;
+}
+
+bool route_state::put_back(pending_ptr request) {
+  if (is_draining_)
+    return false;
+  auto& waits = *request;
+  waits.place_ = waiting_.insert(waiting_.begin(), std::move(request));
+  waits.is_waiting_ = true;
+  return true;
+}
+
+bool route_state::cancel(pending& request, bool is_expired) noexcept {
+  if (!request.is_waiting_)
+    return false;
+  request.is_waiting_ = false;
+  waiting_.erase(request.place_);
+  ++(is_expired ? statistics_.expired_total : statistics_.cancelled_total);
+  return true;
+}
+
+std::vector<pending_ptr> route_state::expire(time_point now) {
+  std::vector<pending_ptr> out;
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    if ((*at)->deadline > now) {
+      ++at;
+      continue;
+    }
+    (*at)->is_waiting_ = false;
+    out.push_back(std::move(*at));
+    at = waiting_.erase(at);
+    ++statistics_.expired_total;
+  }
+  return out;
+}
+
+std::vector<pending_ptr> route_state::take_all() {
+  std::vector<pending_ptr> out{waiting_.begin(), waiting_.end()};
+  waiting_.clear();
+  for (auto& request : out)
+    request->is_waiting_ = false;
+  return out;
+}
+
+void route_state::reach_again(time_point now, const std::function<target_ptr(const route_target&)>& reach) {
+  for (auto& target : targets_)
+    if (!target->port && target->closed_until <= now) {
+      target->port = reach(target->where);
+      if (!target->port)
+        target->closed_until = now + gone_pause;
+    }
+}
+
+route_statistics route_state::statistics(time_point now) const {
+  auto out = statistics_;
+  out.waiting = static_cast<std::uint32_t>(waiting_.size());
+  out.targets = static_cast<std::uint32_t>(
+    std::ranges::count_if(targets_, [&](const slot_ptr& target) { return target->port != nullptr; }));
+  for (const auto& request : waiting_)
+    out.wait_oldest =
+      std::max(out.wait_oldest, std::chrono::duration_cast<std::chrono::milliseconds>(now - request->since));
+  return out;
+}
+
+} // namespace sluice::ingress

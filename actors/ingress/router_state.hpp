@@ -1,0 +1,162 @@
+#pragma once
+
+#include "actors/ingress/routing_policy.hpp"
+#include "actors/ingress/target_port.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace sluice::ingress {
+
+using time_point = std::chrono::steady_clock::time_point;
+
+/// A request on its way through the router, as far as decisions go.
+///
+///      1 (none)    -> waiting, in flight   admit
+///      2 waiting   -> in flight            next: a target has room
+///      3 in flight -> waiting              put_back: refused, or lost and harmless to repeat
+///      4 in flight -> (none)               ended for good
+///      5 waiting   -> (none)               expire, cancel, take_all
+struct pending {
+  explicit pending(time_point deadline) : deadline(deadline) {}
+  virtual ~pending() = default;
+  pending(const pending&) = delete;
+  pending& operator=(const pending&) = delete;
+
+  const time_point deadline;
+  time_point since{};       ///< when it came
+  std::uint32_t losses = 0; ///< replicas that ended while they had it
+
+private:
+  friend class route_state;
+  std::list<std::shared_ptr<pending>>::iterator place_; ///< valid while it waits
+  bool is_waiting_ = false;
+};
+
+using pending_ptr = std::shared_ptr<pending>;
+
+/// One replica of a route. Outlives its place in the table while requests are in flight there.
+struct target_slot {
+  route_target where;
+  target_ptr port; ///< none while it is out of reach
+  bool is_local = false;
+  std::uint32_t in_flight = 0;
+  time_point closed_until = time_point::min(); ///< takes nothing before
+  bool is_full = false; ///< closed because it said so: opens early when an answer comes
+};
+
+using slot_ptr = std::shared_ptr<target_slot>;
+
+/// A request and who is to have it.
+struct assigned {
+  pending_ptr request;
+  slot_ptr target;
+  target_ptr port; ///< of `target`, which may change without the caller's lock
+};
+
+/// What became of a request that was handed in.
+enum class admission : std::uint8_t { taken, waiting, queue_full, draining };
+
+/// Counters of one route on this ingress since it first saw it; gauges are of the moment.
+struct route_statistics {
+  flow_name flow;
+  processor_name processor;
+  sluice::method method = sluice::method::get;
+  std::string route;
+  std::uint32_t targets = 0; ///< open ones
+  std::uint32_t waiting = 0;
+  std::uint32_t in_flight = 0;
+  std::chrono::milliseconds wait_oldest{0};
+  std::array<std::uint64_t, 6> answered_total{}; ///< by first digit of the status; 0: ended without one
+  std::uint64_t queue_full_total = 0;            ///< turned away
+  std::uint64_t expired_total = 0;               ///< deadline passed while it waited
+  std::uint64_t cancelled_total = 0;             ///< client went while it waited
+  std::uint64_t refused_total = 0;               ///< by a replica, then given to another
+  std::uint64_t lost_total = 0;                  ///< with a replica, repeated or not
+};
+
+/// How long a target takes nothing after it has failed to.
+constexpr auto full_pause = std::chrono::milliseconds{20};
+constexpr auto gone_pause = std::chrono::milliseconds{250};
+/// Replicas that may end with a request before it is given up: it may be the reason.
+constexpr std::uint32_t losses_max = 3;
+
+/// The queue in front of one route and the targets behind it. Pure: who calls it locks, hands
+/// requests over and answers clients.
+///
+/// Requests wait first in, first out while no target has room, at most `max_queued_requests` of them
+/// (those that come back from a target are let in beyond that, at the front: they were accepted once).
+class route_state {
+public:
+  explicit route_state(std::uint64_t seed) : random_(seed) {}
+
+  /// Takes over what the table says; `reach` is called for targets that are new, moved or had
+  /// none. Call `next` afterwards, or `take_all` if the flow drains.
+  void update(const route_entry& entry, const node_id& here,
+              const std::function<target_ptr(const route_target&)>& reach);
+
+  /// The route is no longer in the table: as if its flow drained.
+  void close();
+
+  /// Takes a new request in. After `taken` it is `out`; after `waiting`, `next` says who goes on.
+  admission admit(pending_ptr request, time_point now, assigned& out);
+
+  /// A waiting request that can go on, in flight from now on. None if nobody waits or no target has room.
+  std::optional<assigned> next(time_point now);
+
+  /// The request has left its target: answered, refused or lost.
+  void leave(target_slot& target) noexcept;
+  /// Leaves, and the target takes nothing until `until`. @param is_full it will again once one of ours has left
+  void leave_closed(target_slot& target, time_point until, bool is_full) noexcept;
+
+  /// Back to the front of the queue. Returns false if the flow drains: then it is to be refused.
+  bool put_back(pending_ptr request);
+
+  /// Takes out a request that waits. Returns false if it does not.
+  bool cancel(pending& request, bool is_expired) noexcept;
+
+  /// Takes out those whose deadline has passed.
+  std::vector<pending_ptr> expire(time_point now);
+  /// Takes out all that wait.
+  std::vector<pending_ptr> take_all();
+
+  /// Tries again to reach targets that were out of reach.
+  void reach_again(time_point now, const std::function<target_ptr(const route_target&)>& reach);
+
+  std::string name() const { return statistics_.flow.value + "/" + statistics_.processor.value; }
+  bool is_draining() const noexcept { return is_draining_; }
+  std::size_t waiting() const noexcept { return waiting_.size(); }
+  std::uint32_t in_flight() const noexcept { return statistics_.in_flight; }
+  const std::vector<slot_ptr>& targets() const noexcept { return targets_; }
+  /// An answer with this status; 0 = the client got none, or half of one.
+  void count_answer(unsigned status) noexcept {
+    ++statistics_.answered_total[std::min<std::size_t>(status / 100, 5)];
+  }
+  void count_refused() noexcept { ++statistics_.refused_total; }
+  void count_lost() noexcept { ++statistics_.lost_total; }
+  route_statistics statistics(time_point now) const;
+
+private:
+  bool choose(time_point now, assigned& out);
+  bool is_open(const target_slot& target, time_point now) const noexcept;
+
+  std::vector<slot_ptr> targets_; ///< local ones first
+  std::size_t local_count_ = 0;
+  std::uint32_t in_flight_max_ = 2;
+  std::uint32_t waiting_max_ = 0;
+  bool is_draining_ = false;
+  std::list<pending_ptr> waiting_;
+  std::uint64_t random_;
+  route_statistics statistics_;
+};
+
+} // namespace sluice::ingress

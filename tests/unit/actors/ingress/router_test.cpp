@@ -1,0 +1,622 @@
+#include "tests/support/fake_exchange.hpp"
+#include "tests/support/fake_target.hpp"
+#include "actors/ingress/router.hpp"
+
+#include <doctest/doctest.h>
+
+#include <map>
+
+using namespace sluice;
+using namespace sluice::ingress;
+using namespace std::chrono_literals;
+using sluice::test::fake_answer;
+using sluice::test::fake_exchange;
+using sluice::test::fake_target;
+
+namespace {
+
+using answer_ptr = std::shared_ptr<fake_answer>;
+
+/// A router on node "here" with replicas that the test plays.
+struct router_fixture {
+  router_fixture() { routes.reset(new router{options()}); }
+  ~router_fixture() {
+    targets.clear(); // first: what they hold is dropped while the router is there
+  }
+
+  router_options options() {
+    router_options made;
+    made.here = node_id{"here"};
+    made.reach = [this](const route_target& where) -> target_ptr {
+      ++reaches;
+      auto found = targets.find(where.replica.value);
+      return found == targets.end() ? nullptr : found->second;
+    };
+    made.now = [this] { return now; };
+    made.openapi = [](const route_table& all, const std::optional<flow_name>& flow) {
+      return response{200, {}, std::to_string(all.routes.size()) + (flow ? flow->value : "")};
+    };
+    return made;
+  }
+
+  /// A route with replicas by number; those above 100 are on another node.
+  route_entry entry(method by, std::string path, const std::vector<std::uint64_t>& replicas) {
+    route_entry made;
+    made.flow = flow_name{"shop"};
+    made.processor = processor_name{"p"};
+    made.http.method = by;
+    made.http.route = std::move(path);
+    made.http.max_queued_requests = 2;
+    for (auto number : replicas) {
+      made.targets.push_back(
+        {replica_id{number}, flow_version{1}, node_id{number > 100 ? "there" : "here"}, {}});
+      if (!targets.contains(number))
+        targets[number] = std::make_shared<fake_target>();
+    }
+    return made;
+  }
+
+  void set(method by, const std::vector<std::uint64_t>& replicas) {
+    table.routes = {entry(by, "/p", replicas)};
+    routes->set_routes(table);
+  }
+
+  std::shared_ptr<fake_exchange> send(method by = method::get, std::string path = "/p",
+                                      std::string body = {}) {
+    auto call = fake_exchange::make(by, std::move(path), now + 10s, std::move(body));
+    routes->handle(call, nullptr);
+    return call;
+  }
+  answer_ptr ask(method by = method::get, std::string path = "/p", std::string body = {}) {
+    return send(by, std::move(path), std::move(body))->seen;
+  }
+  void advance(std::chrono::milliseconds by) {
+    now += by;
+    routes->tick();
+  }
+  fake_target& at(std::uint64_t number) { return *targets.at(number); }
+  route_statistics statistics() const { return routes->statistics().at(0); }
+
+  time_point now{1h};
+  std::map<std::uint64_t, std::shared_ptr<fake_target>> targets;
+  route_table table;
+  int reaches = 0;
+  std::unique_ptr<router> routes;
+};
+
+} // namespace
+
+// ---- decisions on the head ----------------------------------------------------------------
+
+TEST_CASE_FIXTURE(router_fixture, "the head is told bound, timeout, CORS and parameters of its route") {
+  auto one = entry(method::post, "/orders/{id}", {1});
+  one.http.body_bytes_max = 77;
+  one.http.cors_origins = {"https://a.example"};
+  one.timeout = 1500ms;
+  table.routes = {one, entry(method::get, "/plain", {1})};
+  routes->set_routes(table);
+
+  auto head = fake_exchange::make(method::post, "/orders/a%20b")->in;
+  auto decision = routes->decide(head);
+  CHECK_FALSE(decision.answer);
+  CHECK(decision.body_bytes_max == 77);
+  CHECK(decision.timeout == 1500ms);
+  CHECK(*decision.cors_origins == std::vector<std::string>{"https://a.example"});
+  CHECK(head.param("id") == "a b");
+
+  auto plain = fake_exchange::make(method::head, "/plain")->in;
+  decision = routes->decide(plain);
+  CHECK_FALSE(decision.answer);
+  CHECK(decision.timeout == limits::http_request_timeout_default);
+  CHECK_FALSE(decision.cors_origins);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "paths without a route get 404, other methods 405 and what is allowed") {
+  set(method::get, {1});
+  auto ask_head = [&](method by, std::string path) {
+    auto head = fake_exchange::make(by, std::move(path))->in;
+    return routes->decide(head).answer.value_or(response{0, {}, {}});
+  };
+  CHECK(ask_head(method::get, "/q").status == 404);
+  CHECK(ask_head(method::get, "*").status == 404);
+  CHECK(ask_head(method::post, "/p").status == 405);
+  CHECK(ask_head(method::post, "/p").headers.find("Allow") == "GET, HEAD, OPTIONS");
+  CHECK(ask_head(method::options, "/p").status == 204);
+  CHECK(ask_head(method::options, "/p").headers.find("Allow") == "GET, HEAD, OPTIONS");
+  CHECK(ask_head(method::options, "/q").status == 404);
+  CHECK(ask_head(method::options, "*").status == 204);
+  CHECK(ask_head(method::get, "/p").status == 0);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a parameter that does not decode gets 400") {
+  table.routes = {entry(method::get, "/p/{id}", {1})};
+  routes->set_routes(table);
+  CHECK(ask(method::get, "/p/%zz")->status() == 400);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a preflight is answered from the route that is coming") {
+  auto open = entry(method::put, "/p", {1});
+  open.http.cors_origins = {"*"};
+  table.routes = {open, entry(method::get, "/p", {1})};
+  routes->set_routes(table);
+  auto preflight = [&](std::string coming, bool has_origin = true) {
+    auto head = fake_exchange::make(method::options, "/p")->in;
+    if (has_origin)
+      head.headers.add("Origin", "https://a.example");
+    head.headers.add("Access-Control-Request-Method", std::move(coming));
+    head.headers.add("Access-Control-Request-Headers", "x-key");
+    return routes->decide(head);
+  };
+  auto put = preflight("PUT");
+  CHECK(put.answer->status == 204);
+  CHECK(*put.cors_origins == std::vector<std::string>{"*"});
+  CHECK(put.answer->headers.find("Access-Control-Allow-Methods") == "GET, HEAD, PUT, OPTIONS");
+  CHECK(put.answer->headers.find("Access-Control-Allow-Headers") == "x-key");
+  for (auto& other : {preflight("GET"), preflight("POST"), preflight("BREW"), preflight("PUT", false)}) {
+    CHECK(other.answer->status == 204);
+    CHECK_FALSE(other.cors_origins);
+    CHECK_FALSE(other.answer->headers.contains("Access-Control-Allow-Methods"));
+  }
+}
+
+TEST_CASE_FIXTURE(router_fixture, "the ingress documents what it serves unless a flow claims the path") {
+  set(method::get, {1});
+  CHECK(ask(method::get, "/openapi.json")->body() == "1");
+  CHECK(ask(method::post, "/openapi.json")->status() == 405);
+  CHECK(ask(method::get, "/docs")->status() == 404); // this router was given none
+  auto of_flow = fake_exchange::make(method::get, "/openapi.json");
+  of_flow->in.query = "flow=shop";
+  routes->handle(of_flow, nullptr);
+  CHECK(of_flow->seen->body() == "1shop");
+  auto of_none = fake_exchange::make(method::get, "/openapi.json");
+  of_none->in.query = "flow=nothing";
+  routes->handle(of_none, nullptr);
+  CHECK(of_none->seen->status() == 404);
+
+  table.routes = {entry(method::get, "/openapi.json", {1})};
+  routes->set_routes(table);
+  auto claimed = ask(method::get, "/openapi.json");
+  at(1).answer(200, "mine");
+  CHECK(claimed->body() == "mine");
+}
+
+// ---- the way there and back ------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(router_fixture, "a request goes to a replica and its answer back") {
+  set(method::post, {1});
+  auto head = fake_exchange::make(method::post, "/p", now + 10s, "body");
+  auto decision = routes->decide(head->in);
+  routes->handle(head, decision.route);
+  REQUIRE(at(1).held.size() == 1);
+  CHECK(at(1).held[0]->in.path == "/p");
+  CHECK(at(1).held[0]->in.body == "body");
+  CHECK(at(1).held[0]->deadline == now + 10s);
+  CHECK(statistics().in_flight == 1);
+  at(1).answer(201, "made");
+  CHECK(head->seen->status() == 201);
+  CHECK(head->seen->body() == "made");
+  CHECK(statistics().in_flight == 0);
+  CHECK(statistics().answered_total[2] == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "only the first end of a request counts") {
+  set(method::get, {1});
+  auto seen = ask();
+  auto held = at(1).take();
+  held->respond({200, {}, "first"});
+  held->respond({500, {}, "second"});
+  held->refuse({errc::overloaded, ""});
+  held->begin({});
+  held->finish();
+  CHECK_FALSE(held->write("x"));
+  held.reset();
+  CHECK(seen->ends() == 1);
+  CHECK(seen->body() == "first");
+  CHECK(statistics().in_flight == 0);
+  CHECK(statistics().lost_total == 0);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a streamed answer passes through and counts once it is over") {
+  set(method::get, {1});
+  auto seen = ask();
+  auto held = at(1).take();
+  held->begin({200, {}, "a"});
+  CHECK(held->write("b"));
+  CHECK(seen->is_streaming());
+  CHECK(statistics().in_flight == 1);
+  held->finish();
+  CHECK(seen->body() == "ab");
+  CHECK(statistics().in_flight == 0);
+  CHECK(statistics().answered_total[2] == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "local replicas go first, others when they are full") {
+  set(method::get, {1, 101});
+  for (int i = 0; i < 4; ++i)
+    ask();
+  CHECK(at(1).held.size() == 2);
+  CHECK(at(101).held.size() == 2);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "replicas share requests evenly") {
+  set(method::get, {1, 2, 3});
+  for (int i = 0; i < 6; ++i)
+    ask();
+  CHECK(at(1).held.size() == 2);
+  CHECK(at(2).held.size() == 2);
+  CHECK(at(3).held.size() == 2);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a replica gets two requests per place in user code at a time") {
+  table.routes = {entry(method::get, "/p", {1})};
+  table.routes[0].num_concurrency = 4;
+  routes->set_routes(table);
+  for (int i = 0; i < 10; ++i)
+    ask();
+  CHECK(at(1).held.size() == 8);
+  CHECK(statistics().waiting == 2);
+}
+
+// ---- waiting -------------------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(router_fixture, "requests wait in order while all replicas are full, then 503") {
+  set(method::get, {1});
+  for (auto body : {"1", "2", "3", "4"})
+    ask(method::get, "/p", body);
+  CHECK(statistics().waiting == 2);
+  auto fifth = ask(method::get, "/p", "5");
+  CHECK(fifth->refused() == errc::overloaded);
+  CHECK(statistics().queue_full_total == 1);
+  CHECK(statistics().answered_total[5] == 1);
+  at(1).answer();
+  CHECK(at(1).held.back()->in.body == "3");
+  at(1).answer();
+  CHECK(at(1).held.back()->in.body == "4");
+  CHECK(statistics().waiting == 0);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "requests wait for the first replica") {
+  set(method::get, {});
+  auto seen = ask();
+  CHECK(statistics().waiting == 1);
+  advance(500ms);
+  CHECK(statistics().wait_oldest == 500ms);
+  set(method::get, {1});
+  CHECK(at(1).held.size() == 1);
+  at(1).answer();
+  CHECK(seen->status() == 200);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a request whose deadline passes while it waits is told so") {
+  set(method::get, {});
+  auto early = ask();
+  now += 1s;
+  auto late = ask();
+  now += 8999ms;
+  routes->tick();
+  CHECK(early->ends() == 0);
+  advance(1ms);
+  CHECK(early->refused() == errc::timeout);
+  CHECK(late->ends() == 0);
+  CHECK(statistics().expired_total == 1);
+  CHECK(statistics().waiting == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a client that goes while it waits gives its place up") {
+  set(method::get, {});
+  auto one = send();
+  auto two = send();
+  one->cancel();
+  CHECK(statistics().waiting == 1);
+  CHECK(statistics().cancelled_total == 1);
+  set(method::get, {1});
+  CHECK(at(1).held.size() == 1);
+  two->cancel(); // at the replica by now: no matter of the queue
+  CHECK(statistics().cancelled_total == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a client that goes stops the call at its replica") {
+  set(method::get, {1});
+  auto call = send();
+  bool stopped = false;
+  at(1).held[0]->when_cancelled([&] { stopped = true; });
+  call->cancel();
+  CHECK(stopped);
+  bool again = false;
+  at(1).held[0]->when_cancelled([&] { again = true; });
+  CHECK(again);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a client that goes stops the call that is there now, not those before") {
+  set(method::get, {1, 2});
+  auto call = send();
+  auto& first = at(1).held.empty() ? at(2) : at(1);
+  auto& second = at(1).held.empty() ? at(1) : at(2);
+  int stopped_first = 0;
+  int stopped_second = 0;
+  first.held[0]->when_cancelled([&] { ++stopped_first; });
+  first.refuse(errc::shutting_down);
+  second.held.at(0)->when_cancelled([&] { ++stopped_second; });
+  call->cancel();
+  CHECK(stopped_first == 0);
+  CHECK(stopped_second == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "what a replica does on cancellation does not keep its call alive") {
+  set(method::get, {1});
+  auto call = send();
+  auto held = at(1).take();
+  held->when_cancelled([held] {});
+  std::weak_ptr<exchange> watched = held;
+  held->respond({});
+  held.reset();
+  CHECK(watched.expired());
+}
+
+// ---- refused -------------------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(router_fixture, "a refused request goes to another replica whatever its method") {
+  set(method::post, {1, 2});
+  auto seen = ask(method::post, "/p", "body");
+  auto& first = at(1).held.empty() ? at(2) : at(1);
+  auto& second = at(1).held.empty() ? at(1) : at(2);
+  first.refuse(errc::shutting_down);
+  REQUIRE(second.held.size() == 1);
+  CHECK(second.held[0]->in.body == "body");
+  CHECK(second.held[0]->in.path == "/p");
+  second.answer();
+  CHECK(seen->status() == 200);
+  CHECK(statistics().refused_total == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a refused request waits at the front while nobody else is there") {
+  set(method::get, {1});
+  auto first = ask(method::get, "/p", "1");
+  ask(method::get, "/p", "2");
+  ask(method::get, "/p", "3");
+  at(1).refuse(errc::overloaded);
+  CHECK(statistics().waiting == 2);
+  CHECK(first->ends() == 0);
+  at(1).answer(); // of "2": the replica has room again
+  REQUIRE(at(1).held.size() == 2);
+  CHECK(at(1).held[0]->in.body == "1");
+  CHECK(at(1).held[1]->in.body == "3");
+}
+
+TEST_CASE_FIXTURE(router_fixture,
+                  "an overloaded replica is asked again after a pause, a gone one after a longer one") {
+  set(method::get, {1});
+  ask();
+  at(1).refuse(errc::overloaded);
+  CHECK(at(1).held.empty());
+  advance(full_pause);
+  CHECK(at(1).held.size() == 1);
+  at(1).refuse(errc::unavailable);
+  advance(full_pause);
+  CHECK(at(1).held.empty());
+  advance(gone_pause);
+  CHECK(at(1).held.size() == 1);
+  CHECK(at(1).taken == 3);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "replicas that refuse at once are each asked once") {
+  set(method::post, {1, 2, 101, 102});
+  for (auto& [number, target] : targets)
+    target->refuses = failure{errc::shutting_down, ""};
+  auto seen = ask(method::post);
+  CHECK(seen->ends() == 0);
+  for (auto& [number, target] : targets)
+    CHECK(target->taken == 1);
+  at(102).refuses.reset();
+  advance(gone_pause);
+  at(102).answer();
+  CHECK(seen->status() == 200);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a call whose deadline passes at its replica is over") {
+  set(method::get, {1});
+  auto seen = ask();
+  at(1).refuse(errc::timeout);
+  CHECK(seen->refused() == errc::timeout);
+  CHECK(statistics().in_flight == 0);
+  ask();
+  CHECK(at(1).held.size() == 1); // no pause for the replica
+}
+
+// ---- lost -----------------------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(router_fixture, "an idempotent request that is lost goes to another replica") {
+  set(method::put, {1, 2});
+  auto seen = ask(method::put, "/p", "body");
+  auto& first = at(1).held.empty() ? at(2) : at(1);
+  auto& second = at(1).held.empty() ? at(1) : at(2);
+  first.drop();
+  REQUIRE(second.held.size() == 1);
+  CHECK(second.held[0]->in.body == "body");
+  second.answer();
+  CHECK(seen->status() == 200);
+  CHECK(statistics().lost_total == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a POST that is lost gets 502 and is not repeated") {
+  set(method::post, {1, 2});
+  auto seen = ask(method::post);
+  (at(1).held.empty() ? at(2) : at(1)).drop();
+  CHECK(seen->status() == 502);
+  CHECK(seen->body().find("of shop/p ended while it had the request") != std::string::npos);
+  CHECK(at(1).held.size() + at(2).held.size() == 0);
+  CHECK(statistics().answered_total[5] == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a request that every replica ends with is given up") {
+  set(method::get, {1, 2, 3, 4, 5});
+  auto seen = ask();
+  for (std::uint32_t i = 0; i <= losses_max; ++i) {
+    CHECK(seen->ends() == 0);
+    for (auto& [number, target] : targets)
+      if (!target->held.empty()) {
+        target->drop();
+        break;
+      }
+  }
+  CHECK(seen->status() == 502);
+  CHECK(statistics().lost_total == losses_max + 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a request of which user code has taken parts is not repeated") {
+  set(method::get, {1, 2});
+  auto seen = ask(method::get, "/p", "body");
+  auto& first = at(1).held.empty() ? at(2) : at(1);
+  auto taken = std::move(first.held[0]->in);
+  first.drop();
+  CHECK(seen->status() == 502);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "an answer that has begun is cut when its replica ends") {
+  set(method::get, {1, 2});
+  auto call = send();
+  auto seen = call->seen;
+  call.reset();
+  auto& first = at(1).held.empty() ? at(2) : at(1);
+  first.held[0]->begin({200, {}, "half"});
+  first.drop();
+  CHECK(seen->is_cut());
+  CHECK(statistics().answered_total[0] == 1);
+  CHECK(statistics().in_flight == 0);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a replica that loses one request gets no other for a while") {
+  set(method::get, {1, 2});
+  at(1).drops = true;
+  at(2).answers = true;
+  for (int i = 0; i < 20; ++i)
+    CHECK(ask()->status() == 200);
+  CHECK(at(1).taken <= 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a request whose client has gone is not repeated") {
+  set(method::get, {1, 2});
+  auto call = send();
+  auto& first = at(1).held.empty() ? at(2) : at(1);
+  first.held[0]->when_cancelled([] {});
+  call->cancel();
+  first.drop();
+  CHECK(at(1).held.size() + at(2).held.size() == 0);
+}
+
+// ---- tables ----------------------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(router_fixture, "a replica that leaves the table gets nothing new and may finish") {
+  set(method::get, {1});
+  auto old = ask();
+  set(method::get, {2});
+  auto fresh = ask();
+  CHECK(at(2).held.size() == 1);
+  at(1).answer(200, "old");
+  CHECK(old->body() == "old");
+  CHECK(at(1).taken == 1);
+  CHECK(statistics().in_flight == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a table that repeats itself changes nothing") {
+  set(method::get, {1});
+  for (int i = 0; i < 3; ++i)
+    ask();
+  CHECK(reaches == 1);
+  set(method::get, {1});
+  CHECK(reaches == 1);
+  CHECK(at(1).held.size() == 2);
+  CHECK(statistics().waiting == 1);
+  CHECK(statistics().in_flight == 2);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "waiting requests of a flow that drains or goes are refused") {
+  set(method::get, {});
+  auto one = ask();
+  table.routes[0].is_draining = true;
+  routes->set_routes(table);
+  CHECK(one->refused() == errc::shutting_down);
+  CHECK(ask()->refused() == errc::shutting_down);
+
+  set(method::get, {});
+  auto two = ask();
+  routes->set_routes({});
+  CHECK(two->refused() == errc::shutting_down);
+  CHECK(ask()->status() == 404);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a request decided on before its route went is refused") {
+  set(method::get, {1});
+  auto call = fake_exchange::make(method::get, "/p", now + 10s);
+  auto decision = routes->decide(call->in);
+  routes->set_routes({});
+  routes->handle(call, decision.route);
+  CHECK(call->seen->refused() == errc::shutting_down);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "two methods of one path are two routes") {
+  table.routes = {entry(method::get, "/p", {1}), entry(method::post, "/p", {2})};
+  table.routes[1].processor = processor_name{"q"};
+  routes->set_routes(table);
+  ask(method::post);
+  CHECK(at(2).held.size() == 1);
+  ask(method::get);
+  CHECK(at(1).held.size() == 1);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a replica out of reach is looked for again") {
+  set(method::get, {1});
+  auto hidden = std::exchange(targets, {});
+  table.routes[0].targets[0].replica = replica_id{7};
+  routes->set_routes(table);
+  auto seen = ask();
+  CHECK(statistics().targets == 0);
+  targets[7] = std::make_shared<fake_target>();
+  advance(gone_pause);
+  advance(gone_pause);
+  REQUIRE(at(7).held.size() == 1);
+  at(7).answer();
+  CHECK(seen->status() == 200);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a closed router refuses what waits and lets the rest finish") {
+  set(method::get, {1});
+  auto one = ask();
+  ask();
+  auto three = ask();
+  routes->close();
+  CHECK(three->refused() == errc::shutting_down);
+  CHECK(ask()->refused() == errc::shutting_down);
+  at(1).answer();
+  CHECK(one->status() == 200);
+  set(method::get, {1});
+  CHECK(ask()->refused() == errc::shutting_down);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "requests outlive the router") {
+  set(method::get, {1});
+  auto seen = ask();
+  routes.reset();
+  at(1).answer();
+  CHECK(seen->status() == 200);
+}
+
+TEST_CASE_FIXTURE(router_fixture,
+                  "a long queue in front of a replica that answers at once is no deep recursion") {
+  table.routes = {entry(method::get, "/p", {})};
+  table.routes[0].http.max_queued_requests = 100'000;
+  routes->set_routes(table);
+  std::vector<answer_ptr> all;
+  for (int i = 0; i < 50'000; ++i)
+    all.push_back(ask());
+  targets[1] = std::make_shared<fake_target>();
+  at(1).answers = true;
+  auto full = entry(method::get, "/p", {1});
+  full.http.max_queued_requests = 100'000;
+  table.routes = {full};
+  routes->set_routes(table);
+  for (const auto& seen : all)
+    REQUIRE(seen->status() == 200);
+  CHECK(statistics().in_flight == 0);
+  CHECK(statistics().answered_total[2] == all.size());
+}
