@@ -2,6 +2,7 @@
 
 #include "actors/host/replica_set_state.hpp"
 #include "actors/replica/replica.hpp"
+#include "actors/replica/request_replica.hpp"
 
 #include <sluice/core/limits.hpp>
 
@@ -37,7 +38,12 @@ public:
 private:
   void apply(const replica_set_actions& todo);
   void start_replica(const replica_order& order);
-  result<replica::options> options_for(const replica_order& order);
+  result<replica::handle> spawn_replica(const replica_order& order);
+  result<replica::handle> spawn_consumer(const replica_order& order, const processor_spec& spec,
+                                         const body_factory& make_body);
+  result<replica::handle> spawn_for_requests(const replica_order& order, const processor_spec& spec,
+                                             const request_body_factory& make_body);
+  result<std::shared_ptr<sink>> sink_for(const processor_spec& spec);
   void send_report() { self_->send(opts_.owner, host_report{opts_.id, set_.revision(), set_.reports()}); }
 
   self_type::pointer self_ = nullptr;
@@ -86,9 +92,9 @@ void host_actor::apply(const replica_set_actions& todo) {
 }
 
 void host_actor::start_replica(const replica_order& order) {
-  auto made = [&]() -> result<replica::options> {
+  auto made = [&]() -> result<replica::handle> {
     try {
-      return options_for(order);
+      return spawn_replica(order);
     } catch (const std::exception& e) {
       return fail(errc::internal, e.what());
     }
@@ -97,48 +103,79 @@ void host_actor::start_replica(const replica_order& order) {
     set_.on_lost(order.id, made.error().message);
     return;
   }
-  auto replica = replica::spawn(self_->system(), std::move(*made));
-  self_->monitor(replica);
-  running_.emplace(order.id, std::move(replica));
+  self_->monitor(*made);
+  running_.emplace(order.id, std::move(*made));
 }
 
-result<replica::options> host_actor::options_for(const replica_order& order) {
+result<replica::handle> host_actor::spawn_replica(const replica_order& order) {
   const auto& all = opts_.flow.processors;
   auto spec =
     std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.name == order.processor; });
-  auto body = opts_.bodies.find(order.processor);
-  if (spec == all.end() || body == opts_.bodies.end())
+  auto code = opts_.bodies.find(order.processor);
+  if (spec == all.end() || code == opts_.bodies.end())
     return fail(errc::not_found,
                 "flow '" + opts_.flow.name.value + "' has no processor '" + order.processor.value + "'");
-  if (spec->kind != pattern::consumer)
-    return fail(errc::unsupported, "processor '" + spec->name.value + "': this version runs consumers, not "
-                                     + std::string{to_string(spec->kind)} + "s");
-  const auto* make_body = std::get_if<body_factory>(&body->second);
-  if (make_body == nullptr)
-    return fail(errc::internal, "processor '" + spec->name.value + "': its code takes requests, not records");
+  const auto* for_records = std::get_if<body_factory>(&code->second);
+  const auto* for_requests = std::get_if<request_body_factory>(&code->second);
+  if (spec->kind == pattern::consumer && for_records != nullptr)
+    return spawn_consumer(order, *spec, *for_records);
+  if ((spec->kind == pattern::endpoint || spec->kind == pattern::collector) && for_requests != nullptr)
+    return spawn_for_requests(order, *spec, *for_requests);
+  return fail(errc::unsupported, "processor '" + spec->name.value + "': this version does not run it as a "
+                                   + std::string{to_string(spec->kind)});
+}
+
+result<replica::handle> host_actor::spawn_consumer(const replica_order& order, const processor_spec& spec,
+                                                   const body_factory& make_body) {
   replica::options out;
-  out.processor = *spec;
-  out.consumer = {opts_.flow.name, spec->name};
+  out.processor = spec;
+  out.consumer = {opts_.flow.name, spec.name};
   out.owner = {opts_.node, opts_.id, order.id};
   out.queue = opts_.queue;
-  out.make_body = *make_body;
+  out.make_body = make_body;
   out.threads = opts_.threads;
   out.recorder = opts_.recorder;
   out.owner_actor = caf::actor_cast<replica::owner_handle>(self_);
-  if (spec->source.kind != "queue") {
-    auto made = opts_.connectors->source_of(spec->source);
+  if (spec.source.kind != "queue") {
+    auto made = opts_.connectors->source_of(spec.source);
     if (!made)
       return fail(made);
     out.from = std::move(*made);
   }
-  // "empty" needs no connector: results that go nowhere need no thread to go there.
-  if (spec->sink.kind != "queue" && spec->sink.kind != "empty" && !spec->sink.kind.empty()) {
-    auto made = opts_.connectors->sink_of(spec->sink);
-    if (!made)
-      return fail(made);
-    out.to = std::move(*made);
-  }
-  return out;
+  auto to = sink_for(spec);
+  if (!to)
+    return fail(to);
+  out.to = std::move(*to);
+  return replica::spawn(self_->system(), std::move(out));
+}
+
+result<replica::handle> host_actor::spawn_for_requests(const replica_order& order, const processor_spec& spec,
+                                                       const request_body_factory& make_body) {
+  replica::request_options out;
+  out.processor = spec;
+  out.consumer = {opts_.flow.name, spec.name};
+  out.owner = {opts_.node, opts_.id, order.id};
+  out.queue = opts_.queue;
+  out.make_body = make_body;
+  out.threads = opts_.threads;
+  out.targets = opts_.targets;
+  out.owner_actor = caf::actor_cast<replica::owner_handle>(self_);
+  auto to = sink_for(spec);
+  if (!to)
+    return fail(to);
+  out.to = std::move(*to);
+  return replica::spawn(self_->system(), std::move(out));
+}
+
+// None where the sink is a queue, which the replica writes to by itself, or "empty": results that go
+// nowhere need no thread to go there.
+result<std::shared_ptr<sink>> host_actor::sink_for(const processor_spec& spec) {
+  if (spec.sink.kind == "queue" || spec.sink.kind == "empty" || spec.sink.kind.empty())
+    return std::shared_ptr<sink>{};
+  auto made = opts_.connectors->sink_of(spec.sink);
+  if (!made)
+    return fail(made);
+  return std::shared_ptr<sink>{std::move(*made)};
 }
 
 self_type::behavior_type run(self_type::stateful_pointer<host_actor> self, options opts) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/host/host_protocol.hpp"
+#include "actors/ingress/target_port.hpp"
 #include "actors/queue/queue_protocol.hpp"
 #include "actors/replica/flight_recorder_port.hpp"
 #include "actors/replica/replica_port.hpp"
@@ -26,6 +27,7 @@ struct options {
   std::shared_ptr<const connector_registry> connectors;
   std::shared_ptr<replica::threads_port> threads;
   std::shared_ptr<replica::flight_recorder_port> recorder; ///< may be none
+  std::shared_ptr<ingress::local_targets> targets;         ///< replicas that take requests are in it
 };
 
 /// Spawns the actor that owns all replicas of one process: starts and drains them as

@@ -86,11 +86,15 @@ struct work_options {
   std::function<void(work_done)> done;
 };
 
+class request_work_port;
+struct request_work_options;
+
 /// Makes the threads of replicas. Outlives them all.
 class threads_port {
 public:
   virtual ~threads_port() = default;
   virtual std::unique_ptr<work_port> make_work(work_options opts) = 0;
+  virtual std::unique_ptr<request_work_port> make_request_work(request_work_options opts) = 0;
   /// `name` is shown by debuggers, up to 15 characters.
   virtual std::unique_ptr<runner_port> make_runner(const std::string& name) = 0;
 };

@@ -40,10 +40,12 @@ struct fake_queue {
   std::map<std::string, std::uint64_t> last_seq;
   std::map<std::string, std::string> cursors;
   std::vector<letter> letters;
+  std::map<std::string, std::uint64_t> producers; ///< highest number stored
   std::uint64_t epoch = 1;
 
   std::size_t leases = 0;
   std::size_t commits = 0;
+  std::size_t appends = 0;
   std::size_t renewals = 0;
   std::vector<queue::release_request> releases;
   std::vector<std::size_t> commit_sizes;
@@ -53,6 +55,7 @@ struct fake_queue {
   enum class fault : std::uint8_t { none, refuse, lose_answer };
   std::deque<fault> lease_faults;
   std::deque<fault> commit_faults;
+  std::deque<fault> append_faults;
   errc fault_code = errc::unavailable;
   std::uint32_t lease_count_cap = 100000;
 
@@ -82,6 +85,17 @@ struct fake_queue {
       for (auto& each : all)
         each.owner.reset();
     }
+  }
+
+  result<queue::append_reply> append(const queue::append_request& request) {
+    ++appends;
+    auto& last = producers[request.producer];
+    if (request.producer_seq != 0 && request.producer_seq <= last)
+      return queue::append_reply{request.records.count()};
+    last = std::max(last, request.producer_seq);
+    for (auto record : request.records)
+      put(request.queue.value, std::string{record.payload});
+    return queue::append_reply{request.records.count()};
   }
 
   queue::lease_reply lease(const queue::lease_request& request) {
@@ -183,9 +197,8 @@ inline queue::handle spawn_fake_queue(caf::actor_system& sys, std::shared_ptr<fa
     [](queue::handle::pointer, std::shared_ptr<fake_queue> data) -> queue::handle::behavior_type {
       return {
         [data](const queue::append_request& request) -> caf::result<queue::append_reply> {
-          for (auto record : request.records)
-            data->put(request.queue.value, std::string{record.payload});
-          return queue::append_reply{request.records.count()};
+          return data->with_fault<queue::append_reply>(data->append_faults,
+                                                       [&] { return data->append(request); });
         },
         [data](const queue::lease_request& request) -> caf::result<queue::lease_reply> {
           return data->with_fault<queue::lease_reply>(

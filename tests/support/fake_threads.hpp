@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/replica/replica_port.hpp"
+#include "actors/replica/request_port.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -24,6 +25,7 @@ public:
   work& current() { return *works.back(); }
 
   std::unique_ptr<replica::work_port> make_work(replica::work_options opts) override;
+  std::unique_ptr<replica::request_work_port> make_request_work(replica::request_work_options opts) override;
   std::unique_ptr<replica::runner_port> make_runner(const std::string&) override {
     struct at_once final : replica::runner_port {
       void run(std::function<void()> job) override { job(); }
@@ -99,6 +101,46 @@ private:
   }
   replica::chunk_builder chunk_;
 };
+
+/// Requests run on whoever submits them.
+class fake_request_work final : public replica::request_work_port, public ingress::target_port {
+public:
+  explicit fake_request_work(replica::request_work_options opts) : opts_(std::move(opts)) {}
+
+  void run(std::function<void()> job) override { job(); }
+  void start(std::shared_ptr<request_body> body) override { body_ = std::move(body); }
+  ingress::target_ptr target() override {
+    return {this, [](ingress::target_port*) {}};
+  }
+  void close() override {
+    body_ = nullptr;
+    opts_.idle();
+  }
+  void hold_back(bool on) override { held_back = on; }
+  replica::request_load load() const override { return load_; }
+
+  void submit(exchange_ptr call) override {
+    if (!body_ || held_back)
+      return call->refuse({body_ ? errc::overloaded : errc::shutting_down, "not now"});
+    encoded_results results;
+    if (body_->handle(call, results))
+      opts_.done({call, std::move(results)});
+    ++load_.handled_total;
+    load_.failed_total += call->status >= 500 ? 1 : 0;
+  }
+
+  bool held_back = false;
+
+private:
+  replica::request_work_options opts_;
+  std::shared_ptr<request_body> body_;
+  replica::request_load load_;
+};
+
+inline std::unique_ptr<replica::request_work_port>
+fake_threads::make_request_work(replica::request_work_options opts) {
+  return std::make_unique<fake_request_work>(std::move(opts));
+}
 
 inline std::unique_ptr<replica::work_port> fake_threads::make_work(replica::work_options opts) {
   return std::make_unique<work>(*this, std::move(opts));

@@ -249,6 +249,13 @@ void dispatch(self_ptr self, link::frame& in) {
     return serve<queue::cursor_request>(self, in, local.queue);
   case method::artifact_chunk:
     return serve_artifact(self, in);
+  case method::http_request:
+  case method::http_begin:
+  case method::http_part:
+  case method::http_end:
+  case method::http_cancel:
+  case method::http_taken:
+    break; // whoever serves them has a side channel
   }
   // From a newer neighbour.
   if (in.kind == link::frame_kind::request)
@@ -277,11 +284,19 @@ void open_link(self_ptr self, link::connection_ptr connection) {
   st.attempts = 0;
   auto generation = ++st.generation;
   self_type me{self};
+  auto beside = st.opts.beside;
+  if (beside)
+    beside->opened(st.connection);
   st.connection->start({
-    [me, generation](std::vector<link::frame> frames) {
-      caf::anon_send(me, inbound{generation, std::move(frames)});
+    [me, generation, beside](std::vector<link::frame> frames) {
+      if (beside)
+        std::erase_if(frames, [&](link::frame& each) { return beside->take(each); });
+      if (!frames.empty())
+        caf::anon_send(me, inbound{generation, std::move(frames)});
     },
-    [me, generation](failure why) {
+    [me, generation, beside](failure why) {
+      if (beside)
+        beside->closed(why);
       caf::anon_send(me, link_closed{generation, std::move(why)});
     },
   });

@@ -59,6 +59,22 @@ using handle =
                    caf::replies_to<queue::cursor_request>::with<std::string>,
                    caf::replies_to<artifact_request>::with<artifact_chunk>, caf::reacts_to<begin>>;
 
+/// Frames that do not pass through the peer's mailbox: requests at tens of thousands a second.
+class side_channel {
+public:
+  virtual ~side_channel() = default;
+
+  /// There is a link from now on; on the peer's actor.
+  virtual void opened(link::connection_ptr connection) = 0;
+  /// Takes a frame if it is for it. On the link's thread, must not block.
+  virtual bool take(link::frame& in) = 0;
+  /// There is none any more; on the link's thread.
+  virtual void closed(const failure& why) = 0;
+};
+
+/// Bit of a request's id that tells the side channel's from the peer's own.
+constexpr std::uint64_t side_channel_id = std::uint64_t{1} << 63;
+
 struct options {
   /// A link that was accepted: the peer ends with it. `local` answers on this side. Or
   link::connection_ptr established;
@@ -78,6 +94,8 @@ struct options {
   /// Set for peers that are hosts: in all they send about leases, they are this owner,
   /// whatever they claim.
   std::optional<queue::owner_id> acts_as;
+
+  std::shared_ptr<side_channel> beside; ///< may be none
 };
 
 /// Spawns the peer. It owns its link and closes it when it ends.

@@ -36,6 +36,12 @@ enum class method : std::uint16_t {
   release = 34,
   cursor = 35,
   artifact_chunk = 40,
+  http_request = 50, ///< these pass by the actor: see request_relay.hpp
+  http_begin = 51,
+  http_part = 52,
+  http_end = 53,
+  http_cancel = 54,
+  http_taken = 55,
 };
 
 /// Reads a piece of an artifact from the head's store.

@@ -36,6 +36,7 @@ public:
   }
 
   void add(const record_block& block) { bytes_.append(block.bytes()); }
+  void add(std::string_view bytes) { bytes_.append(bytes); }
   std::string finish() { return std::move(bytes_); }
 
 private:

@@ -1,5 +1,6 @@
 #include "transport/work/worker_threads.hpp"
 
+#include "transport/work/request_pool.hpp"
 #include "transport/work/thread_counter.hpp"
 #include "transport/work/work_pool.hpp"
 
@@ -91,6 +92,11 @@ worker_threads::~worker_threads() = default;
 
 std::unique_ptr<replica::work_port> worker_threads::make_work(replica::work_options opts) {
   return std::make_unique<work_pool>(counter_, recorder_, std::move(opts));
+}
+
+std::unique_ptr<replica::request_work_port>
+worker_threads::make_request_work(replica::request_work_options opts) {
+  return std::make_unique<request_pool>(counter_, std::move(opts));
 }
 
 std::unique_ptr<replica::runner_port> worker_threads::make_runner(const std::string& name) {

@@ -23,6 +23,7 @@ public:
   worker_threads& operator=(const worker_threads&) = delete;
 
   std::unique_ptr<replica::work_port> make_work(replica::work_options opts) override;
+  std::unique_ptr<replica::request_work_port> make_request_work(replica::request_work_options opts) override;
   std::unique_ptr<replica::runner_port> make_runner(const std::string& name) override;
 
   /// Whether all threads ended within `wait_max`; those of living ports do not.

@@ -5,8 +5,10 @@
 #include <sluice/http/message.hpp>
 #include <sluice/processor/body.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,8 +36,11 @@ public:
 
   /// Its parts may be moved away once user code begins with it, not before.
   request in;
-  /// After this the client has its 504 and the answer is dropped.
+  /// After this the client has its 504 and the answer is dropped. Ends with `begin`.
   std::chrono::steady_clock::time_point deadline;
+  /// Set by the implementations: what the answer began with (0 = not yet), and whether by `begin`.
+  std::atomic<std::uint16_t> status{0};
+  std::atomic<bool> is_streaming{false};
 
   virtual void respond(response answer) noexcept = 0;
 

@@ -1,0 +1,135 @@
+#include "actors/replica/collect_state.hpp"
+
+#include "actors/replica/replica_policy.hpp"
+#include "actors/replica/replica_state.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::replica {
+
+namespace {
+
+/// A write that is out may be repeated for as long as its clients wait, so soon.
+constexpr std::chrono::milliseconds store_backoff_max{1000};
+
+std::size_t size_of(const encoded_results& results) {
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < results.count(); ++i)
+    total += results[i].size() + record_overhead_bytes;
+  return total;
+}
+
+void add_records(record_block_builder& to, const encoded_results& results) {
+  for (std::size_t i = 0; i < results.count(); ++i)
+    to.add(results[i]);
+}
+
+} // namespace
+
+collect_state::collect_state(std::size_t lanes, bool keyed, std::uint64_t seed)
+  : keyed_(keyed), random_(seed), lane_seq_(std::max<std::size_t>(lanes, 1)) {}
+
+void collect_state::add(std::uint64_t call, encoded_results results, std::string key, time_point deadline) {
+  const auto size = size_of(results);
+  size_bytes_ += size;
+  waiting_.push_back({call, std::move(results), size, keyed_ ? std::move(key) : std::string{}, deadline});
+}
+
+bool collect_state::lane_is_free(std::size_t lane) const {
+  return std::none_of(groups_.begin(), groups_.end(),
+                      [&](const auto& each) { return each.second.key.empty() && each.second.lane == lane; });
+}
+
+// A key's write is its own, whatever else waits: the repeat of a client must meet the same one.
+void collect_state::cut_keyed() {
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    if (at->key.empty()) {
+      ++at;
+      continue;
+    }
+    collect_group made;
+    record_block_builder records;
+    add_records(records, at->results);
+    made.seq = 1;
+    made.key = std::move(at->key);
+    made.records = records.finish();
+    made.calls = {at->call};
+    made.size_bytes = at->size_bytes;
+    groups_.emplace(next_group_++, std::move(made));
+    at = waiting_.erase(at);
+  }
+}
+
+void collect_state::cut(std::size_t lane) {
+  collect_group made;
+  record_block_builder records;
+  while (!waiting_.empty()) {
+    const auto& front = waiting_.front();
+    const bool fits = records.count() + front.results.count() <= group_count_max
+                      && records.size_bytes() + front.size_bytes <= group_bytes_max;
+    if (!fits && records.count() > 0)
+      break;
+    add_records(records, front.results);
+    made.calls.push_back(front.call);
+    made.size_bytes += front.size_bytes;
+    waiting_.pop_front();
+  }
+  made.lane = lane;
+  made.seq = ++lane_seq_[lane];
+  made.records = records.finish();
+  groups_.emplace(next_group_++, std::move(made));
+}
+
+std::vector<std::uint64_t> collect_state::next(time_point now) {
+  cut_keyed();
+  for (std::size_t lane = 0; lane < lane_seq_.size() && !waiting_.empty(); ++lane) {
+    if (lane_is_free(lane))
+      cut(lane);
+  }
+  std::vector<std::uint64_t> due;
+  for (auto& [id, group] : groups_) {
+    if (group.waiting || now < group.not_before)
+      continue;
+    group.waiting = true;
+    ++group.tries;
+    due.push_back(id);
+  }
+  return due;
+}
+
+collect_outcome collect_state::on_stored(std::uint64_t id, const result<void>& outcome, time_point now) {
+  collect_outcome out;
+  auto found = groups_.find(id);
+  if (found == groups_.end())
+    return out;
+  auto& group = found->second;
+  group.waiting = false;
+  if (!outcome && is_transient(outcome.error().code)) {
+    group.not_before = now + backoff_delay(group.tries, next_random(random_), backoff_min, store_backoff_max);
+    return out;
+  }
+  if (outcome)
+    out.stored = std::move(group.calls);
+  else {
+    out.failed = std::move(group.calls);
+    out.why = outcome.error();
+  }
+  size_bytes_ -= std::min(size_bytes_, group.size_bytes);
+  groups_.erase(found);
+  return out;
+}
+
+std::vector<std::uint64_t> collect_state::take_late(time_point now) {
+  std::vector<std::uint64_t> late;
+  std::erase_if(waiting_, [&](const waiting_call& each) {
+    if (now < each.deadline)
+      return false;
+    late.push_back(each.call);
+    size_bytes_ -= std::min(size_bytes_, each.size_bytes);
+    return true;
+  });
+  return late;
+}
+
+} // namespace sluice::replica

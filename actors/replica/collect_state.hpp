@@ -1,0 +1,87 @@
+#pragma once
+
+#include "actors/replica/settle_state.hpp"
+
+#include <sluice/core/record_block.hpp>
+#include <sluice/core/result.hpp>
+#include <sluice/processor/body.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice::replica {
+
+/// One write to the sink. Its content never changes, so that a repeat after an unknown
+/// outcome is recognised by `seq`.
+struct collect_group {
+  std::size_t lane = 0;
+  std::uint64_t seq = 0; ///< counts the groups of its lane; 1 for a keyed one
+  std::string key;       ///< idempotency key; its group has the results of one call
+  record_block records;
+  std::vector<std::uint64_t> calls;
+  std::size_t size_bytes = 0;
+  bool waiting = false; ///< an answer is due
+  std::uint32_t tries = 0;
+  time_point not_before{};
+};
+
+/// Calls whose clients can be told.
+struct collect_outcome {
+  std::vector<std::uint64_t> stored;
+  std::vector<std::uint64_t> failed; ///< `why` is why; nothing of them was written
+  failure why;
+};
+
+/// The results of collector calls on their way to the sink. Pure: time is an argument.
+///
+/// What comes in while a write is out goes together in the next one (group commit), so a sink that
+/// takes 5 ms per write confirms thousands of calls a second. A lane has one write out at a
+/// time: the queue recognises a repeat by the lane's last number.
+class collect_state {
+public:
+  /// `keyed` = the sink recognises idempotency keys; otherwise they are ignored.
+  collect_state(std::size_t lanes, bool keyed, std::uint64_t seed);
+
+  /// `results` must not be empty. A call past its `deadline` that is in no write yet is dropped.
+  void add(std::uint64_t call, encoded_results results, std::string key, time_point deadline);
+
+  /// The writes to send now, by id. Each is then asked for by `group`.
+  std::vector<std::uint64_t> next(time_point now);
+  const collect_group& group(std::uint64_t id) const { return groups_.at(id); }
+  /// A write ended. What may succeed later is tried again with back-off.
+  collect_outcome on_stored(std::uint64_t id, const result<void>& outcome, time_point now);
+
+  /// Calls whose deadline has passed before they got into a write; they are forgotten.
+  std::vector<std::uint64_t> take_late(time_point now);
+
+  bool empty() const noexcept { return waiting_.empty() && groups_.empty(); }
+  std::size_t size_bytes() const noexcept { return size_bytes_; }
+
+private:
+  struct waiting_call {
+    std::uint64_t call = 0;
+    encoded_results results;
+    std::size_t size_bytes = 0;
+    std::string key;
+    time_point deadline;
+  };
+
+  bool lane_is_free(std::size_t lane) const;
+  void cut_keyed();
+  void cut(std::size_t lane);
+
+  const bool keyed_;
+  std::uint64_t random_;
+  std::deque<waiting_call> waiting_;
+  std::map<std::uint64_t, collect_group> groups_;
+  std::vector<std::uint64_t> lane_seq_; ///< of the last group of each lane
+  std::uint64_t next_group_ = 1;
+  std::size_t size_bytes_ = 0;
+};
+
+} // namespace sluice::replica

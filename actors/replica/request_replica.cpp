@@ -1,0 +1,367 @@
+#include "actors/replica/request_replica.hpp"
+
+#include "actors/replica/collect_state.hpp"
+#include "actors/replica/replica_executor.hpp"
+#include "actors/replica/request_coroutines.hpp"
+#include "actors/replica/request_state.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <exception>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace sluice::replica {
+
+namespace {
+
+using tick_atom = caf::atom_constant<caf::atom("tick")>;
+
+/// Also the resolution of back-off and of the drain.
+constexpr std::chrono::milliseconds tick_interval{100};
+constexpr std::chrono::seconds append_timeout{15};
+
+/// Writes that a collector has out at once: one travels while one is written.
+constexpr std::size_t collect_lanes = 2;
+
+using self_type = handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<collected>,
+                                 caf::reacts_to<executor_call>, caf::reacts_to<executor_later>>;
+
+response success_answer() { return {200, {{"Content-Type", "application/json"}}, R"({"success":true})"}; }
+
+response failure_answer(unsigned status, std::string_view text) {
+  auto out = error_response(status, text);
+  out.body.replace(0, 1, R"({"success":false,)");
+  return out;
+}
+
+queue_name sink_queue_of(const processor_spec& spec) {
+  auto found = spec.sink.options.find("name");
+  return queue_name{found == spec.sink.options.end() ? std::string{} : found->second};
+}
+
+class request_actor {
+public:
+  static inline const char* name = "request_replica"; // shown in logs and metrics
+
+  ~request_actor() {
+    if (opts_.targets)
+      opts_.targets->remove(opts_.owner.replica);
+  }
+
+  self_type::behavior_type start(self_type::pointer self, request_options opts);
+
+private:
+  time_point now() const { return self_->clock().now(); }
+  bool sinks_to_queue() const { return !opts_.to && opts_.processor.sink.kind == "queue"; }
+
+  /// One event: state first, then what it wants done, then what user code posted meanwhile.
+  template <class F>
+  void handle_event(F event) {
+    replica_executor::turn turn{*executor_};
+    try {
+      for (auto& one : event(state_.value()))
+        std::visit([this](auto& what) { apply(what); }, one);
+      send_writes();
+      executor_->run_posted();
+    } catch (const std::exception& e) {
+      give_up(e.what());
+    } catch (...) {
+      give_up("exception of an unknown type");
+    }
+    report_if_changed();
+  }
+
+  void give_up(std::string why) {
+    auto last = report();
+    last.phase = replica_phase::failed;
+    last.last_error = "replica: " + std::move(why);
+    self_->send(opts_.owner_actor, status{std::move(last)});
+    self_->quit(caf::exit_reason::unhandled_exception);
+  }
+
+  /// Runs `job` on `runner`, then `event` with its result here.
+  template <class Job, class Event>
+  void run_on(runner_port& runner, const char* what, Job job, Event event) {
+    runner.run([this, to = executor_, what, job = std::move(job), event = std::move(event)] {
+      auto outcome = [&]() -> decltype(job()) {
+        try {
+          return job();
+        } catch (const std::exception& e) {
+          return fail(errc::internal, std::string{what} + ": " + e.what());
+        } catch (...) {
+          return fail(errc::internal, std::string{what} + ": exception of an unknown type");
+        }
+      }();
+      to->post_event([this, event, outcome = std::move(outcome)]() mutable {
+        handle_event([&](request_state& s) { return event(s, std::move(outcome)); });
+      });
+    });
+  }
+
+  void apply(const make_body&);
+  void apply(const open_sink&);
+  void apply(const open_gate&);
+  void apply(const close_gate&);
+  void apply(const tear_down&);
+  void apply(const finish&) { finished_ = true; }
+
+  void on_collected(collected& what);
+  void send_writes();
+  void send_append(std::uint64_t id);
+  void on_stored(std::uint64_t id, const result<void>& outcome);
+  void answer(const std::vector<std::uint64_t>& calls, const response& with);
+
+  request_work_options work_options() {
+    request_work_options out;
+    out.replica = opts_.owner.replica;
+    out.num_concurrency = std::max(opts_.processor.num_concurrency, 1u);
+    // A collector's calls wait for a write to the sink, which takes many of them at once.
+    out.waiting_max = opts_.processor.kind == pattern::collector ? limits::block_count_max
+                                                                 : requests_waiting_max(out.num_concurrency);
+    out.done = [to = executor_](collected what) { to->send_message(std::move(what)); };
+    out.idle = [this, to = executor_] {
+      to->post_event([this] { handle_event([](request_state& s) { return s.on_idle(); }); });
+    };
+    return out;
+  }
+
+  host::replica_report report() const;
+  void report_if_changed();
+
+  self_type::pointer self_ = nullptr;
+  request_options opts_;
+  std::optional<request_state> state_;
+  std::optional<collect_state> collect_;
+  std::unordered_map<std::uint64_t, exchange_ptr> calls_; ///< wait for their results to be written
+  std::uint64_t call_last_ = 0;
+  std::shared_ptr<replica_executor> executor_;
+  std::unique_ptr<request_work_port> work_;
+  std::unique_ptr<runner_port> sink_runner_;
+  std::shared_ptr<request_body> body_;
+  std::uint64_t refused_by_sink_ = 0;
+  bool sink_is_open_ = false;
+  bool finished_ = false;
+
+  std::optional<replica_phase> phase_reported_;
+  time_point reported_at_{};
+};
+
+self_type::behavior_type request_actor::start(self_type::pointer self, request_options opts) {
+  self_ = self;
+  opts_ = std::move(opts);
+  const auto seed = opts_.owner.host.value ^ opts_.owner.replica.value;
+  state_.emplace(opts_.to != nullptr, seed);
+  collect_.emplace(opts_.to ? 1 : collect_lanes, sinks_to_queue(), seed);
+  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()});
+  work_ = opts_.threads->make_request_work(work_options());
+  if (opts_.to)
+    sink_runner_ = opts_.threads->make_runner("sink-" + std::to_string(opts_.owner.replica.value));
+  self->delayed_send(self, tick_interval, tick_atom::value);
+  handle_event([](request_state& s) { return s.on_spawned(); });
+  return {
+    [this](const drain&) { handle_event([this](request_state& s) { return s.on_drain(now()); }); },
+    [this](tick_atom) {
+      self_->delayed_send(self_, tick_interval, tick_atom::value);
+      handle_event([this](request_state& s) {
+        answer(collect_->take_late(now()), failure_answer(503, "the sink did not take the results in time"));
+        return s.on_tick(collect_->empty(), now());
+      });
+    },
+    [this](collected& what) {
+      handle_event([&](request_state&) {
+        on_collected(what);
+        return request_actions{};
+      });
+    },
+    [this](executor_call& call) {
+      if (call.is_event)
+        call.run();
+      else
+        handle_event([&](request_state&) {
+          call.run();
+          return request_actions{};
+        });
+    },
+    [this](executor_later& later) {
+      self_->delayed_send(self_, later.delay, executor_call{std::move(later.run), false});
+    },
+  };
+}
+
+void request_actor::apply(const make_body&) {
+  // The user's constructor and setup may block and throw: both run on the thread that
+  // will call the body.
+  using made = std::shared_ptr<request_body>;
+  run_on(
+    *work_, "setup",
+    [make = opts_.make_body]() -> result<made> {
+      made body = make();
+      if (auto ok = body->setup(); !ok)
+        return fail(ok);
+      return body;
+    },
+    [this](request_state& s, result<made> body) {
+      if (!body)
+        return s.on_body(fail(body));
+      body_ = std::move(*body);
+      if (body_->is_async())
+        work_ = make_request_coroutines(
+          {work_options(), executor_, [clock = &self_->clock()] { return clock->now(); }, std::move(work_)});
+      return s.on_body({});
+    });
+}
+
+void request_actor::apply(const open_sink&) {
+  run_on(
+    *sink_runner_, "sink", [to = opts_.to] { return to->open(); },
+    [this](request_state& s, const result<void>& outcome) {
+      sink_is_open_ = outcome.has_value();
+      return s.on_sink_open(outcome, now());
+    });
+}
+
+void request_actor::apply(const open_gate&) {
+  work_->start(body_);
+  opts_.targets->add(opts_.owner.replica, work_->target());
+}
+
+void request_actor::apply(const close_gate&) {
+  opts_.targets->remove(opts_.owner.replica);
+  work_->close();
+}
+
+void request_actor::on_collected(collected& what) {
+  if (what.results.count() == 0) {
+    what.call->respond(success_answer());
+    return;
+  }
+  const auto id = ++call_last_;
+  std::string key;
+  if (auto given = what.call->in.headers.find("Idempotency-Key"))
+    key = *given;
+  collect_->add(id, std::move(what.results), std::move(key), what.call->deadline);
+  calls_.emplace(id, std::move(what.call));
+}
+
+void request_actor::send_writes() {
+  for (auto id : collect_->next(now())) {
+    if (sinks_to_queue())
+      send_append(id);
+    else if (opts_.to)
+      run_on(
+        *sink_runner_, "sink",
+        [to = opts_.to, records = collect_->group(id).records] { return to->push(records); },
+        [this, id](request_state&, const result<void>& outcome) {
+          on_stored(id, outcome);
+          return request_actions{};
+        });
+    else
+      on_stored(id, {}); // the sink is "empty"
+  }
+  work_->hold_back(collect_->size_bytes() > results_waiting_bytes_max);
+}
+
+void request_actor::send_append(std::uint64_t id) {
+  const auto& group = collect_->group(id);
+  const auto whose = opts_.consumer.flow.value + "/" + opts_.consumer.processor.value;
+  queue::append_request request;
+  request.queue = sink_queue_of(opts_.processor);
+  request.records = group.records;
+  request.producer = group.key.empty()
+                       ? "collector/" + whose + "/" + std::to_string(opts_.owner.host.value) + "/"
+                           + std::to_string(opts_.owner.replica.value) + "/" + std::to_string(group.lane)
+                       : "key/" + whose + "/" + group.key;
+  request.producer_seq = group.seq;
+  auto stored = [this, id](const result<void>& outcome) {
+    handle_event([&](request_state&) {
+      on_stored(id, outcome);
+      return request_actions{};
+    });
+  };
+  self_->request(opts_.queue, append_timeout, std::move(request))
+    .then([stored](const queue::append_reply&) { stored({}); },
+          [stored](const caf::error& why) { stored(tl::unexpected{from_caf(why)}); });
+}
+
+void request_actor::on_stored(std::uint64_t id, const result<void>& outcome) {
+  if (!outcome)
+    state_->note_error(outcome.error().message);
+  auto told = collect_->on_stored(id, outcome, now());
+  answer(told.stored, success_answer());
+  if (told.failed.empty())
+    return;
+  refused_by_sink_ += told.failed.size();
+  answer(told.failed, failure_answer(500, "the sink refuses the results: " + told.why.message));
+}
+
+void request_actor::answer(const std::vector<std::uint64_t>& calls, const response& with) {
+  for (auto id : calls) {
+    auto found = calls_.find(id);
+    if (found == calls_.end())
+      continue;
+    auto call = std::move(found->second);
+    calls_.erase(found);
+    call->respond(with);
+  }
+}
+
+void request_actor::apply(const tear_down&) {
+  auto close_sink = [this](result<void> torn) {
+    if (!sink_is_open_) {
+      handle_event([&](request_state& s) { return s.on_torn_down(torn); });
+      return;
+    }
+    run_on(
+      *sink_runner_, "sink", [to = opts_.to] { return to->close(); },
+      [this, torn = std::move(torn)](request_state& s, const result<void>& closed) {
+        return s.on_torn_down(torn ? closed : torn);
+      });
+  };
+  run_on(
+    *work_, "teardown", [body = body_] { return body->teardown(); },
+    [this, close_sink](request_state&, result<void> torn) {
+      executor_->post([close_sink, torn = std::move(torn)] { close_sink(torn); });
+      return request_actions{};
+    });
+}
+
+host::replica_report request_actor::report() const {
+  const auto load = work_->load();
+  host::replica_report out;
+  out.id = opts_.owner.replica;
+  out.processor = opts_.processor.name;
+  out.phase = state_->phase();
+  out.processed_total = load.handled_total - std::min(load.handled_total, load.failed_total);
+  out.failed_total = load.failed_total + refused_by_sink_;
+  out.in_flight = load.in_flight + static_cast<std::uint32_t>(calls_.size());
+  out.busy_longest = load.busy_longest;
+  out.last_error = state_->last_error();
+  return out;
+}
+
+void request_actor::report_if_changed() {
+  const auto at = now();
+  if (phase_reported_ == state_->phase() && at - reported_at_ < limits::heartbeat_interval)
+    return;
+  phase_reported_ = state_->phase();
+  reported_at_ = at;
+  self_->send(opts_.owner_actor, status{report()});
+  if (finished_)
+    self_->quit();
+}
+
+self_type::behavior_type run(self_type::stateful_pointer<request_actor> self, request_options opts) {
+  return self->state.start(self, std::move(opts));
+}
+
+} // namespace
+
+handle spawn(caf::actor_system& sys, request_options opts) { return sys.spawn(run, std::move(opts)); }
+
+} // namespace sluice::replica

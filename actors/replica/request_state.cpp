@@ -1,0 +1,95 @@
+#include "actors/replica/request_state.hpp"
+
+#include "actors/replica/replica_policy.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <utility>
+
+namespace sluice::replica {
+
+request_actions request_state::on_spawned() { return {make_body{}}; } // (1)
+
+request_actions request_state::fail_for_good(std::string why) {
+  last_error_ = std::move(why);
+  phase_ = replica_phase::failed; // (5)
+  step_ = step::ended;
+  return {finish{}};
+}
+
+request_actions request_state::on_body(const result<void>& outcome) {
+  // What setup throws is the user's to explain; trying again is left to the cluster.
+  if (!outcome)
+    return fail_for_good(outcome.error().message);
+  if (drain_wanted_)
+    return begin_tear_down();
+  if (has_sink_) {
+    step_ = step::sink;
+    return {open_sink{}};
+  }
+  step_ = step::ready;
+  phase_ = replica_phase::running; // (2)
+  return {open_gate{}};
+}
+
+request_actions request_state::on_sink_open(const result<void>& outcome, time_point now) {
+  if (drain_wanted_)
+    return begin_tear_down();
+  if (outcome) {
+    step_ = step::ready;
+    phase_ = replica_phase::running; // (2)
+    return {open_gate{}};
+  }
+  if (!is_transient(outcome.error().code))
+    return fail_for_good("sink: " + outcome.error().message);
+  last_error_ = "sink: " + outcome.error().message;
+  open_again_ = now + backoff_delay(++open_tries_, next_random(random_), backoff_min, backoff_max);
+  return {};
+}
+
+request_actions request_state::on_drain(time_point now) {
+  if (std::exchange(drain_wanted_, true) || step_ == step::ended)
+    return {};
+  phase_ = replica_phase::draining; // (3) (4)
+  if (step_ == step::ready)
+    return begin_drain(now);
+  if (step_ == step::sink && open_again_)
+    return begin_tear_down();
+  return {}; // what is under way ends first
+}
+
+request_actions request_state::begin_drain(time_point now) {
+  step_ = step::closing;
+  drain_ends_ = now + limits::drain_timeout;
+  return {close_gate{}};
+}
+
+request_actions request_state::begin_tear_down() {
+  step_ = step::tearing_down;
+  return {tear_down{}};
+}
+
+request_actions request_state::on_idle() {
+  idle_ = true;
+  return {};
+}
+
+request_actions request_state::on_tick(bool written, time_point now) {
+  if (step_ == step::sink && open_again_ && now >= *open_again_) {
+    open_again_.reset();
+    return {open_sink{}};
+  }
+  if (step_ == step::closing && ((idle_ && written) || now >= drain_ends_))
+    return begin_tear_down();
+  return {};
+}
+
+request_actions request_state::on_torn_down(const result<void>& outcome) {
+  if (!outcome)
+    last_error_ = outcome.error().message;
+  step_ = step::ended;
+  phase_ = replica_phase::down; // (6)
+  return {finish{}};
+}
+
+} // namespace sluice::replica

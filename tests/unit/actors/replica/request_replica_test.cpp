@@ -1,0 +1,281 @@
+// Goal: a replica for requests opens and closes its way in, and a collector answers only what its
+// sink has confirmed.
+#include "tests/support/deterministic_system.hpp"
+#include "tests/support/exchange_log.hpp"
+#include "tests/support/fake_queue.hpp"
+#include "tests/support/fake_threads.hpp"
+#include "actors/replica/request_replica.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace sluice;
+using namespace sluice::testing;
+using namespace std::chrono_literals;
+using host::replica_phase;
+
+namespace {
+
+/// Answers with the body it got; as a collector, gives it to the sink. Async on demand: then a call
+/// ends when the test says so.
+struct probe final : request_body {
+  struct shared {
+    bool collects = false;
+    bool is_async = false;
+    std::optional<failure> setup_fails;
+    int torn_down = 0;
+    std::vector<std::function<void()>> open_calls;
+  };
+  explicit probe(std::shared_ptr<shared> what) : its(std::move(what)) {}
+
+  result<void> setup() override {
+    if (its->setup_fails)
+      return tl::unexpected{*its->setup_fails};
+    return {};
+  }
+  result<void> teardown() override {
+    ++its->torn_down;
+    return {};
+  }
+  bool is_async() const noexcept override { return its->is_async; }
+  bool handle(const exchange_ptr& call, encoded_results& results) override {
+    if (its->collects && call->in.body != "nothing") {
+      results.bytes() += call->in.body;
+      results.finish_one();
+    }
+    if (!its->collects)
+      call->respond({200, {}, call->in.body});
+    return its->collects;
+  }
+  void handle_async(const exchange_ptr& call, encoded_results& results, executor&,
+                    std::function<void(bool)> done) override {
+    its->open_calls.emplace_back([this, call, &results, done] { done(handle(call, results)); });
+  }
+
+  std::shared_ptr<shared> its;
+};
+
+struct memory_sink final : sink {
+  result<void> open() override { return open_result; }
+  result<void> push(const record_block& results) override {
+    if (push_result)
+      for (auto record : results)
+        written.emplace_back(record.payload);
+    return push_result;
+  }
+  result<void> open_result;
+  result<void> push_result;
+  std::vector<std::string> written;
+};
+
+class fixture : public deterministic_system {
+public:
+  std::shared_ptr<fake_queue> queues = std::make_shared<fake_queue>();
+  std::shared_ptr<probe::shared> code = std::make_shared<probe::shared>();
+  std::shared_ptr<ingress::local_targets> targets = std::make_shared<ingress::local_targets>();
+  std::shared_ptr<memory_sink> sink;
+  std::vector<host::replica_report> reports;
+  replica::handle replica;
+
+  void start(pattern kind = pattern::endpoint) {
+    replica::request_options opts;
+    opts.processor.name = processor_name{"p"};
+    opts.processor.kind = kind;
+    opts.processor.http.emplace();
+    opts.processor.sink = {"queue", {{"name", "out"}}};
+    opts.consumer = {flow_name{"f"}, processor_name{"p"}};
+    opts.owner = {node_id{"n"}, host_id{3}, replica_id{5}};
+    opts.queue = own(spawn_fake_queue(sys, queues));
+    opts.make_body = [code = code] { return std::make_unique<probe>(code); };
+    opts.to = sink;
+    opts.threads = std::make_shared<fake_threads>();
+    opts.targets = targets;
+    opts.owner_actor = own(sys.spawn(
+      [](replica::owner_handle::pointer, std::vector<host::replica_report>* to) {
+        return replica::owner_handle::behavior_type{
+          [to](const replica::status& status) { to->push_back(status.report); }};
+      },
+      &reports));
+    replica = own(replica::spawn(sys, std::move(opts)));
+    run();
+  }
+
+  std::shared_ptr<logged_exchange::shared> send(std::string body, std::string key = {}) {
+    request in;
+    in.body = std::move(body);
+    if (!key.empty())
+      in.headers.add("Idempotency-Key", std::move(key));
+    auto call = std::make_shared<logged_exchange>(std::move(in), sched.clock().now() + 30s);
+    auto log = call->log();
+    auto target = targets->find(replica_id{5});
+    REQUIRE(target);
+    target->submit(std::move(call));
+    run();
+    return log;
+  }
+
+  void drain() {
+    caf::anon_send(replica, replica::drain{});
+    run();
+  }
+
+  static unsigned status_of(const std::shared_ptr<logged_exchange::shared>& log) {
+    auto end = logged_exchange::log_of(log);
+    return end.answer ? end.answer->status : 0;
+  }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(fixture, "an endpoint takes requests once it is set up") {
+  start();
+  CHECK(reports.back().phase == replica_phase::running);
+  auto log = send("hello");
+  CHECK(logged_exchange::log_of(log).answer->body == "hello");
+  advance(limits::heartbeat_interval);
+  CHECK(reports.back().processed_total == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a setup that fails is told, and nothing gets in") {
+  code->setup_fails = failure{errc::internal, "ORDERS_TOKEN is not set"};
+  start();
+  CHECK(reports.back().phase == replica_phase::failed);
+  CHECK(reports.back().last_error == "ORDERS_TOKEN is not set");
+  CHECK_FALSE(targets->find(replica_id{5}));
+}
+
+TEST_CASE_FIXTURE(fixture, "a drain takes it out of the targets, tears down and ends it") {
+  start();
+  auto target = targets->find(replica_id{5});
+  drain();
+  CHECK_FALSE(targets->find(replica_id{5}));
+  auto call = std::make_shared<logged_exchange>();
+  auto log = call->log();
+  target->submit(std::move(call));
+  REQUIRE(logged_exchange::log_of(log).refused);
+  CHECK(logged_exchange::log_of(log).refused->code == errc::shutting_down);
+  advance(1s);
+  CHECK(reports.back().phase == replica_phase::down);
+  CHECK(code->torn_down == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a replica that is killed is no target any more") {
+  start();
+  kill(replica);
+  CHECK_FALSE(targets->find(replica_id{5}));
+}
+
+TEST_CASE_FIXTURE(fixture, "a collector answers when the queue has its results") {
+  code->collects = true;
+  start(pattern::collector);
+  auto log = send("one");
+  CHECK(status_of(log) == 200);
+  CHECK(logged_exchange::log_of(log).answer->body == R"({"success":true})");
+  CHECK(queues->payloads("out") == std::vector<std::string>{"one"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a collector without results answers at once") {
+  code->collects = true;
+  start(pattern::collector);
+  CHECK(status_of(send("nothing")) == 200);
+  CHECK(queues->appends == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "an append whose answer is lost is repeated and stored once") {
+  code->collects = true;
+  queues->append_faults = {fake_queue::fault::lose_answer};
+  start(pattern::collector);
+  auto log = send("one");
+  CHECK(status_of(log) == 0);
+  advance(5s);
+  CHECK(status_of(log) == 200);
+  CHECK(queues->appends == 2);
+  CHECK(queues->payloads("out") == std::vector<std::string>{"one"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a queue that refuses for good is an error, and a success is never claimed") {
+  code->collects = true;
+  queues->fault_code = errc::invalid_argument;
+  queues->append_faults = {fake_queue::fault::refuse};
+  start(pattern::collector);
+  auto log = send("one");
+  CHECK(status_of(log) == 500);
+  CHECK(logged_exchange::log_of(log).answer->body.starts_with(R"({"success":false,"error":)"));
+  CHECK(queues->payloads("out").empty());
+  advance(limits::heartbeat_interval);
+  CHECK(reports.back().failed_total == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "the retry of a client with the same key is stored once") {
+  code->collects = true;
+  start(pattern::collector);
+  CHECK(status_of(send("one", "k-1")) == 200);
+  CHECK(status_of(send("one", "k-1")) == 200);
+  CHECK(status_of(send("two", "k-2")) == 200);
+  CHECK(queues->payloads("out") == std::vector<std::string>{"one", "two"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a collector writes to any sink, and tells what it refuses") {
+  code->collects = true;
+  sink = std::make_shared<memory_sink>();
+  start(pattern::collector);
+  CHECK(status_of(send("one")) == 200);
+  CHECK(sink->written == std::vector<std::string>{"one"});
+  sink->push_result = fail(errc::unavailable, "away");
+  auto log = send("two");
+  CHECK(status_of(log) == 0);
+  sink->push_result = {};
+  advance(5s);
+  CHECK(status_of(log) == 200);
+  CHECK(sink->written == std::vector<std::string>{"one", "two"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a drain waits for results that are still on their way to the sink") {
+  code->collects = true;
+  sink = std::make_shared<memory_sink>();
+  sink->push_result = fail(errc::unavailable, "away");
+  start(pattern::collector);
+  auto log = send("one");
+  drain();
+  advance(2s);
+  CHECK(reports.back().phase == replica_phase::draining);
+  sink->push_result = {};
+  advance(5s);
+  CHECK(status_of(log) == 200);
+  CHECK(reports.back().phase == replica_phase::down);
+}
+
+TEST_CASE_FIXTURE(fixture, "coroutines run up to num_concurrency at a time, the rest waits") {
+  code->is_async = true;
+  start();
+  auto first = send("1");
+  auto second = send("2");
+  CHECK(code->open_calls.size() == 1);
+  code->open_calls[0]();
+  run();
+  CHECK(status_of(first) == 200);
+  REQUIRE(code->open_calls.size() == 2);
+  code->open_calls[1]();
+  run();
+  CHECK(status_of(second) == 200);
+}
+
+TEST_CASE_FIXTURE(fixture, "a drain refuses what has not begun and waits for what has") {
+  code->is_async = true;
+  start();
+  auto first = send("1");
+  auto second = send("2");
+  drain();
+  REQUIRE(logged_exchange::log_of(second).refused);
+  CHECK(logged_exchange::log_of(second).refused->code == errc::shutting_down);
+  advance(1s);
+  CHECK(reports.back().phase == replica_phase::draining);
+  auto call = std::move(code->open_calls[0]);
+  code->open_calls.clear();
+  call();
+  call = nullptr;
+  advance(1s);
+  CHECK(status_of(first) == 200);
+  CHECK(reports.back().phase == replica_phase::down);
+}

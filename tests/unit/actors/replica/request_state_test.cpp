@@ -1,0 +1,99 @@
+// Goal: a replica for requests starts, drains and ends as its chart says.
+#include "actors/replica/request_state.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <doctest/doctest.h>
+
+using namespace sluice;
+using namespace sluice::replica;
+using namespace std::chrono_literals;
+
+namespace {
+
+const time_point start{};
+
+template <class T>
+bool is_only(const request_actions& all) {
+  return all.size() == 1 && std::holds_alternative<T>(all[0]);
+}
+
+} // namespace
+
+TEST_CASE("without a sink it runs once user code is set up") {
+  request_state s{false, 1};
+  CHECK(is_only<make_body>(s.on_spawned()));
+  CHECK(s.phase() == replica_phase::starting);
+  CHECK(is_only<open_gate>(s.on_body({})));
+  CHECK(s.phase() == replica_phase::running);
+}
+
+TEST_CASE("a setup that fails ends it with the reason") {
+  request_state s{false, 1};
+  s.on_spawned();
+  CHECK(is_only<finish>(s.on_body(fail(errc::internal, "no database"))));
+  CHECK(s.phase() == replica_phase::failed);
+  CHECK(s.last_error() == "no database");
+}
+
+TEST_CASE("a sink that is away is tried again, one that can never open is fatal") {
+  request_state s{true, 1};
+  s.on_spawned();
+  CHECK(is_only<open_sink>(s.on_body({})));
+  CHECK(s.on_sink_open(fail(errc::unavailable, "refused"), start).empty());
+  CHECK(s.on_tick(true, start).empty());
+  CHECK(is_only<open_sink>(s.on_tick(true, start + 10s)));
+  CHECK(s.on_tick(true, start + 20s).empty()); // its answer is due
+  SUBCASE("then it opens") {
+    CHECK(is_only<open_gate>(s.on_sink_open({}, start + 10s)));
+    CHECK(s.phase() == replica_phase::running);
+  }
+  SUBCASE("then it cannot") {
+    CHECK(is_only<finish>(s.on_sink_open(fail(errc::invalid_argument, "no path"), start + 10s)));
+    CHECK(s.phase() == replica_phase::failed);
+  }
+}
+
+TEST_CASE("a drain waits for what has begun and for its results, then tears down") {
+  request_state s{false, 1};
+  s.on_spawned();
+  s.on_body({});
+  CHECK(is_only<close_gate>(s.on_drain(start)));
+  CHECK(s.on_drain(start).empty());
+  CHECK(s.phase() == replica_phase::draining);
+  CHECK(s.on_tick(true, start).empty()); // user code is still inside
+  CHECK(s.on_idle().empty());
+  CHECK(s.on_tick(false, start).empty()); // results are still on their way
+  CHECK(is_only<tear_down>(s.on_tick(true, start)));
+  CHECK(s.on_tick(true, start).empty());
+  CHECK(is_only<finish>(s.on_torn_down({})));
+  CHECK(s.phase() == replica_phase::down);
+}
+
+TEST_CASE("a drain does not wait for ever") {
+  request_state s{false, 1};
+  s.on_spawned();
+  s.on_body({});
+  s.on_drain(start);
+  CHECK(s.on_tick(false, start + limits::drain_timeout - 1ms).empty());
+  CHECK(is_only<tear_down>(s.on_tick(false, start + limits::drain_timeout)));
+}
+
+TEST_CASE("a drain while it starts takes effect once the step under way has ended") {
+  request_state s{true, 1};
+  s.on_spawned();
+  SUBCASE("during setup") {
+    CHECK(s.on_drain(start).empty());
+    CHECK(is_only<tear_down>(s.on_body({})));
+  }
+  SUBCASE("while the sink opens") {
+    s.on_body({});
+    CHECK(s.on_drain(start).empty());
+    CHECK(is_only<tear_down>(s.on_sink_open({}, start)));
+  }
+  SUBCASE("while it waits to open the sink again") {
+    s.on_body({});
+    s.on_sink_open(fail(errc::unavailable, "away"), start);
+    CHECK(is_only<tear_down>(s.on_drain(start)));
+  }
+}

@@ -1,0 +1,248 @@
+// Goal: a request goes over a link to a replica and its answer comes back whole; what is refused, lost,
+// streamed or cancelled is the same on both sides.
+#include "tests/support/exchange_log.hpp"
+#include "transport/link/memory_link.hpp"
+#include "transport/peer/request_relay.hpp"
+
+#include <doctest/doctest.h>
+
+#include <map>
+
+using namespace sluice;
+using namespace sluice::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Keeps what it is given until the test answers.
+struct keeper final : ingress::target_port {
+  std::vector<exchange_ptr> calls;
+  void submit(exchange_ptr call) override { calls.push_back(std::move(call)); }
+};
+
+/// Gives all frames to a side channel, as a peer does.
+link::receiver receiver_for(const std::shared_ptr<peer::side_channel>& channel) {
+  link::receiver out;
+  out.on_frames = [channel](std::vector<link::frame> frames) {
+    for (auto& each : frames)
+      CHECK(channel->take(each));
+  };
+  out.on_closed = [channel](const failure& why) { channel->closed(why); };
+  return out;
+}
+
+struct relay {
+  std::shared_ptr<keeper> replica = std::make_shared<keeper>();
+  std::shared_ptr<peer::request_caller> caller = std::make_shared<peer::request_caller>();
+  std::shared_ptr<peer::request_server> server = std::make_shared<peer::request_server>(
+    [this](replica_id id) -> ingress::target_ptr { return id == replica_id{5} ? replica : nullptr; });
+  link::connection_ptr near;
+  link::connection_ptr far;
+
+  relay() { connect(); }
+
+  void connect() {
+    link::hello node;
+    node.role = link::peer_role::node;
+    link::hello host;
+    host.role = link::peer_role::host;
+    std::tie(near, far) = link::make_memory_link_pair(node, host);
+    caller->opened(near);
+    server->opened(far);
+    near->start(receiver_for(caller));
+    far->start(receiver_for(server));
+  }
+
+  std::shared_ptr<logged_exchange::shared> send(request in, std::uint64_t replica_id = 5) {
+    auto call = std::make_shared<logged_exchange>(std::move(in), std::chrono::steady_clock::now() + 1h);
+    auto log = call->log();
+    last = call;
+    caller->target_for(sluice::replica_id{replica_id})->submit(std::move(call));
+    return log;
+  }
+
+  std::weak_ptr<logged_exchange> last;
+};
+
+request sample() {
+  request in;
+  in.method = method::put;
+  in.path = "/orders/a%20b";
+  in.query = "x=1&y=%20";
+  in.headers.add("Content-Type", "application/json");
+  in.headers.add("X-Two", "1");
+  in.headers.add("x-two", "2");
+  in.body = std::string("{\"a\":\0}", 7);
+  in.client = "10.0.0.7:1234";
+  in.id = "r-1";
+  in.params = {{"id", "a b"}};
+  return in;
+}
+
+} // namespace
+
+TEST_CASE("a request arrives as it was, and its answer too") {
+  relay r;
+  auto log = r.send(sample());
+  REQUIRE(r.replica->calls.size() == 1);
+  const auto& got = r.replica->calls[0]->in;
+  CHECK(got.method == method::put);
+  CHECK(got.path == "/orders/a%20b");
+  CHECK(got.query == "x=1&y=%20");
+  CHECK(got.headers == sample().headers);
+  CHECK(got.body == sample().body);
+  CHECK(got.client == "10.0.0.7:1234");
+  CHECK(got.id == "r-1");
+  CHECK(got.param("id") == "a b");
+  CHECK(r.replica->calls[0]->deadline > std::chrono::steady_clock::now() + 59min);
+
+  r.replica->calls[0]->respond({201, {{"X-A", "b"}}, std::string("\0z", 2)});
+  auto end = logged_exchange::log_of(log);
+  REQUIRE(end.answer);
+  CHECK(end.answer->status == 201);
+  CHECK(end.answer->headers.find("x-a") == "b");
+  CHECK(end.answer->body == std::string("\0z", 2));
+  CHECK(end.ends == 1);
+}
+
+TEST_CASE("what comes after the end of an exchange is ignored") {
+  relay r;
+  auto log = r.send(sample());
+  auto call = r.replica->calls[0];
+  call->respond({200, {}, "one"});
+  call->respond({200, {}, "two"});
+  call->refuse({errc::overloaded, "full"});
+  call->finish();
+  r.replica->calls.clear();
+  call.reset();
+  CHECK(logged_exchange::log_of(log).answer->body == "one");
+  CHECK(logged_exchange::log_of(log).ends == 1);
+}
+
+TEST_CASE("a refusal says why, and that user code has not begun") {
+  relay r;
+  auto log = r.send(sample());
+  r.replica->calls[0]->refuse({errc::overloaded, "the replica is full"});
+  auto end = logged_exchange::log_of(log);
+  REQUIRE(end.refused);
+  CHECK(end.refused->code == errc::overloaded);
+  CHECK(end.refused->message == "the replica is full");
+
+  auto other = r.send(sample(), 6);
+  REQUIRE(logged_exchange::log_of(other).refused);
+  CHECK(logged_exchange::log_of(other).refused->code == errc::unavailable);
+}
+
+TEST_CASE("an exchange that is dropped over there is dropped here") {
+  relay r;
+  auto log = r.send(sample());
+  r.replica->calls.clear();
+  CHECK(logged_exchange::log_of(log).dropped);
+  CHECK(r.last.expired());
+}
+
+TEST_CASE("a link that breaks drops what is under way and cancels it over there") {
+  relay r;
+  auto log = r.send(sample());
+  auto there = r.replica->calls[0];
+  int cancelled = 0;
+  there->when_cancelled([&] { ++cancelled; });
+  r.far->close({errc::unavailable, "crashed"});
+  CHECK(logged_exchange::log_of(log).dropped);
+  CHECK(cancelled == 1);
+  there->when_cancelled([&] { ++cancelled; }); // told at once from now on
+  CHECK(cancelled == 2);
+
+  auto later = r.send(sample());
+  REQUIRE(logged_exchange::log_of(later).refused);
+  CHECK(logged_exchange::log_of(later).refused->code == errc::unavailable);
+  CHECK_FALSE(r.caller->is_open());
+}
+
+TEST_CASE("a client that goes cancels its request over there") {
+  relay r;
+  auto log = r.send(sample());
+  int cancelled = 0;
+  r.replica->calls[0]->when_cancelled([&] { ++cancelled; });
+  r.last.lock()->cancel();
+  CHECK(cancelled == 1);
+  r.replica->calls[0]->respond({200, {}, "late"});
+  CHECK_FALSE(logged_exchange::log_of(log).answer);
+}
+
+TEST_CASE("a streamed answer arrives part by part, in order") {
+  relay r;
+  auto log = r.send(sample());
+  auto there = r.replica->calls[0];
+  there->begin({200, {{"Content-Type", "text/event-stream"}}, "a"});
+  CHECK(there->is_streaming);
+  CHECK(there->write("b"));
+  CHECK(there->write("c"));
+  there->finish();
+  auto end = logged_exchange::log_of(log);
+  CHECK(end.answer->headers.find("content-type") == "text/event-stream");
+  CHECK(end.streamed == "abc");
+  CHECK(end.finished);
+  CHECK_FALSE(there->write("d"));
+}
+
+TEST_CASE("a client that reads nothing holds the writer back") {
+  relay r;
+  auto log = r.send(sample());
+  r.last.lock()->hold = true;
+  auto there = r.replica->calls[0];
+  there->begin({200, {}, {}});
+  std::size_t written = 0;
+  while (there->waiting_bytes() <= stream_window_bytes) {
+    REQUIRE(there->write(std::string(10000, 'x')));
+    written += 10000;
+    REQUIRE(written < 10 * stream_window_bytes);
+  }
+  int resumed = 0;
+  there->when_writable([&] { ++resumed; });
+  CHECK(resumed == 0);
+  r.last.lock()->take_all();
+  CHECK(resumed == 1);
+  CHECK(there->waiting_bytes() <= stream_window_bytes / 2);
+  there->finish();
+  CHECK(logged_exchange::log_of(log).streamed.size() == written);
+}
+
+TEST_CASE("a stream whose client went tells its writer") {
+  relay r;
+  auto log = r.send(sample());
+  auto there = r.replica->calls[0];
+  there->begin({200, {}, {}});
+  r.last.lock()->cancel();
+  CHECK_FALSE(there->write("x"));
+  CHECK(logged_exchange::log_of(log).dropped);
+}
+
+TEST_CASE("a stream that is dropped ends without a finish") {
+  relay r;
+  auto log = r.send(sample());
+  r.replica->calls[0]->begin({200, {}, "a"});
+  r.replica->calls.clear();
+  CHECK_FALSE(logged_exchange::log_of(log).finished);
+  CHECK(logged_exchange::log_of(log).dropped);
+}
+
+TEST_CASE("bytes that are no request are answered as such") {
+  relay r;
+  bool answered = false;
+  link::receiver raw;
+  raw.on_frames = [&](std::vector<link::frame> frames) {
+    for (const auto& each : frames)
+      answered = answered || each.kind == link::frame_kind::reply;
+  };
+  raw.on_closed = [](const failure&) {};
+  auto [mine, theirs] = link::make_memory_link_pair({}, {});
+  auto server = std::make_shared<peer::request_server>([](replica_id) { return nullptr; });
+  server->opened(theirs);
+  theirs->start(receiver_for(server));
+  mine->start(raw);
+  std::vector<link::frame> junk(1);
+  junk[0] = {link::frame_kind::request, 50, peer::side_channel_id | 1, 0, "\xff\xff\xff\xff junk"};
+  REQUIRE(mine->send(std::move(junk)));
+  CHECK(answered);
+}

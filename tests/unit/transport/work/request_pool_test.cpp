@@ -1,0 +1,182 @@
+// Goal: requests reach user code on its own threads, each ends exactly once, and closing refuses what has
+// not begun.
+#include "tests/support/exchange_log.hpp"
+#include "transport/work/worker_threads.hpp"
+#include "actors/replica/request_port.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+using namespace sluice;
+using namespace sluice::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Answers with the body; "wait" waits for the test, "throw" throws, "collect" is for the sink.
+struct probe final : request_body {
+  bool handle(const exchange_ptr& call, encoded_results& results) override {
+    ++inside;
+    if (call->in.body == "wait") {
+      std::unique_lock lock{mutex};
+      ++waiting;
+      changed.notify_all();
+      changed.wait(lock, [&] { return released; });
+    }
+    --inside;
+    if (call->in.body == "throw")
+      throw std::runtime_error{"broken"};
+    if (call->in.body == "collect") {
+      results.bytes() += "r";
+      results.finish_one();
+      return true;
+    }
+    call->respond({200, {}, call->in.body});
+    return false;
+  }
+  void handle_async(const exchange_ptr&, encoded_results&, executor&, std::function<void(bool)>) override {}
+
+  void wait_for_waiting(int count) {
+    std::unique_lock lock{mutex};
+    changed.wait(lock, [&] { return waiting >= count; });
+  }
+  void release() {
+    std::lock_guard lock{mutex};
+    released = true;
+    changed.notify_all();
+  }
+
+  std::atomic<int> inside{0};
+  std::mutex mutex;
+  std::condition_variable changed;
+  int waiting = 0;
+  bool released = false;
+};
+
+struct pool {
+  std::shared_ptr<probe> body = std::make_shared<probe>();
+  work::worker_threads threads;
+  std::promise<void> idle;
+  std::atomic<int> collected{0};
+  std::unique_ptr<replica::request_work_port> work;
+
+  explicit pool(std::uint32_t num_concurrency, std::size_t waiting_max = 1000) {
+    replica::request_work_options opts;
+    opts.num_concurrency = num_concurrency;
+    opts.waiting_max = waiting_max;
+    opts.done = [this](const replica::collected& what) {
+      collected += static_cast<int>(what.results.count());
+      what.call->respond({200, {}, "stored"});
+    };
+    opts.idle = [this] { idle.set_value(); };
+    work = threads.make_request_work(std::move(opts));
+    work->start(body);
+  }
+  ~pool() {
+    body->release();
+    work.reset();
+    CHECK(threads.wait_all_ended(60s));
+  }
+
+  std::shared_ptr<logged_exchange::shared> send(std::string text) {
+    request in;
+    in.body = std::move(text);
+    auto call = std::make_shared<logged_exchange>(std::move(in));
+    auto log = call->log();
+    work->target()->submit(std::move(call));
+    return log;
+  }
+};
+
+} // namespace
+
+TEST_CASE("a request is answered by user code, and what that throws is a 500") {
+  pool p{2};
+  CHECK(logged_exchange::wait_ended(p.send("a")).answer->body == "a");
+  CHECK(logged_exchange::wait_ended(p.send("throw")).answer->status == 500);
+  CHECK(logged_exchange::wait_ended(p.send("b")).answer->body == "b");
+}
+
+TEST_CASE("num_concurrency requests are inside at once, others wait up to the bound, more are refused") {
+  pool p{2, 1};
+  auto a = p.send("wait");
+  p.body->wait_for_waiting(1);
+  auto b = p.send("wait");
+  p.body->wait_for_waiting(2);
+  auto c = p.send("c");
+  auto d = p.send("d");
+  CHECK(logged_exchange::wait_ended(d).refused->code == errc::overloaded);
+  CHECK(p.work->load().in_flight == 3);
+  CHECK_FALSE(logged_exchange::log_of(c).answer);
+  p.body->release();
+  CHECK(logged_exchange::wait_ended(c).answer->body == "c");
+  CHECK(logged_exchange::wait_ended(a).answer->status == 200);
+  CHECK(logged_exchange::wait_ended(b).answer->status == 200);
+}
+
+TEST_CASE("closing refuses what waits and what comes, and tells when the last one is out") {
+  pool p{1};
+  auto a = p.send("wait");
+  p.body->wait_for_waiting(1);
+  auto b = p.send("b");
+  p.work->close();
+  CHECK(logged_exchange::wait_ended(b).refused->code == errc::shutting_down);
+  CHECK(logged_exchange::wait_ended(p.send("c")).refused->code == errc::shutting_down);
+  p.body->release();
+  p.idle.get_future().wait();
+  CHECK(logged_exchange::wait_ended(a).answer->status == 200);
+}
+
+TEST_CASE("while held back, new requests are refused as overloaded") {
+  pool p{1};
+  p.work->hold_back(true);
+  CHECK(logged_exchange::wait_ended(p.send("a")).refused->code == errc::overloaded);
+  p.work->hold_back(false);
+  CHECK(logged_exchange::wait_ended(p.send("a")).answer->body == "a");
+}
+
+TEST_CASE("a replica that ends drops what has not begun") {
+  pool p{1};
+  auto a = p.send("wait");
+  p.body->wait_for_waiting(1);
+  auto b = p.send("b");
+  auto target = p.work->target();
+  p.work.reset();
+  CHECK(logged_exchange::wait_ended(b).dropped);
+  auto call = std::make_shared<logged_exchange>();
+  auto log = call->log();
+  target->submit(std::move(call));
+  CHECK(logged_exchange::wait_ended(log).refused);
+}
+
+TEST_CASE("from many threads at once, every request ends exactly once") {
+  pool p{3, 100};
+  constexpr int each = 2000;
+  std::atomic<int> answered{0};
+  std::atomic<int> refused{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i)
+    clients.emplace_back([&] {
+      std::vector<std::shared_ptr<logged_exchange::shared>> logs;
+      for (int k = 0; k < each; ++k)
+        logs.push_back(p.send(k % 5 == 0 ? "collect" : "x"));
+      for (const auto& log : logs) {
+        auto end = logged_exchange::wait_ended(log);
+        CHECK(end.ends == 1);
+        ++(end.answer ? answered : refused);
+      }
+    });
+  for (auto& client : clients)
+    client.join();
+  CHECK(answered + refused == 4 * each);
+  p.work->close(); // a call is answered a little before it is counted
+  p.idle.get_future().wait();
+  CHECK(p.work->load().in_flight == 0);
+  CHECK(p.work->load().handled_total == static_cast<std::uint64_t>(answered.load()));
+}

@@ -1,0 +1,487 @@
+#include "transport/peer/request_relay.hpp"
+
+#include "transport/peer/wire_detail.hpp"
+#include "proto/sluice/link/v1/wire.pb.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+namespace sluice::peer {
+
+namespace pb = sluice::link::v1;
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+/// Taken parts are told of in pieces of about this size.
+constexpr std::size_t taken_told_bytes = stream_window_bytes / 4;
+
+template <class Fields>
+void pack(const Fields& from, google::protobuf::RepeatedPtrField<pb::HttpField>& to) {
+  to.Reserve(static_cast<int>(from.size()));
+  for (const auto& [name, value] : from) {
+    auto& field = *to.Add();
+    field.set_name(name);
+    field.set_value(value);
+  }
+}
+
+std::string with_body(const google::protobuf::MessageLite& header, std::string_view body) {
+  detail::body_writer out{header, body.size()};
+  out.add(body);
+  return out.finish();
+}
+
+std::string encode_request(replica_id replica, const request& in) {
+  pb::HttpRequest header;
+  header.set_replica(replica.value);
+  header.set_method(static_cast<std::uint32_t>(in.method));
+  header.set_path(in.path);
+  header.set_query(in.query);
+  pack(in.headers, *header.mutable_headers());
+  header.set_client(in.client);
+  header.set_id(in.id);
+  pack(in.params, *header.mutable_params());
+  return with_body(header, in.body);
+}
+
+result<std::pair<replica_id, request>> decode_request(std::string_view bytes) {
+  pb::HttpRequest header;
+  auto rest = detail::parse_header(bytes, header);
+  if (!rest)
+    return fail(rest);
+  request out;
+  if (header.method() > static_cast<std::uint32_t>(sluice::method::options))
+    return fail(errc::corrupt, "link: the peer sent a request of an unknown method");
+  out.method = static_cast<sluice::method>(header.method());
+  out.path = std::move(*header.mutable_path());
+  out.query = std::move(*header.mutable_query());
+  out.headers.reserve(static_cast<std::size_t>(header.headers_size()));
+  for (auto& field : *header.mutable_headers())
+    out.headers.add(std::move(*field.mutable_name()), std::move(*field.mutable_value()));
+  out.client = std::move(*header.mutable_client());
+  out.id = std::move(*header.mutable_id());
+  for (auto& field : *header.mutable_params())
+    out.params.emplace_back(std::move(*field.mutable_name()), std::move(*field.mutable_value()));
+  out.body = *rest;
+  return std::pair{replica_id{header.replica()}, std::move(out)};
+}
+
+std::string encode_answer(const response& answer) {
+  pb::HttpAnswer header;
+  header.set_status(answer.status);
+  pack(answer.headers, *header.mutable_headers());
+  return with_body(header, answer.body);
+}
+
+result<response> decode_answer(std::string_view bytes) {
+  pb::HttpAnswer header;
+  auto rest = detail::parse_header(bytes, header);
+  if (!rest)
+    return fail(rest);
+  response out;
+  out.status = header.status();
+  out.headers.reserve(static_cast<std::size_t>(header.headers_size()));
+  for (auto& field : *header.mutable_headers())
+    out.headers.add(std::move(*field.mutable_name()), std::move(*field.mutable_value()));
+  out.body = *rest;
+  return out;
+}
+
+bool says_not_begun(errc code) noexcept {
+  return code == errc::overloaded || code == errc::shutting_down || code == errc::unavailable;
+}
+
+result<void> send_one(const link::connection_ptr& to, link::frame frame) {
+  if (!to)
+    return fail(errc::unavailable, "there is no link to the other process at the moment");
+  std::vector<link::frame> frames;
+  frames.push_back(std::move(frame));
+  return to->send(std::move(frames));
+}
+
+} // namespace
+
+// ---- the end that has the client ---------------------------------------------------
+
+class request_caller::target final : public ingress::target_port {
+public:
+  target(std::shared_ptr<request_caller> caller, replica_id replica)
+    : caller_(std::move(caller)), replica_(replica) {}
+  void submit(exchange_ptr call) override { caller_->submit(replica_, std::move(call)); }
+
+private:
+  const std::shared_ptr<request_caller> caller_;
+  const replica_id replica_;
+};
+
+ingress::target_ptr request_caller::target_for(replica_id replica) {
+  return std::make_shared<target>(shared_from_this(), replica);
+}
+
+bool request_caller::is_open() const {
+  std::lock_guard lock{mutex_};
+  return connection_ != nullptr;
+}
+
+void request_caller::opened(link::connection_ptr connection) {
+  std::lock_guard lock{mutex_};
+  connection_ = std::move(connection);
+}
+
+void request_caller::submit(replica_id replica, exchange_ptr call) {
+  link::frame out;
+  out.kind = link::frame_kind::request;
+  out.method = static_cast<std::uint16_t>(method::http_request);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(call->deadline - clock::now()).count();
+  out.deadline_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 1, UINT32_MAX));
+  out.body = encode_request(replica, call->in);
+  link::connection_ptr to;
+  {
+    std::lock_guard lock{mutex_};
+    to = connection_;
+    out.id = ++id_last_;
+    if (to)
+      pending_.emplace(out.id, pending{call, 0});
+  }
+  const auto id = out.id;
+  if (auto sent = send_one(to, std::move(out)); !sent) {
+    remove(id);
+    call->refuse({says_not_begun(sent.error().code) ? sent.error().code : errc::unavailable,
+                  std::move(sent.error().message)});
+    return;
+  }
+  call->when_cancelled([weak = weak_from_this(), id] {
+    if (auto self = weak.lock())
+      self->cancel(id);
+  });
+}
+
+bool request_caller::take(link::frame& in) {
+  if ((in.id & side_channel_id) == 0)
+    return false;
+  switch (in.kind) {
+  case link::frame_kind::request:
+    return false;
+  case link::frame_kind::reply: {
+    auto call = remove(in.id);
+    if (!call)
+      return true;
+    if (auto answer = decode_answer(in.body))
+      call->respond(std::move(*answer));
+    return true; // an answer that is none is a lost request
+  }
+  case link::frame_kind::error:
+    if (auto call = remove(in.id)) {
+      if (auto why = decode_failure(in.body); says_not_begun(why.code))
+        call->refuse(std::move(why));
+    }
+    return true;
+  case link::frame_kind::notice:
+    break;
+  }
+  switch (static_cast<method>(in.method)) {
+  case method::http_begin:
+    if (auto call = find(in.id)) {
+      if (auto head = decode_answer(in.body))
+        call->begin(std::move(*head));
+    }
+    return true;
+  case method::http_part:
+    on_part(in.id, std::move(in.body));
+    return true;
+  case method::http_end:
+    if (auto call = remove(in.id))
+      call->finish();
+    return true;
+  default:
+    return false;
+  }
+}
+
+void request_caller::on_part(std::uint64_t id, std::string part) {
+  exchange_ptr call;
+  std::size_t untold = 0;
+  {
+    std::lock_guard lock{mutex_};
+    auto found = pending_.find(id);
+    if (found == pending_.end())
+      return;
+    call = found->second.call;
+    untold = found->second.untold_bytes += part.size();
+  }
+  if (!call->write(std::move(part)))
+    return cancel(id);
+  if (call->waiting_bytes() > stream_window_bytes / 2)
+    call->when_writable([weak = weak_from_this(), id] {
+      if (auto self = weak.lock())
+        self->tell_taken(id);
+    });
+  else if (untold >= taken_told_bytes)
+    tell_taken(id);
+}
+
+void request_caller::tell_taken(std::uint64_t id) {
+  std::uint64_t count = 0;
+  {
+    std::lock_guard lock{mutex_};
+    auto found = pending_.find(id);
+    if (found == pending_.end())
+      return;
+    count = std::exchange(found->second.untold_bytes, 0);
+  }
+  pb::Count body;
+  body.set_count(count);
+  send_notice(method::http_taken, id, body.SerializeAsString());
+}
+
+void request_caller::cancel(std::uint64_t id) {
+  if (remove(id))
+    send_notice(method::http_cancel, id);
+}
+
+void request_caller::send_notice(method what, std::uint64_t id, std::string body) {
+  link::connection_ptr to;
+  {
+    std::lock_guard lock{mutex_};
+    to = connection_;
+  }
+  // A link that is broken or full is about to end what this is about.
+  static_cast<void>(
+    send_one(to, {link::frame_kind::notice, static_cast<std::uint16_t>(what), id, 0, std::move(body)}));
+}
+
+exchange_ptr request_caller::find(std::uint64_t id) const {
+  std::lock_guard lock{mutex_};
+  auto found = pending_.find(id);
+  return found == pending_.end() ? nullptr : found->second.call;
+}
+
+exchange_ptr request_caller::remove(std::uint64_t id) {
+  std::lock_guard lock{mutex_};
+  auto found = pending_.find(id);
+  if (found == pending_.end())
+    return nullptr;
+  auto call = std::move(found->second.call);
+  pending_.erase(found);
+  return call;
+}
+
+void request_caller::closed(const failure&) {
+  std::unordered_map<std::uint64_t, pending>
+    dropped; // outside of the lock: they go elsewhere, perhaps back here
+  link::connection_ptr gone;
+  std::lock_guard lock{mutex_};
+  gone = std::move(connection_);
+  connection_ = nullptr;
+  dropped.swap(pending_);
+}
+
+// ---- the end that has the replicas ---------------------------------------------------
+
+/// A request that came over the link, and the way back.
+class request_server::served final : public exchange {
+public:
+  served(request in, clock::time_point deadline, std::weak_ptr<request_server> server,
+         link::connection_ptr connection, std::uint64_t id)
+    : exchange(std::move(in), deadline), server_(std::move(server)), connection_(std::move(connection)),
+      id_(id) {}
+
+  ~served() override {
+    if (end())
+      send(link::frame_kind::error, {}, encode_failure({errc::internal, "the request was lost"}));
+    if (auto server = server_.lock())
+      server->forget(id_);
+  }
+
+  void respond(response answer) noexcept override {
+    status = static_cast<std::uint16_t>(answer.status);
+    if (is_streaming)
+      return;
+    if (end())
+      send(link::frame_kind::reply, {}, encode_answer(answer));
+  }
+
+  void refuse(failure why) noexcept override {
+    if (!is_streaming && end())
+      send(link::frame_kind::error, {},
+           encode_failure({says_not_begun(why.code) ? why.code : errc::unavailable, std::move(why.message)}));
+  }
+
+  void begin(response head) noexcept override {
+    status = static_cast<std::uint16_t>(head.status);
+    if (!ended_ && !is_streaming.exchange(true))
+      send(link::frame_kind::notice, method::http_begin, encode_answer(head));
+  }
+
+  bool write(std::string part) noexcept override {
+    {
+      std::lock_guard lock{mutex_};
+      if (ended_ || cancelled_)
+        return false;
+      waiting_bytes_ += part.size();
+    }
+    if (send(link::frame_kind::notice, method::http_part, std::move(part)))
+      return true;
+    cancelled();
+    return false;
+  }
+
+  std::size_t waiting_bytes() const noexcept override {
+    std::lock_guard lock{mutex_};
+    return waiting_bytes_;
+  }
+
+  void when_writable(std::function<void()> resume) noexcept override {
+    {
+      std::lock_guard lock{mutex_};
+      if (!cancelled_ && !ended_ && waiting_bytes_ > stream_window_bytes) {
+        resume_ = std::move(resume);
+        return;
+      }
+    }
+    resume();
+  }
+
+  void finish() noexcept override {
+    if (is_streaming && end())
+      send(link::frame_kind::notice, method::http_end, {});
+  }
+
+  void when_cancelled(std::function<void()> stop) noexcept override {
+    {
+      std::lock_guard lock{mutex_};
+      if (!cancelled_) {
+        stop_ = std::move(stop);
+        return;
+      }
+    }
+    stop();
+  }
+
+  void taken(std::size_t count) {
+    std::function<void()> resume;
+    {
+      std::lock_guard lock{mutex_};
+      waiting_bytes_ -= std::min(waiting_bytes_, count);
+      if (waiting_bytes_ <= stream_window_bytes)
+        resume = std::exchange(resume_, nullptr);
+    }
+    if (resume)
+      resume();
+  }
+
+  /// Nobody waits for it any more.
+  void cancelled() {
+    std::function<void()> resume;
+    std::function<void()> stop;
+    {
+      std::lock_guard lock{mutex_};
+      cancelled_ = true;
+      resume = std::exchange(resume_, nullptr);
+      stop = std::exchange(stop_, nullptr);
+    }
+    if (resume)
+      resume();
+    if (stop)
+      stop();
+  }
+
+private:
+  bool end() noexcept { return !ended_.exchange(true); }
+
+  bool send(link::frame_kind kind, method what, std::string body) {
+    return send_one(connection_, {kind, static_cast<std::uint16_t>(what), id_, 0, std::move(body)})
+      .has_value();
+  }
+
+  const std::weak_ptr<request_server> server_;
+  const link::connection_ptr connection_;
+  const std::uint64_t id_;
+  std::atomic<bool> ended_{false};
+  mutable std::mutex mutex_;
+  bool cancelled_ = false;
+  std::size_t waiting_bytes_ = 0; ///< written and not known to be taken
+  std::function<void()> resume_;
+  std::function<void()> stop_;
+};
+
+void request_server::opened(link::connection_ptr connection) {
+  std::lock_guard lock{mutex_};
+  connection_ = std::move(connection);
+}
+
+bool request_server::take(link::frame& in) {
+  if ((in.id & side_channel_id) == 0)
+    return false;
+  switch (static_cast<method>(in.method)) {
+  case method::http_request:
+    if (in.kind != link::frame_kind::request)
+      return false;
+    on_request(in);
+    return true;
+  case method::http_cancel:
+    if (auto call = find_call(in.id))
+      call->cancelled();
+    return true;
+  case method::http_taken: {
+    pb::Count count;
+    auto call = find_call(in.id);
+    if (call && detail::parse(in.body, count))
+      call->taken(count.count());
+    return true;
+  }
+  default:
+    return false;
+  }
+}
+
+void request_server::on_request(link::frame& in) {
+  link::connection_ptr connection;
+  {
+    std::lock_guard lock{mutex_};
+    connection = connection_;
+  }
+  auto decoded = decode_request(in.body);
+  const auto deadline = clock::now() + std::chrono::milliseconds{in.deadline_ms};
+  auto call = std::make_shared<served>(decoded ? std::move(decoded->second) : request{}, deadline,
+                                       weak_from_this(), connection, in.id);
+  if (!decoded)
+    return call->respond(error_response(502, decoded.error().message));
+  {
+    std::lock_guard lock{mutex_};
+    calls_.emplace(in.id, call);
+  }
+  if (auto target = find_(decoded->first))
+    target->submit(std::move(call));
+  else
+    call->refuse({errc::unavailable, "the replica is not here"});
+}
+
+std::shared_ptr<request_server::served> request_server::find_call(std::uint64_t id) const {
+  std::lock_guard lock{mutex_};
+  auto found = calls_.find(id);
+  return found == calls_.end() ? nullptr : found->second.lock();
+}
+
+void request_server::forget(std::uint64_t id) {
+  std::lock_guard lock{mutex_};
+  calls_.erase(id);
+}
+
+void request_server::closed(const failure&) {
+  std::vector<std::shared_ptr<served>> all; // let go outside of the lock: their end comes back to `forget`
+  {
+    std::lock_guard lock{mutex_};
+    connection_ = nullptr;
+    for (auto& [id, each] : calls_)
+      if (auto call = each.lock())
+        all.push_back(std::move(call));
+  }
+  for (auto& each : all)
+    each->cancelled();
+}
+
+} // namespace sluice::peer

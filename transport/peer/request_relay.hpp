@@ -1,0 +1,78 @@
+#pragma once
+
+#include "transport/peer/peer.hpp"
+#include "actors/ingress/target_port.hpp"
+
+#include <sluice/processor/request_body.hpp>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+/// Requests over a link, beside its peer actor. One frame brings the request, one the whole answer;
+/// a streamed answer is a `begin`, parts and an `end`, held back by what the client has taken.
+///
+/// An `error` frame as answer with `overloaded`, `shutting_down` or `unavailable` says that user
+/// code has not begun; any other that the request was lost.
+namespace sluice::peer {
+
+/// The end that has the client: gives requests to replicas behind the link. Any thread.
+class request_caller final : public side_channel, public std::enable_shared_from_this<request_caller> {
+public:
+  /// Where requests for this replica go. Without a link they are refused as `unavailable`; when it breaks
+  /// those under way are dropped.
+  ingress::target_ptr target_for(replica_id replica);
+
+  bool is_open() const;
+
+  void opened(link::connection_ptr connection) override;
+  bool take(link::frame& in) override;
+  void closed(const failure& why) override;
+
+private:
+  struct pending {
+    exchange_ptr call;
+    std::size_t untold_bytes = 0; ///< of parts that the client took and the other end does not know of
+  };
+  class target;
+
+  void submit(replica_id replica, exchange_ptr call);
+  void on_part(std::uint64_t id, std::string part);
+  void tell_taken(std::uint64_t id);
+  void cancel(std::uint64_t id);
+  exchange_ptr find(std::uint64_t id) const;
+  exchange_ptr remove(std::uint64_t id);
+  void send_notice(method what, std::uint64_t id, std::string body = {});
+
+  mutable std::mutex mutex_;
+  link::connection_ptr connection_;
+  std::uint64_t id_last_ = side_channel_id;
+  std::unordered_map<std::uint64_t, pending> pending_;
+};
+
+/// The end that has the replicas, or knows the way to them.
+class request_server final : public side_channel, public std::enable_shared_from_this<request_server> {
+public:
+  /// `find` is called on the link's thread; none = no such replica here.
+  explicit request_server(std::function<ingress::target_ptr(replica_id)> find) : find_(std::move(find)) {}
+
+  void opened(link::connection_ptr connection) override;
+  bool take(link::frame& in) override;
+  void closed(const failure& why) override;
+
+private:
+  class served;
+
+  void on_request(link::frame& in);
+  std::shared_ptr<served> find_call(std::uint64_t id) const;
+  void forget(std::uint64_t id);
+
+  const std::function<ingress::target_ptr(replica_id)> find_;
+  mutable std::mutex mutex_;
+  link::connection_ptr connection_;
+  std::unordered_map<std::uint64_t, std::weak_ptr<served>> calls_;
+};
+
+} // namespace sluice::peer

@@ -1,0 +1,223 @@
+#include "transport/work/request_pool.hpp"
+
+#include "transport/process/crash_handler.hpp"
+#include "transport/work/thread_counter.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <exception>
+#include <utility>
+#include <vector>
+
+namespace sluice::work {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+failure not_taking() { return {errc::shutting_down, "the replica takes no requests"}; }
+
+/// What one thread is at. Guarded by the pool's mutex.
+struct worker {
+  exchange_ptr call; ///< inside user code
+  clock::time_point began{};
+};
+
+} // namespace
+
+class request_pool::shared : public ingress::target_port, public std::enable_shared_from_this<shared> {
+public:
+  shared(std::shared_ptr<worker_threads::counter> counter, replica::request_work_options opts)
+    : counter_(std::move(counter)), opts_(std::move(opts)), workers_(std::max(opts_.num_concurrency, 1u)) {}
+
+  void start_worker(std::size_t index) {
+    start_thread(counter_, "request-" + std::to_string(opts_.replica.value),
+                 [self = shared_from_this(), index] { self->work(index); });
+  }
+
+  void run(std::function<void()> job) {
+    std::lock_guard lock{mutex_};
+    jobs_.push_back(std::move(job));
+    changed_.notify_all();
+  }
+
+  void start(std::shared_ptr<request_body> body) {
+    {
+      std::lock_guard lock{mutex_};
+      body_ = std::move(body);
+      open_ = true;
+    }
+    for (std::size_t i = 1; i < workers_.size(); ++i)
+      start_worker(i);
+  }
+
+  void submit(exchange_ptr call) override {
+    failure why;
+    {
+      std::lock_guard lock{mutex_};
+      if (open_ && !held_back_ && waiting_.size() < opts_.waiting_max) {
+        waiting_.push_back(std::move(call));
+        if (sleeping_ > 0)
+          changed_.notify_one();
+        return;
+      }
+      why = open_ ? failure{errc::overloaded, "the replica is full"} : not_taking();
+    }
+    call->refuse(std::move(why));
+  }
+
+  void close() {
+    std::deque<exchange_ptr> refused;
+    {
+      std::lock_guard lock{mutex_};
+      open_ = false;
+      closed_ = true;
+      refused.swap(waiting_);
+      tell_if_idle();
+    }
+    for (auto& each : refused)
+      each->refuse(not_taking());
+  }
+
+  void hold_back(bool on) {
+    std::lock_guard lock{mutex_};
+    held_back_ = on;
+  }
+
+  replica::request_load load() {
+    std::lock_guard lock{mutex_};
+    replica::request_load out;
+    out.in_flight = static_cast<std::uint32_t>(waiting_.size() + inside_);
+    out.handled_total = handled_total_;
+    out.failed_total = failed_total_;
+    const auto now = clock::now();
+    for (const auto& each : workers_) {
+      if (each.call && !each.call->is_streaming)
+        out.busy_longest =
+          std::max(out.busy_longest, std::chrono::duration_cast<std::chrono::milliseconds>(now - each.began));
+    }
+    return out;
+  }
+
+  void end() {
+    std::deque<std::function<void()>> jobs;
+    std::deque<exchange_ptr> dropped;
+    std::lock_guard lock{mutex_};
+    ended_ = true;
+    open_ = false;
+    opts_.done = nullptr;
+    opts_.idle = nullptr;
+    jobs.swap(jobs_);
+    dropped.swap(waiting_);
+    changed_.notify_all();
+  }
+
+private:
+  void work(std::size_t index) {
+    auto& me = workers_[index];
+    process::crash_stack stack_of_crash; // user code may run out of stack
+    encoded_results results;
+    std::unique_lock lock{mutex_};
+    while (take(lock, index, me)) {
+      lock.unlock();
+      results.clear();
+      const bool to_sink = call_body(me.call, results);
+      lock.lock();
+      auto finished = std::move(me.call);
+      auto deliver = to_sink ? opts_.done : nullptr;
+      ++handled_total_;
+      failed_total_ += finished->status >= 500 ? 1 : 0;
+      // Not under the lock: the end of an exchange may bring the next one here.
+      lock.unlock();
+      if (deliver)
+        deliver({std::move(finished), results});
+      finished.reset();
+      deliver = nullptr;
+      lock.lock();
+      --inside_;
+      tell_if_idle();
+    }
+  }
+
+  /// Waits for the next request. Runs jobs, on the first thread. False: the end.
+  bool take(std::unique_lock<std::mutex>& lock, std::size_t index, worker& me) {
+    for (;;) {
+      if (ended_)
+        return false;
+      if (index == 0 && !jobs_.empty()) {
+        auto job = std::move(jobs_.front());
+        jobs_.pop_front();
+        lock.unlock();
+        job();
+        job = nullptr;
+        lock.lock();
+        continue;
+      }
+      if (body_ && !waiting_.empty()) {
+        me.call = std::move(waiting_.front());
+        waiting_.pop_front();
+        me.began = clock::now();
+        ++inside_;
+        return true;
+      }
+      ++sleeping_;
+      changed_.wait(lock);
+      --sleeping_;
+    }
+  }
+
+  // The body contains what user code throws; anything else would take the process down.
+  bool call_body(const exchange_ptr& call, encoded_results& results) {
+    try {
+      return body_->handle(call, results);
+    } catch (const std::exception& e) {
+      call->respond(error_response(500, e.what()));
+    } catch (...) {
+      call->respond(error_response(500, "exception of an unknown type"));
+    }
+    return false;
+  }
+
+  void tell_if_idle() {
+    if (closed_ && inside_ == 0 && opts_.idle)
+      std::exchange(opts_.idle, nullptr)();
+  }
+
+  std::shared_ptr<worker_threads::counter> counter_;
+  std::shared_ptr<replica::flight_recorder_port> recorder_;
+  replica::request_work_options opts_;
+  std::shared_ptr<request_body> body_; ///< set before the first request is taken
+  std::vector<worker> workers_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> jobs_;
+  std::deque<exchange_ptr> waiting_;
+  std::size_t sleeping_ = 0;
+  std::size_t inside_ = 0; ///< requests inside user code
+  std::uint64_t handled_total_ = 0;
+  std::uint64_t failed_total_ = 0;
+  bool open_ = false;
+  bool closed_ = false;
+  bool held_back_ = false;
+  bool ended_ = false;
+
+  friend class request_pool;
+};
+
+request_pool::request_pool(std::shared_ptr<worker_threads::counter> counter,
+                           replica::request_work_options opts)
+  : shared_(std::make_shared<shared>(std::move(counter), std::move(opts))) {
+  shared_->start_worker(0);
+}
+
+request_pool::~request_pool() { shared_->end(); }
+
+void request_pool::run(std::function<void()> job) { shared_->run(std::move(job)); }
+void request_pool::start(std::shared_ptr<request_body> body) { shared_->start(std::move(body)); }
+ingress::target_ptr request_pool::target() { return shared_; }
+void request_pool::close() { shared_->close(); }
+void request_pool::hold_back(bool on) { shared_->hold_back(on); }
+replica::request_load request_pool::load() const { return shared_->load(); }
+
+} // namespace sluice::work

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "transport/work/worker_threads.hpp"
+#include "actors/replica/request_port.hpp"
+
+#include <memory>
+
+namespace sluice::work {
+
+/// Threads of one replica with a sync endpoint or collector: `num_concurrency` of them take
+/// requests from one queue. A request costs a lock on each side and, if a thread sleeps, its wake-up.
+class request_pool final : public replica::request_work_port {
+public:
+  request_pool(std::shared_ptr<worker_threads::counter> counter, replica::request_work_options opts);
+  ~request_pool() override;
+
+  void run(std::function<void()> job) override;
+  void start(std::shared_ptr<request_body> body) override;
+  ingress::target_ptr target() override;
+  void close() override;
+  void hold_back(bool on) override;
+  replica::request_load load() const override;
+
+private:
+  class shared;
+  std::shared_ptr<shared> shared_;
+};
+
+} // namespace sluice::work
