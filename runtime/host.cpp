@@ -5,6 +5,7 @@
 #include "transport/link/io_thread.hpp"
 #include "transport/link/socket_link.hpp"
 #include "transport/peer/peer.hpp"
+#include "transport/peer/request_relay.hpp"
 #include "transport/process/crash_handler.hpp"
 #include "transport/process/flight_recorder.hpp"
 #include "transport/work/worker_threads.hpp"
@@ -36,7 +37,8 @@ incarnation random_incarnation() {
 void wake_main() { ::kill(::getpid(), SIGTERM); }
 
 peer::handle spawn_peer(caf::actor_system& sys, const link::io_thread& io,
-                        const process::host_environment& who) {
+                        const process::host_environment& who,
+                        const std::shared_ptr<ingress::local_targets>& targets) {
   link::link_options link;
   link.self.role = link::peer_role::host;
   link.self.name = std::to_string(who.host.value);
@@ -46,6 +48,8 @@ peer::handle spawn_peer(caf::actor_system& sys, const link::io_thread& io,
 
   peer::options opts;
   opts.connector = link::make_fd_connector(io, process::host_link_fd, link::fd_end::child, std::move(link));
+  opts.beside =
+    std::make_shared<peer::request_server>([targets](replica_id replica) { return targets->find(replica); });
   opts.random = [] { return 0.5; }; // never used: an inherited socket cannot be connected again
   opts.on_down = [](const failure& why) {
     std::cerr << "sluice: the node is gone: " << why.message << std::endl;
@@ -80,10 +84,11 @@ int run_host(const process::host_environment& who, const flow_spec& spec,
   actor_config config;
   caf::actor_system sys{config};
   caf::scoped_actor self{sys};
-  auto node = spawn_peer(sys, io, who);
+  auto targets = std::make_shared<ingress::local_targets>();
+  auto node = spawn_peer(sys, io, who, targets);
   auto host =
     host::spawn(sys, {who.host, node_id{}, spec, bodies, caf::actor_cast<queue::handle>(node),
-                      caf::actor_cast<host::node_handle>(node), registry, threads, shared_recorder});
+                      caf::actor_cast<host::node_handle>(node), registry, threads, shared_recorder, targets});
   peer::services local;
   local.host = host;
   self->send(node, peer::begin{std::move(local)});

@@ -87,7 +87,7 @@ void local_system::start(const local_options& opts) {
   auto registry = std::make_shared<connector_registry>();
   connectors::add_builtin_connectors(*registry);
   host_ = host::spawn(sys_, {host_id{random_id()}, node_id{"local"}, opts.spec, opts.bodies, queues(), owner_,
-                             registry, threads_, nullptr});
+                             registry, threads_, nullptr, targets_});
   desired_.revision = 1;
   std::uint64_t id = 0;
   for (const auto& processor : opts.spec.processors) {

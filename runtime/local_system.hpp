@@ -5,6 +5,7 @@
 #include "transport/store/queue_store_thread.hpp"
 #include "transport/work/worker_threads.hpp"
 #include "actors/host/host_protocol.hpp"
+#include "actors/ingress/target_port.hpp"
 #include "actors/queue/queue_protocol.hpp"
 
 #include <sluice/core/result.hpp>
@@ -70,6 +71,7 @@ private:
   result<Reply> ask(Request request);
 
   std::shared_ptr<shared> shared_ = std::make_shared<shared>();
+  std::shared_ptr<ingress::local_targets> targets_ = std::make_shared<ingress::local_targets>();
   std::shared_ptr<work::worker_threads> threads_ = std::make_shared<work::worker_threads>();
   std::shared_ptr<store::queue_store_thread> store_;
   actor_config config_;
