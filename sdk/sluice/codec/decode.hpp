@@ -272,12 +272,9 @@ bool decode_variant(json_reader& in, T& out, std::index_sequence<I...> indices) 
 
 // ---- any type -----------------------------------------------------------------------
 
-/// By way of the form that the type's adapter names; what it throws is the error.
+/// Makes a value of the form that the type's adapter names; what it throws is the error.
 template <class T>
-bool decode_adapted(json_reader& in, T& out) {
-  typename adapter<T>::form form{};
-  if (!decode_value(in, form))
-    return false;
+bool adapt(json_reader& in, typename adapter<T>::form form, T& out) {
   try {
     out = adapter<T>::from(std::move(form));
     return true;
@@ -294,7 +291,8 @@ bool decode_value(json_reader& in, T& out) {
     "std::optional, std::vector, std::array, std::set, std::tuple, std::variant, maps, std::chrono times "
     "and durations, sluice::bytes, and plain structs of these, or specialise sluice::codec::adapter for it");
   if constexpr (adapted_type<T>) {
-    return decode_adapted(in, out);
+    typename adapter<T>::form form{};
+    return decode_value(in, form) && adapt(in, std::move(form), out);
   } else if constexpr (optional_type<T>) {
     if (in.peek() != json_kind::null)
       return decode_value(in, out.emplace());

@@ -12,14 +12,27 @@
 /// Values that stand alone as text, such as a parameter of a path or a field of a query.
 namespace sluice::codec {
 
+namespace detail {
+
+template <class T>
+constexpr bool is_text_type() noexcept {
+  if constexpr (adapted_type<T>)
+    return is_text_type<typename adapter<T>::form>();
+  else if constexpr (optional_type<T>)
+    return is_text_type<typename T::value_type>();
+  else
+    return std::same_as<
+             T,
+             bool> || integer_type<T> || floating_type<T> || std::same_as<T, std::string> || std::is_enum_v<T> || time_type<T> || duration_type<T> || std::same_as<T, bytes>;
+}
+
+} // namespace detail
+
 /// Has a form as plain text: bool ("true", "false"), integers and floating point as JSON writes them,
 /// std::string, enums by name, times in ISO 8601, durations as the count of their unit, bytes in base64,
-/// and std::optional of these.
+/// types whose adapter has such a form, and std::optional of these.
 template <class T>
-concept text_type =
-  std::same_as<T, bool> || integer_type<T> || floating_type<T> || std::same_as<T, std::string> || std::
-    is_enum_v<T> || time_type<T> || duration_type<T> || std::same_as<T, bytes> ||(
-      optional_type<T>&& requires { typename T::value_type; });
+concept text_type = detail::is_text_type<T>();
 
 namespace detail {
 
@@ -28,7 +41,10 @@ bool is_number_text(std::string_view text);
 
 template <class T>
 bool read_text(json_reader& in, std::string_view text, T& out) {
-  if constexpr (std::same_as<T, bool>) {
+  if constexpr (adapted_type<T>) {
+    typename adapter<T>::form form{};
+    return read_text(in, text, form) && adapt(in, std::move(form), out);
+  } else if constexpr (std::same_as<T, bool>) {
     out = text == "true";
     return out || text == "false" || refuse_token(in, "true or false", text);
   } else if constexpr (integer_type<T> || floating_type<T>) {
@@ -47,9 +63,6 @@ bool read_text(json_reader& in, std::string_view text, T& out) {
     out.assign(text);
     return true;
   } else {
-    static_assert(std::is_enum_v<T> || time_type<T> || std::same_as<T, bytes>,
-                  "sluice: this type has no form as text. Use bool, integers, double, float, std::string, "
-                  "enums, std::chrono times and durations, sluice::bytes, and std::optional of these");
     return parse_token(in, text, out);
   }
 }

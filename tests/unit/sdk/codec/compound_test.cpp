@@ -2,6 +2,7 @@
 // JSON form each, and what does not fit is refused where it stands.
 
 #include <sluice/codec/codec.hpp>
+#include <sluice/codec/text.hpp>
 
 #include <doctest/doctest.h>
 
@@ -210,6 +211,9 @@ TEST_CASE("a type of the user's own goes by way of its adapter") {
   CHECK(json_of(book{}) == "error: book.number: an ISBN that was never set");
   CHECK(again<std::vector<point>>("[[1,2],[3,4]]") == "[[1,2],[3,4]]");
   CHECK(codec::decode<point>("[1,2]") == point{1, 2});
+  CHECK(codec::from_text<isbn>("9780131103627").value().text() == "9780131103627");
+  CHECK(codec::from_text<isbn>("1").error().text() == "expected an ISBN of 13 digits");
+  CHECK_FALSE(codec::text_type<point>);
 }
 
 TEST_CASE("any JSON is kept as its text without blanks") {
