@@ -24,8 +24,8 @@ struct head_decision {
   /// A body on GET, HEAD or DELETE is refused with 400 unless this is set.
   bool body_on_any_method = false;
 
-  /// From the head on. The client has its 504 then, unless the answer has begun: from there on only
-  /// the client's own slowness ends it. Reading the body has its own bounds as well.
+  /// From the complete request on. The client has its 504 then, unless the answer has begun: from
+  /// there on only the client's own slowness ends it. Reading the body has bounds of its own.
   std::chrono::milliseconds timeout = limits::http_request_timeout_default;
 
   /// Who may read answers, "*" = any; every answer to this request, errors and `answer` included,

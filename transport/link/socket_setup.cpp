@@ -17,7 +17,7 @@ namespace {
 
 namespace ip = boost::asio::ip;
 
-constexpr int backlog = 512;
+constexpr int unix_backlog = 512;
 
 tl::unexpected<failure> system_failure(errc code, const std::string& what) {
   return fail(code, what + ": " + std::strerror(errno));
@@ -60,7 +60,7 @@ bool is_loopback(const std::string& host) {
   return !bad && parsed.is_loopback();
 }
 
-result<int> open_tcp_listener(const std::string& host, std::uint16_t port, bool loopback_only) {
+result<int> open_tcp_listener(const std::string& host, std::uint16_t port, bool loopback_only, int backlog) {
   boost::system::error_code bad;
   auto parsed = ip::make_address(numeric(host), bad);
   if (bad)
@@ -115,7 +115,7 @@ result<int> open_unix_listener(const std::string& path) {
   // Set before bind, so that nobody gets in between.
   if (fd.get() < 0 || ::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0
       || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*at), sizeof(*at)) != 0
-      || ::listen(fd.get(), backlog) != 0)
+      || ::listen(fd.get(), unix_backlog) != 0)
     return system_failure(errc::unavailable, "cannot listen on " + path);
   return fd.take();
 }

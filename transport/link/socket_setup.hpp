@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <string>
 
-/// System calls around sockets, without Asio. For this folder.
+/// System calls around sockets, without Asio. For transport/link and transport/http.
 namespace sluice::link {
 
 /// Makes a listening TCP socket, close-on-exec and non-blocking.
 /// `loopback_only`: refuses an address that other machines can reach.
-result<int> open_tcp_listener(const std::string& host, std::uint16_t port, bool loopback_only);
+/// `backlog`: connections that wait to be accepted; the kernel has a bound of its own.
+result<int> open_tcp_listener(const std::string& host, std::uint16_t port, bool loopback_only,
+                              int backlog = 512);
 
 /// The port a TCP socket is bound to.
 std::uint16_t bound_port(int fd);

@@ -1,0 +1,133 @@
+#pragma once
+
+#include "transport/http/channel.hpp"
+#include "transport/http/environment.hpp"
+#include "transport/http/request_reader.hpp"
+#include "transport/http/timer_wheel.hpp"
+#include "transport/http/worker.hpp"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::http {
+
+class server_exchange;
+
+/// One client's connection: requests in, answers out, one request at a time; bytes of the next are
+/// kept. On its worker's thread, all of it.
+///
+///            bytes              head read           body read
+///   idle ──1──────────► head ──2──────────► body ──3──────────► handling
+///    ▲                    │ no body: 4 ───────────────────────────▲  │
+///    └────────────────────┴───────── 5: the answer's end ────────────┘
+///
+///   6: refused, or the answer was the last ─► closing (when all is sent) ─► lingering ─► closed
+///   7: client gone, too slow, stop ─► closed, from anywhere; handshake (TLS) comes before idle
+class connection : public std::enable_shared_from_this<connection> {
+public:
+  connection(worker& home, int fd, const client_key& key, std::string client);
+  ~connection();
+
+  void start();
+  /// Part of an answer, or its end. After some of these `pump`.
+  void deliver(delivery& what);
+  /// Sends what there is and reads on.
+  void pump();
+  void close_if_idle();
+  void on_deadline();
+  void close();
+
+  worker& home() noexcept { return *home_; }
+  /// The handler is running: what it delivers is taken at once.
+  bool dispatching() const noexcept { return dispatching_; }
+  static connection& of(timer_wheel::entry& timer) noexcept;
+
+private:
+  struct owned_timer : timer_wheel::entry {
+    explicit owned_timer(connection& owner) : owner(owner) {}
+    connection& owner;
+  };
+
+  enum class phase { handshake, idle, head, body, handling, lingering, closed };
+  using time_point = std::chrono::steady_clock::time_point;
+
+  void on_readable();
+  bool shake_hands();
+  void read_some();
+  void on_end_of_input();
+  void settle_end_of_input();
+  void consume(std::string_view bytes);
+  std::size_t consume_requests(std::string_view bytes);
+  void begin_request(bool body_at_hand);
+  void begin_refused();
+  void allow_origin(const ingress::head_decision& decision, const request& head);
+  void dispatch();
+  void refuse(const refusal& why);
+  void answer_without_handler(response answer);
+  void after_answer();
+  void log(unsigned status, std::uint64_t bytes);
+
+  void queue(std::string&& bytes);
+  void queue(std::string_view bytes);
+  void flush();
+  void on_sent(std::size_t bytes);
+  void on_all_sent();
+  void wait_readable();
+  void wait_writable();
+  bool reading_paused() const noexcept;
+  time_point write_deadline() const;
+  void set_deadline(time_point when);
+  void update_timer();
+
+  const server_limits& within() noexcept { return home_->shared().options.limits; }
+
+  std::shared_ptr<worker> home_;
+  client_key key_;
+  std::string client_;
+  std::optional<channel> channel_;
+  boost::asio::posix::stream_descriptor watch_;
+  owned_timer timer_;
+  phase phase_ = phase::idle;
+  bool waiting_readable_ = false;
+  bool waiting_writable_ = false;
+  bool input_ended_ = false;
+  bool closing_ = false;
+  bool dispatching_ = false;
+  bool read_cut_ = false; ///< there may be more to read, of which the socket does not tell
+  bool streaming_ = false;
+  std::uint32_t requests_ = 0;
+
+  request_reader reader_;
+  std::string in_; ///< came in and is not consumed
+  std::size_t discarded_ = 0;
+  time_point deadline_ = timer_wheel::never; ///< of the phase
+
+  // The request at hand.
+  std::uint64_t call_ = 0;
+  time_point body_began_;
+  std::size_t body_received_ = 0;
+  time_point call_began_;
+  std::chrono::milliseconds timeout_{0};
+  answer_form form_;
+  std::shared_ptr<const void> route_;
+  std::weak_ptr<server_exchange> exchange_;
+  std::string_view logged_method_; ///< static
+  std::string logged_path_;
+  unsigned status_ = 0;
+  std::uint64_t answer_bytes_ = 0;
+
+  std::vector<std::string> out_;
+  std::size_t out_first_ = 0;  ///< index of what is sent next
+  std::size_t out_offset_ = 0; ///< what of it has gone
+  std::size_t out_bytes_ = 0;
+  std::size_t before_stream_ = 0; ///< bytes of earlier answers that go before the streamed one
+  std::optional<time_point> blocked_since_;
+  std::size_t sent_since_ = 0;
+};
+
+} // namespace sluice::http

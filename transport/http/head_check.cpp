@@ -1,0 +1,190 @@
+#include "transport/http/head_check.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::http {
+
+namespace {
+
+constexpr refusal line_too_long{414, "the request line is too long"};
+constexpr refusal head_too_long{431, "the header fields are too long"};
+constexpr refusal too_many_fields{431, "there are too many header fields"};
+constexpr refusal bare_line_feed{400, "a line ends without carriage return"};
+constexpr refusal folded{400, "a header field is continued on the next line"};
+constexpr refusal bad_target{400, "the request target is not valid"};
+
+constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+constexpr bool is_alpha(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+constexpr bool is_hex(char c) noexcept {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+constexpr char lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+std::string_view trim(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
+  return text;
+}
+
+/// Cuts the front up to `separator` off `rest`.
+std::string_view next_part(std::string_view& rest, char separator) noexcept {
+  auto at = rest.find(separator);
+  auto part = rest.substr(0, at);
+  rest.remove_prefix(at == rest.npos ? rest.size() : at + 1);
+  return trim(part);
+}
+
+bool valid_path(std::string_view path) noexcept {
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (static_cast<unsigned char>(path[i]) <= 0x20 || path[i] == 0x7f)
+      return false;
+    if (path[i] != '%')
+      continue;
+    if (i + 2 >= path.size() || !is_hex(path[i + 1]) || !is_hex(path[i + 2]))
+      return false;
+    if (path[i + 1] == '0' && path[i + 2] == '0')
+      return false;
+  }
+  return true;
+}
+
+/// q=0, q=0.0 ...: not acceptable.
+bool zero_weight(std::string_view parameters) noexcept {
+  while (!parameters.empty()) {
+    auto parameter = next_part(parameters, ';');
+    if (parameter.size() >= 2 && lower(parameter[0]) == 'q' && parameter[1] == '=') {
+      auto weight = parameter.substr(2);
+      return !weight.empty() && weight.find_first_not_of("0.") == weight.npos;
+    }
+  }
+  return false;
+}
+
+} // namespace
+
+bool same_token(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size()
+         && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::optional<refusal> head_scan::advance(std::string_view bytes, const server_limits& within) {
+  for (;;) {
+    const void* found = line_start_ < bytes.size()
+                          ? std::memchr(bytes.data() + line_start_, '\n', bytes.size() - line_start_)
+                          : nullptr;
+    auto end =
+      found ? static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data()) : bytes.size();
+    // Judged before the line is complete: it may never be.
+    if (request_line_end_ == 0) {
+      if (end - line_start_ > within.line_bytes_max + (found ? 1 : 0)) // the carriage return
+        return line_too_long;
+    } else {
+      if (end > line_start_ && (bytes[line_start_] == ' ' || bytes[line_start_] == '\t'))
+        return folded;
+      if (end - request_line_end_ > within.headers_bytes_max)
+        return head_too_long;
+    }
+    if (!found)
+      return std::nullopt;
+    if (end == line_start_ || bytes[end - 1] != '\r')
+      return bare_line_feed;
+    bool empty = end - 1 == line_start_;
+    line_start_ = end + 1;
+    if (request_line_end_ == 0) {
+      request_line_end_ = line_start_; // an empty one is refused by the parser
+    } else if (empty) {
+      head_bytes_ = line_start_;
+      return std::nullopt;
+    } else if (++fields_ > within.fields_max) {
+      return too_many_fields;
+    }
+  }
+}
+
+std::optional<refusal> check_facts(const head_facts& facts) {
+  if (facts.hosts > 1)
+    return refusal{400, "there is more than one Host"};
+  if (facts.hosts == 0 && facts.http_1_1)
+    return refusal{400, "the Host is missing"};
+  if (!facts.host_valid)
+    return refusal{400, "the Host is not valid"};
+  if (facts.content_lengths > 0 && facts.transfer_encodings > 0)
+    return refusal{400, "there are both Content-Length and Transfer-Encoding"};
+  if (facts.content_lengths > 1)
+    return refusal{400, "there is more than one Content-Length"};
+  if (!facts.content_length_plain)
+    return refusal{400, "the Content-Length is not a number"};
+  if (facts.transfer_encodings > 0 && !facts.http_1_1)
+    return refusal{400, "HTTP/1.0 has no Transfer-Encoding"};
+  if (facts.transfer_encodings > 1)
+    return refusal{400, "there is more than one Transfer-Encoding"};
+  if (facts.transfer_encodings == 1 && !facts.chunked_only)
+    return refusal{501, "the only Transfer-Encoding known here is chunked"};
+  if (facts.expects > 0 && !facts.expects_continue)
+    return refusal{417, "the only expectation known here is 100-continue"};
+  return std::nullopt;
+}
+
+bool valid_host(std::string_view value) noexcept {
+  // Letters, digits and what RFC 3986 allows in reg-name, IP-literal and port; no user, no path.
+  constexpr std::string_view others = "-._~%!$&'()*+,;=:[]";
+  return !value.empty() && value.size() <= 512 && std::ranges::all_of(value, [&](char c) {
+    return is_digit(c) || is_alpha(c) || others.find(c) != others.npos;
+  });
+}
+
+std::optional<refusal> split_target(std::string_view target, bool options, target_parts& out) {
+  out = {};
+  if (options && target == "*") {
+    out.path = target;
+    return std::nullopt;
+  }
+  if (target.find('#') != target.npos)
+    return bad_target;
+  if (!target.starts_with('/')) {
+    auto scheme = target.substr(0, target.find("://"));
+    if (!same_token(scheme, "http") && !same_token(scheme, "https"))
+      return bad_target;
+    target.remove_prefix(scheme.size() + 3);
+    auto authority = target.substr(0, target.find_first_of("/?"));
+    if (!valid_host(authority))
+      return bad_target;
+    target.remove_prefix(authority.size());
+    out.authority = authority;
+  }
+  auto mark = target.find('?');
+  out.path = target.substr(0, mark);
+  if (mark != target.npos)
+    out.query = target.substr(mark + 1);
+  if (out.path.empty())
+    out.path = "/"; // "http://host", "http://host?a"
+  if (!valid_path(out.path))
+    return bad_target;
+  return std::nullopt;
+}
+
+bool sane_request_id(std::string_view value) noexcept {
+  return !value.empty() && value.size() <= 64 && std::ranges::all_of(value, [](char c) {
+    return is_digit(c) || is_alpha(c) || c == '-' || c == '_' || c == '.' || c == ':';
+  });
+}
+
+bool accepts_gzip(std::string_view value) noexcept {
+  bool any = false;
+  while (!value.empty()) {
+    auto item = next_part(value, ',');
+    auto coding = next_part(item, ';');
+    if (same_token(coding, "gzip") || same_token(coding, "x-gzip"))
+      return !zero_weight(item);
+    if (coding == "*")
+      any = !zero_weight(item);
+  }
+  return any;
+}
+
+} // namespace sluice::http

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "transport/http/answer.hpp"
+#include "transport/http/connection.hpp"
+
+#include <sluice/processor/request_body.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+namespace sluice::http {
+
+/// The way back to a client. Made by its connection, which knows it weakly: the last who holds it
+/// answers or drops it. Answers are put into wire form on the caller's thread, and sent by the
+/// connection's.
+class server_exchange final : public exchange {
+public:
+  server_exchange(std::shared_ptr<connection> to, std::uint64_t call, answer_form form, request in,
+                  std::chrono::steady_clock::time_point deadline);
+  ~server_exchange() override;
+
+  void respond(response answer) noexcept override;
+  void refuse(failure why) noexcept override;
+  void begin(response head) noexcept override;
+  bool write(std::string part) noexcept override;
+  std::size_t waiting_bytes() const noexcept override { return waiting_.load(std::memory_order_relaxed); }
+  void when_writable(std::function<void()> resume) noexcept override;
+  void finish() noexcept override;
+  void when_cancelled(std::function<void()> stop) noexcept override;
+
+  // For its connection.
+
+  /// The socket took bytes of the streamed answer.
+  void taken(std::size_t bytes);
+  /// The deadline has passed: 504, unless the answer has begun.
+  void expire();
+  /// The client does not read any more, or will not send any more.
+  void client_gone();
+
+private:
+  enum class phase { open, begun, ended };
+
+  bool move_on(phase from, phase to) noexcept { return phase_.compare_exchange_strong(from, to); }
+  answer_form form_now() const;
+  void send(delivery what);
+  void end();
+  void cancel();
+
+  std::shared_ptr<connection> to_;
+  const std::uint64_t call_;
+  answer_form form_;
+  std::atomic<phase> phase_{phase::open};
+  std::atomic<bool> gone_{false};
+  std::atomic<std::size_t> waiting_{0};
+  std::mutex mutex_;
+  std::function<void()> stop_;
+  std::function<void()> resume_;
+};
+
+} // namespace sluice::http

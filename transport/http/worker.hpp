@@ -1,0 +1,102 @@
+#pragma once
+
+#include "transport/http/answer.hpp"
+#include "transport/http/environment.hpp"
+#include "transport/http/timer_wheel.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <memory>
+#include <mutex>
+#include <random>
+#include <span>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace sluice::http {
+
+class connection;
+
+/// A piece of an answer on its way from whoever made it to the connection's thread.
+struct delivery {
+  std::shared_ptr<connection> to = {};
+  std::uint64_t call = 0; ///< the request of that connection that it answers
+  wire_answer answer = {};
+  bool begins = false;
+  bool ends = false;
+  bool aborts = false; ///< the answer cannot be completed: the connection ends
+};
+
+/// One io thread of the server and the connections that live on it from accept to close, so
+/// that these need no locks.
+class worker : public std::enable_shared_from_this<worker> {
+public:
+  explicit worker(std::shared_ptr<environment> shared);
+  ~worker();
+
+  /// Starts the thread. All signals are blocked on it.
+  void start();
+  /// Closes all connections and ends the thread. Not on it.
+  void stop();
+
+  /// Any thread: takes an accepted socket that the ledger knows.
+  void adopt(int fd, const client_key& key, std::string client);
+  /// Any thread. What comes after the end is dropped.
+  void send(delivery what);
+  /// Any thread: closes the connections that wait for a request.
+  void close_idle();
+
+  /// How many connections it has; for who deals out new ones.
+  std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
+
+  boost::asio::io_context& context() noexcept { return context_; }
+  bool on_thread() const noexcept { return current_ == this; }
+
+  // For its connections, on its thread.
+  environment& shared() noexcept { return *shared_; }
+  std::chrono::steady_clock::time_point now() const noexcept { return now_; }
+  /// Looks at the clock once per event.
+  void look_at_clock() noexcept { now_ = std::chrono::steady_clock::now(); }
+  /// Where bytes are read to; only one connection reads at a time.
+  std::span<char> buffer() noexcept { return {buffer_.get(), buffer_bytes}; }
+  void set_timer(timer_wheel::entry& which, timer_wheel::time_point when);
+  std::string next_request_id();
+  void remove(connection& which);
+
+private:
+  static constexpr std::size_t buffer_bytes = 64u << 10;
+
+  /// Queues work for the thread; false once that has ended.
+  template <class Work>
+  bool post(Work work);
+  void run();
+  void take_deliveries();
+  void tick();
+
+  std::shared_ptr<environment> shared_;
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
+  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
+  timer_wheel wheel_;
+  boost::asio::steady_timer ticker_{context_};
+  bool ticking_ = false;
+  bool stopping_ = false;
+  std::unordered_map<connection*, std::shared_ptr<connection>> connections_;
+  std::atomic<std::size_t> load_{0};
+  std::mt19937_64 ids_{std::random_device{}()};
+
+  std::mutex inbox_mutex_;
+  std::vector<delivery> inbox_;
+  bool ended_ = false;
+  std::vector<delivery> taken_; ///< of the inbox, being worked off
+
+  static thread_local worker* current_;
+  std::thread thread_;
+};
+
+} // namespace sluice::http
