@@ -2,8 +2,13 @@
 
 #include <sluice/flow_spec.hpp>
 #include <sluice/io/makers.hpp>
+#include <sluice/processor/collector.hpp>
 #include <sluice/processor/consumer.hpp>
+#include <sluice/processor/endpoint.hpp>
+#include <sluice/processor/guard.hpp>
+#include <sluice/processor/provide.hpp>
 #include <sluice/processor/request_body.hpp>
+#include <sluice/processor/request_shape.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -11,7 +16,9 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace sluice {
 
@@ -54,6 +61,59 @@ struct consumer_options {
   std::string log_level = processor_spec{}.log_level;
 };
 
+/// How an endpoint is reached and run. Options that are not in the table are those of a consumer.
+///
+/// Option                  | Meaning                                                       | Default
+/// ----------------------- | ------------------------------------------------------------- | -------
+/// route                   | "/orders/{id}"; a last "{rest...}" takes the rest; required   | -
+/// method                  | get, post, put, patch, delete_                                | get
+/// num_concurrency         | requests at once per replica                                  | 1
+/// timeout                 | per request, then 504; 0 = 30 s                               | 0
+/// target_ongoing_requests | per replica; what the autoscaler aims at                      | 2
+/// max_queued_requests     | waiting per ingress, then 503                                 | 1000
+/// body_bytes_max          | of a request, then 413; up to 16 MiB                          | 1 MiB
+/// cors_origins            | web sites that may read answers; "*" = any                    | none
+/// guard                   | who may use it: `bearer_token_from_env`, `api_key_from_env`   | everybody
+struct endpoint_options {
+  std::string route = {};
+  sluice::method method = http_spec{}.method;
+  std::optional<std::uint32_t> num_replicas = {};
+  std::optional<std::uint32_t> min_replicas = {};
+  std::optional<std::uint32_t> max_replicas = {};
+  bool autoscale = processor_spec{}.autoscale;
+  double num_cpus = processor_spec{}.num_cpus;
+  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
+  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
+  std::chrono::milliseconds timeout = processor_spec{}.timeout;
+  std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
+  std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
+  std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
+  std::vector<std::string> cors_origins = {};
+  std::optional<route_guard> guard = {};
+  std::string log_level = processor_spec{}.log_level;
+};
+
+/// How a collector is reached and run: as an endpoint, with POST or GET, and a sink, which is required.
+struct collector_options {
+  std::string route = {};
+  sluice::method method = sluice::method::post;
+  io_spec sink = {};
+  std::optional<std::uint32_t> num_replicas = {};
+  std::optional<std::uint32_t> min_replicas = {};
+  std::optional<std::uint32_t> max_replicas = {};
+  bool autoscale = processor_spec{}.autoscale;
+  double num_cpus = processor_spec{}.num_cpus;
+  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
+  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
+  std::chrono::milliseconds timeout = processor_spec{}.timeout;
+  std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
+  std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
+  std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
+  std::vector<std::string> cors_origins = {};
+  std::optional<route_guard> guard = {};
+  std::string log_level = processor_spec{}.log_level;
+};
+
 /// What a program describes: processors by name. Filled in `main`, given to `run`.
 ///
 /// Mistakes do not throw where they are made but from `spec`, so that `run` can tell them
@@ -76,17 +136,67 @@ public:
 
   /// The same with a class: `process` is the function, `setup` runs before the first
   /// record, `teardown` after the last, where the class has them. Every replica makes one
-  /// object of its own.
+  /// object of its own: from nothing, or from values that `provide` makes.
   template <class Processor>
   flow& consumer(std::string name, consumer_options options) {
-    static_assert(processor::has_process<Processor>,
-                  "sluice: a processor class has one public process(record), which is no template and has no "
-                  "overloads");
-    static_assert(
-      std::is_default_constructible_v<Processor>,
-      "sluice: a processor class is default constructible; what it needs later goes into setup()");
-    if constexpr (processor::has_process<Processor> && std::is_default_constructible_v<Processor>)
+    if constexpr (check_class<Processor>())
       add_consumer<processor::class_target<Processor>>(std::move(name), std::move(options));
+    return *this;
+  }
+
+  /// Adds an endpoint: each request of the route is answered with what the function returns.
+  ///
+  /// The function takes nothing, or by value or const reference: a plain struct, whose members are
+  /// filled by name from the path, then the query, and with POST, PUT and PATCH the rest from a JSON body;
+  /// another type with a JSON form, which is the body; `sluice::raw`, the body as it is; or `sluice::request`,
+  /// everything. What does not fit the type is answered 400, 415 or 422 with the place.
+  ///
+  /// Returned            | Answer
+  /// ------------------- | ------
+  /// a JSON type         | 200, application/json
+  /// std::string         | 200, text/plain; charset=utf-8
+  /// sluice::bytes       | 200, application/octet-stream
+  /// sluice::response    | itself
+  /// std::optional<T>    | T, or 404
+  /// void                | 204
+  /// sluice::async<T>    | T, from a coroutine
+  ///
+  /// A thrown `sluice::http_error` keeps its status; another exception is 500 with the request's id, under
+  /// which the logs have its text.
+  template <auto Function>
+  flow& endpoint(std::string name, endpoint_options options) {
+    return add_endpoint<processor::function_target<Function>>(std::move(name), std::move(options));
+  }
+  template <class Processor>
+  flow& endpoint(std::string name, endpoint_options options) {
+    if constexpr (check_class<Processor>())
+      add_endpoint<processor::class_target<Processor>>(std::move(name), std::move(options));
+    return *this;
+  }
+
+  /// Adds a collector: each request is turned into records for a sink, as the argument of an endpoint and
+  /// the results of a consumer are. The client gets 200 {"success":true} once the sink has confirmed,
+  /// otherwise {"success":false,"error":...} with 4xx or 5xx.
+  template <auto Function>
+  flow& collector(std::string name, collector_options options) {
+    return add_collector<processor::function_target<Function>>(std::move(name), std::move(options));
+  }
+  template <class Processor>
+  flow& collector(std::string name, collector_options options) {
+    if constexpr (check_class<Processor>())
+      add_collector<processor::class_target<Processor>>(std::move(name), std::move(options));
+    return *this;
+  }
+
+  /// Makes a value for processor classes whose constructor takes a `T&` or `std::shared_ptr<T>`: one for
+  /// all replicas in a host process, or one for each replica. `factory()` returns a T, or a std::unique_ptr
+  /// or std::shared_ptr to one; an exception is a failed setup. It is called when the first replica that
+  /// needs the value is set up, and the value goes with the last one that had it. What is shared per host
+  /// is used by several threads.
+  template <class T, std::invocable Factory>
+  flow& provide(Factory factory, scope where = scope::host) {
+    add_value(typeid(T), std::string{codec::type_name<T>()}, where,
+              [factory = std::move(factory)] { return processor::share_value<T>(factory()); });
     return *this;
   }
 
@@ -97,26 +207,82 @@ public:
   const std::map<processor_name, processor_code>& bodies() const noexcept { return bodies_; }
 
 private:
+  template <class Processor>
+  static consteval bool check_class() {
+    static_assert(
+      processor::has_process<Processor>,
+      "sluice: a processor class has one public process(), which is no template and has no overloads");
+    static_assert(processor::makeable<Processor>,
+                  "sluice: a processor class is default constructible, or has a constructor that takes T& or "
+                  "std::shared_ptr<T> of types that flow.provide makes");
+    return processor::has_process<Processor> && processor::makeable<Processor>;
+  }
+
   template <class Target>
   flow& add_consumer(std::string name, consumer_options options) {
-    auto make = processor::consumer_factory<Target>();
+    auto make = processor::consumer_factory<Target>(values_);
     if constexpr (Target::call_signature::arity == 1) {
       using traits = processor::traits<Target>;
-      std::string output;
-      if constexpr (!std::is_void_v<typename traits::output>)
-        output = codec::type_label<typename traits::output>();
-      add(std::move(name), std::move(options), codec::type_label<typename traits::input>(), std::move(output),
-          std::move(make));
+      add(name, std::move(options), codec::type_label<typename traits::input>(),
+          processor::output_label<typename traits::output>(), std::move(make));
+      note_needs<Target>(name);
     }
     return *this;
+  }
+
+  template <class Target>
+  flow& add_endpoint(std::string name, endpoint_options options) {
+    if constexpr (processor::check_endpoint<Target>()) {
+      auto settings = request_settings(name, options, false);
+      add_request(name, pattern::endpoint, std::move(options), {}, processor::endpoint_shape<Target>(),
+                  processor::endpoint_factory<Target>(std::move(settings)));
+      note_needs<Target>(name);
+    }
+    return *this;
+  }
+
+  template <class Target>
+  flow& add_collector(std::string name, collector_options options) {
+    if constexpr (processor::check_collector<Target>()) {
+      auto sink = std::move(options.sink);
+      auto common = without_sink(std::move(options));
+      auto settings = request_settings(name, common, true);
+      add_request(name, pattern::collector, std::move(common), std::move(sink),
+                  processor::collector_shape<Target>(),
+                  processor::collector_factory<Target>(std::move(settings)));
+      note_needs<Target>(name);
+    }
+    return *this;
+  }
+
+  template <class Target>
+  void note_needs(const std::string& name) {
+    if constexpr (requires { Target::needed_types(); })
+      for (const auto& need : Target::needed_types())
+        needs_.push_back({name, need});
   }
 
   /// `output_type` empty = there are no results.
   void add(std::string name, consumer_options options, std::string input_type, std::string output_type,
            body_factory make);
+  void add_request(std::string name, pattern kind, endpoint_options options, io_spec sink,
+                   const processor::request_shape& shape, request_body_factory make);
+  void add_value(std::type_index type, const std::string& name, scope where,
+                 processor::value_factories::make_value make);
+  processor::request_settings request_settings(const std::string& name, const endpoint_options& options,
+                                               bool is_collector) const;
+  static endpoint_options without_sink(collector_options options);
+  void note_mistake(const std::string& processor, const std::string& mistake);
+
+  struct need_of {
+    std::string processor;
+    processor::needed_type what;
+  };
 
   flow_spec spec_;
   std::map<processor_name, processor_code> bodies_;
+  std::shared_ptr<processor::value_factories> values_ = std::make_shared<processor::value_factories>();
+  std::vector<need_of> needs_;
   std::string mistake_;
 };
 

@@ -1,10 +1,13 @@
-#include <sluice/codec/codec.hpp>
+#include <sluice/codec/reflect.hpp>
 #include <sluice/flow_spec.hpp>
+#include <sluice/http/route.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace sluice {
 
@@ -15,13 +18,17 @@ std::string_view to_string(pattern value) noexcept {
   return "unknown";
 }
 
-// ---- rules ----------------------------------------------------------------------
-
 namespace {
 
 constexpr std::size_t option_value_bytes_max = 4096; // a path, a URL
 constexpr std::size_t options_max = 64;
 constexpr std::size_t type_label_bytes_max = 1024;
+constexpr std::size_t route_bytes_max = 1024;
+constexpr std::size_t cors_origins_max = 64;
+constexpr std::size_t cors_origin_bytes_max = 300; // a host name has 253
+constexpr std::uint32_t queued_requests_max = 100'000;
+constexpr std::uint32_t ongoing_requests_max = 100'000;
+constexpr auto http_timeout_max = std::chrono::hours{24};
 constexpr std::string_view log_levels[] = {"trace", "debug", "info", "warn", "error"};
 
 /// Collects the first mistake of one processor.
@@ -30,8 +37,7 @@ public:
   explicit rules(const processor_spec& spec) : spec_(spec) {}
 
   result<void> first_mistake() {
-    check_io("source", spec_.source);
-    check_io("sink", spec_.sink);
+    check_ends();
     check_replicas();
     check_resources();
     check_delivery();
@@ -51,6 +57,76 @@ private:
     need(value >= low && value <= high, option,
          "must be from " + std::to_string(low) + " to " + std::to_string(high) + ", is "
            + std::to_string(value));
+  }
+
+  /// Which of source, sink and route the pattern has.
+  void check_ends() {
+    const bool has_source = spec_.kind == pattern::consumer || spec_.kind == pattern::batch;
+    const bool has_sink = has_source || spec_.kind == pattern::collector;
+    if (has_source)
+      check_io("source", spec_.source);
+    else
+      check_absent("source", spec_.source);
+    if (has_sink)
+      check_io("sink", spec_.sink);
+    else
+      check_absent("sink", spec_.sink);
+    need(has_source != spec_.http.has_value(), "route",
+         has_source ? "must not be given to a " + std::string{to_string(spec_.kind)} : "is missing");
+    if (spec_.http)
+      check_http(*spec_.http);
+  }
+
+  void check_absent(std::string_view option, const io_spec& io) {
+    need(io == io_spec{}, option, "must not be given; pattern: " + std::string{to_string(spec_.kind)});
+  }
+
+  void check_http(const http_spec& http) {
+    auto route = http::parse_route(http.route);
+    need(!http.route.empty(), "route", "is missing");
+    need(route.has_value(), "route", route ? "" : route.error().message);
+    need(http.route.size() <= route_bytes_max, "route",
+         "has more than " + std::to_string(route_bytes_max) + " bytes");
+    check_method(http.method);
+    check_range("body_bytes_max", http.body_bytes_max, 1, limits::http_body_bytes_max);
+    check_range("max_queued_requests", http.max_queued_requests, 0, queued_requests_max);
+    check_range("target_ongoing_requests", http.target_ongoing_requests, 1, ongoing_requests_max);
+    need(spec_.timeout <= http_timeout_max, "timeout", "must not be above 24 hours");
+    need(http.cors_origins.size() <= cors_origins_max, "cors_origins",
+         "has more than " + std::to_string(cors_origins_max) + " origins");
+    for (const auto& origin : http.cors_origins)
+      need(is_origin(origin), "cors_origins",
+           "\"" + origin.substr(0, 64) + "\" is no origin such as https://example.org:8443, and not \"*\"");
+  }
+
+  void check_method(method value) {
+    switch (spec_.kind) {
+    case pattern::websocket:
+      need(value == method::get, "method", "a websocket opens with GET");
+      break;
+    case pattern::collector:
+      need(value == method::get || value == method::post, "method", "a collector takes POST or GET");
+      break;
+    default:
+      need(value <= method::delete_, "method", "HEAD and OPTIONS are answered by the ingress itself");
+    }
+  }
+
+  /// "*" or scheme://host[:port], as browsers send it.
+  static bool is_origin(std::string_view text) {
+    if (text == "*")
+      return true;
+    if (text.size() > cors_origin_bytes_max)
+      return false;
+    for (std::string_view scheme : {"http://", "https://"})
+      if (text.starts_with(scheme)) {
+        auto host = text.substr(scheme.size());
+        return !host.empty() && std::ranges::all_of(host, [](char c) {
+          return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')
+                 || std::string_view{".-:[]"}.find(c) != std::string_view::npos;
+        });
+      }
+    return false;
   }
 
   void check_io(std::string_view option, const io_spec& io) {
@@ -118,6 +194,23 @@ private:
   std::string mistake_;
 };
 
+/// Two processors that would get the same requests.
+result<void> check_routes(const flow_spec& spec) {
+  std::map<std::pair<method, std::string>, const processor_spec*> taken;
+  for (const auto& processor : spec.processors) {
+    if (!processor.http)
+      continue;
+    const auto& http = *processor.http;
+    auto [at, is_new] = taken.emplace(std::pair{http.method, http::route_shape(http.route)}, &processor);
+    if (!is_new)
+      return fail(errc::invalid_argument,
+                  "processor \"" + processor.name.value + "\": route: " + std::string{to_string(http.method)}
+                    + " " + http.route + " is taken by processor \"" + at->second->name.value + "\" ("
+                    + at->second->http->route + ")");
+  }
+  return {};
+}
+
 std::string name_mistake(std::string_view what, const std::string& name) {
   return std::string{what} + " \"" + name.substr(0, 64)
          + "\": a name has 1 to 63 of a-z, 0-9, '-', '_', '.' and starts with a letter or digit";
@@ -143,119 +236,7 @@ result<void> check(const flow_spec& spec) {
     if (auto checked = rules{processor}.first_mistake(); !checked)
       return checked;
   }
-  return {};
-}
-
-// ---- the JSON of --describe --------------------------------------------------------
-
-namespace {
-
-// Members as they are written; the names are a contract with stored and sent documents.
-struct io_json {
-  std::string kind;
-  std::optional<std::map<std::string, std::string>> options;
-};
-
-struct processor_json {
-  std::string name;
-  sluice::pattern pattern = sluice::pattern::consumer;
-  io_json source;
-  io_json sink;
-  std::uint32_t num_replicas = processor_spec{}.num_replicas;
-  std::uint32_t min_replicas = processor_spec{}.min_replicas;
-  std::uint32_t max_replicas = processor_spec{}.max_replicas;
-  bool autoscale = processor_spec{}.autoscale;
-  double num_cpus = processor_spec{}.num_cpus;
-  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
-  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
-  std::chrono::milliseconds timeout_ms = processor_spec{}.timeout;
-  std::uint32_t max_attempts = processor_spec{}.max_attempts;
-  std::uint32_t batch_size = processor_spec{}.batch_size;
-  std::string log_level = processor_spec{}.log_level;
-  std::optional<std::string> input_type;
-  std::optional<std::string> output_type;
-};
-
-struct flow_json {
-  std::string name;
-  std::vector<processor_json> processors;
-};
-
-struct description {
-  std::string sluice;
-  flow_json flow;
-};
-
-io_json to_document(const io_spec& io) { return {io.kind, io.options}; }
-
-io_spec from_document(io_json io) {
-  return {std::move(io.kind), std::move(io.options).value_or(std::map<std::string, std::string>{})};
-}
-
-processor_json to_document(const processor_spec& from) {
-  return {.name = from.name.value,
-          .pattern = from.kind,
-          .source = to_document(from.source),
-          .sink = to_document(from.sink),
-          .num_replicas = from.num_replicas,
-          .min_replicas = from.min_replicas,
-          .max_replicas = from.max_replicas,
-          .autoscale = from.autoscale,
-          .num_cpus = from.num_cpus,
-          .memory_bytes = from.memory_bytes,
-          .num_concurrency = from.num_concurrency,
-          .timeout_ms = from.timeout,
-          .max_attempts = from.max_attempts,
-          .batch_size = from.batch_size,
-          .log_level = from.log_level,
-          .input_type = from.input_type,
-          .output_type = from.output_type};
-}
-
-processor_spec from_document(processor_json from) {
-  return {.name = processor_name{std::move(from.name)},
-          .kind = from.pattern,
-          .source = from_document(std::move(from.source)),
-          .sink = from_document(std::move(from.sink)),
-          .num_replicas = from.num_replicas,
-          .min_replicas = from.min_replicas,
-          .max_replicas = from.max_replicas,
-          .autoscale = from.autoscale,
-          .num_cpus = from.num_cpus,
-          .memory_bytes = from.memory_bytes,
-          .num_concurrency = from.num_concurrency,
-          .timeout = from.timeout_ms,
-          .max_attempts = from.max_attempts,
-          .batch_size = from.batch_size,
-          .log_level = std::move(from.log_level),
-          .input_type = std::move(from.input_type).value_or(""),
-          .output_type = std::move(from.output_type).value_or("")};
-}
-
-} // namespace
-
-std::string to_json(const flow_spec& spec) {
-  description doc{spec.sluice_version, {spec.name.value, {}}};
-  for (const auto& processor : spec.processors)
-    doc.flow.processors.push_back(to_document(processor));
-  std::string text;
-  // What cannot be written (a name that is no UTF-8) is nothing that `check` lets pass.
-  if (!codec::encode(doc, text))
-    return "{}\n";
-  return codec::indent_json(text) + "\n";
-}
-
-result<flow_spec> flow_spec_from_json(std::string_view text) {
-  if (text.size() > limits::flow_spec_bytes_max)
-    return fail(errc::invalid_argument,
-                "flow: longer than " + std::to_string(limits::flow_spec_bytes_max) + " bytes");
-  auto doc = codec::decode<description>(text);
-  if (!doc)
-    return fail(doc);
-  flow_spec spec{flow_name{std::move(doc->flow.name)}, std::move(doc->sluice), {}};
-  for (auto& processor : doc->flow.processors)
-    spec.processors.push_back(from_document(std::move(processor)));
-  return spec;
+  return check_routes(spec);
 }
 
 } // namespace sluice

@@ -160,9 +160,10 @@ bool refuse_missing(json_reader& in, std::size_t index, std::index_sequence<I...
   return false;
 }
 
-/// `Tagged`: the struct is an alternative of a variant; its tag, which was read before, is skipped.
+/// `Tagged`: the struct is an alternative of a variant; its tag, which was read before, is skipped. Members in
+/// `given` are filled already: they are skipped, and not missing.
 template <class T, bool Tagged = false>
-bool decode_struct(json_reader& in, T& out) {
+bool decode_struct(json_reader& in, T& out, const std::bitset<boost::pfr::tuple_size_v<T>>& given = {}) {
   static_assert(std::is_default_constructible_v<T>,
                 "sluice: a struct that is read from JSON needs all its fields default constructible");
   constexpr auto& names = field_names_v<T>;
@@ -201,6 +202,11 @@ bool decode_struct(json_reader& in, T& out) {
         return false;
       continue;
     }
+    if (given[index]) {
+      if (!in.skip_value())
+        return false;
+      continue;
+    }
     if (!(seen[index] ? refuse_repeated(in) : decode_field(in, fields, index, indices))) {
       in.error().under_field(names[index]);
       return false;
@@ -208,6 +214,7 @@ bool decode_struct(json_reader& in, T& out) {
     seen[index] = true;
     hint = index + 1;
   }
+  seen |= given;
   if (!seen.all()) {
     const auto& required = required_fields<T>();
     for (std::size_t i = 0; i < names.size(); ++i)
@@ -334,6 +341,17 @@ template <class T>
 std::optional<decode_error> try_decode_into(std::string_view text, T& out) {
   json_reader reader{text};
   if (reader.check_size() && detail::decode_value(reader, out) && reader.finish())
+    return std::nullopt;
+  return explain(text, reader, root_label<T>());
+}
+
+/// The same for a struct of which the members in `given`, by their place, have their values from elsewhere:
+/// the text need not have them, and what it says of them is skipped.
+template <struct_type T>
+std::optional<decode_error> try_decode_rest(std::string_view text, T& out,
+                                            const std::bitset<boost::pfr::tuple_size_v<T>>& given) {
+  json_reader reader{text};
+  if (reader.check_size() && detail::decode_struct(reader, out, given) && reader.finish())
     return std::nullopt;
   return explain(text, reader, root_label<T>());
 }

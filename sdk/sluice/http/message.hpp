@@ -27,6 +27,11 @@ constexpr bool is_idempotent(method value) noexcept {
   return value != method::post && value != method::patch;
 }
 
+/// Whether a request of this method brings a body that means something (RFC 9110 §9.3).
+constexpr bool method_has_body(method value) noexcept {
+  return value == method::post || value == method::put || value == method::patch;
+}
+
 /// Header fields in order. Names compare without case; there are few, so look-up is a walk.
 class headers {
 public:

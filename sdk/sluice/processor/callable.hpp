@@ -2,9 +2,11 @@
 
 #include <sluice/async.hpp>
 #include <sluice/codec/types.hpp>
+#include <sluice/processor/provide.hpp>
 
 #include <concepts>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -89,9 +91,12 @@ template <auto Function>
 struct function_target {
   using call_signature = decltype(detail::signature_of_target<Function>());
 
-  template <class Input>
-  decltype(auto) call(Input&& input) {
-    return Function(std::forward<Input>(input));
+  void setup(replica_values&) {}
+  void teardown() {}
+
+  template <class... Input>
+  decltype(auto) call(Input&&... input) {
+    return Function(std::forward<Input>(input)...);
   }
 };
 
@@ -100,17 +105,40 @@ concept has_process = requires {
   detail::signature_of(&T::process);
 };
 
-/// A class with process() and, if it likes, setup() and teardown(). One object per replica.
+/// A class with process() and, if it likes, setup() and teardown(). One object per replica, which
+/// `setup` makes if its constructor takes values that the flow provides.
 template <class T>
-struct class_target {
+class class_target {
+public:
   using call_signature = decltype(detail::signature_of(&T::process));
 
-  T object{};
+  static std::span<const needed_type> needed_types() { return detail::needed_types<T>(); }
 
-  template <class Input>
-  decltype(auto) call(Input&& input) {
-    return object.process(std::forward<Input>(input));
+  class_target() {
+    if constexpr (std::is_default_constructible_v<T>)
+      object_.emplace();
   }
+
+  void setup(replica_values& values) {
+    if constexpr (!std::is_default_constructible_v<T>)
+      with_constructor_values<T>(values, [this](auto... arguments) { object_.emplace(arguments...); });
+    if constexpr (requires(T & object) { object.setup(); })
+      object_->setup();
+  }
+
+  void teardown() {
+    if constexpr (requires(T & object) { object.teardown(); })
+      if (object_)
+        object_->teardown();
+  }
+
+  template <class... Input>
+  decltype(auto) call(Input&&... input) {
+    return object_->process(std::forward<Input>(input)...);
+  }
+
+private:
+  std::optional<T> object_;
 };
 
 template <class Target>

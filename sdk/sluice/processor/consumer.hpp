@@ -3,6 +3,7 @@
 #include <sluice/codec/codec.hpp>
 #include <sluice/processor/body.hpp>
 #include <sluice/processor/callable.hpp>
+#include <sluice/processor/guarded.hpp>
 
 #include <exception>
 #include <functional>
@@ -18,10 +19,6 @@
 #endif
 
 namespace sluice::processor {
-
-/// An exception of user code as a failure worth another try, its text cut to
-/// `limits::error_text_bytes_max`.
-failure to_failure(std::exception_ptr error) noexcept;
 
 /// Reads a record. What does not decode never will: `invalid_argument`.
 template <class Input>
@@ -87,22 +84,20 @@ class consumer_body final : public processor_body {
   using output_type = typename traits<Target>::output;
 
 public:
+  explicit consumer_body(std::shared_ptr<value_factories> factories) : values_(std::move(factories)) {}
+
   result<void> setup() override {
-    if constexpr (requires(Target & t) { t.object.setup(); })
-      return guarded([this]() -> result<void> {
-        target_.object.setup();
-        return {};
-      });
-    return {};
+    return guarded([this]() -> result<void> {
+      target_.setup(values_);
+      return {};
+    });
   }
 
   result<void> teardown() override {
-    if constexpr (requires(Target & t) { t.object.teardown(); })
-      return guarded([this]() -> result<void> {
-        target_.object.teardown();
-        return {};
-      });
-    return {};
+    return guarded([this]() -> result<void> {
+      target_.teardown();
+      return {};
+    });
   }
 
   bool is_async() const noexcept override { return traits<Target>::is_async; }
@@ -145,24 +140,16 @@ public:
   }
 
 private:
-  template <class Work>
-  static result<void> guarded(Work work) noexcept {
-    try {
-      return work();
-    } catch (...) {
-      return result<void>{tl::unexpect, to_failure(std::current_exception())};
-    }
-  }
-
+  replica_values values_; ///< outlives the object that may refer to them
   Target target_;
 };
 
 /// Makes the factory of a consumer's bodies, or breaks the build with the rule.
 template <class Target>
-body_factory consumer_factory() {
+body_factory consumer_factory(std::shared_ptr<value_factories> factories) {
   check_consumer<Target>();
   if constexpr (Target::call_signature::arity == 1)
-    return [] { return std::make_unique<consumer_body<Target>>(); };
+    return [factories] { return std::make_unique<consumer_body<Target>>(factories); };
   else
     return {};
 }

@@ -111,12 +111,14 @@ struct async_class {
 
 template <auto Function>
 std::unique_ptr<processor_body> body() {
-  return processor::consumer_factory<processor::function_target<Function>>()();
+  return processor::consumer_factory<processor::function_target<Function>>(
+    std::make_shared<processor::value_factories>())();
 }
 
 template <class T>
 std::unique_ptr<processor_body> body() {
-  return processor::consumer_factory<processor::class_target<T>>()();
+  return processor::consumer_factory<processor::class_target<T>>(
+    std::make_shared<processor::value_factories>())();
 }
 
 std::string joined(const encoded_results& out) {

@@ -1,5 +1,5 @@
 #include <sluice/core/limits.hpp>
-#include <sluice/processor/consumer.hpp>
+#include <sluice/processor/guarded.hpp>
 
 namespace sluice::processor {
 
