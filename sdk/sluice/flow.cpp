@@ -107,6 +107,7 @@ void flow::add_request(std::string name, pattern kind, endpoint_options options,
     if (auto mistake = find_mistake(*options.guard); !mistake.empty())
       note_mistake(name, "guard: " + mistake);
 
+  auto openapi = processor::describe_operation(shape, options.route, options.method, options.guard);
   processor_name key{std::move(name)};
   spec_.processors.push_back({.name = key,
                               .kind = kind,
@@ -129,7 +130,7 @@ void flow::add_request(std::string name, pattern kind, endpoint_options options,
                                                 .max_queued_requests = options.max_queued_requests,
                                                 .target_ongoing_requests = options.target_ongoing_requests,
                                                 .cors_origins = std::move(options.cors_origins),
-                                                .openapi = {}}});
+                                                .openapi = std::move(openapi)}});
   bodies_.emplace(std::move(key), std::move(make));
 }
 

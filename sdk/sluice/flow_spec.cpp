@@ -1,3 +1,4 @@
+#include <sluice/codec/json_reader.hpp>
 #include <sluice/codec/reflect.hpp>
 #include <sluice/flow_spec.hpp>
 #include <sluice/http/route.hpp>
@@ -97,6 +98,8 @@ private:
     for (const auto& origin : http.cors_origins)
       need(is_origin(origin), "cors_origins",
            "\"" + origin.substr(0, 64) + "\" is no origin such as https://example.org:8443, and not \"*\"");
+    codec::json_reader openapi{http.openapi};
+    need(http.openapi.empty() || (openapi.skip_value() && openapi.finish()), "openapi", "is not JSON");
   }
 
   void check_method(method value) {

@@ -21,7 +21,7 @@ struct http_json {
   std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
   std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
   std::optional<std::vector<std::string>> cors_origins;
-  std::optional<std::string> openapi; ///< JSON in a string
+  std::optional<json_text> openapi;
 };
 
 struct processor_json {
@@ -76,7 +76,7 @@ std::optional<http_json> to_document(const std::optional<http_spec>& http) {
                    .max_queued_requests = http->max_queued_requests,
                    .target_ongoing_requests = http->target_ongoing_requests,
                    .cors_origins = http->cors_origins,
-                   .openapi = http->openapi};
+                   .openapi = http->openapi.empty() ? std::nullopt : std::optional{json_text{http->openapi}}};
 }
 
 /// None if the method is no method.
@@ -90,7 +90,7 @@ std::optional<http_spec> from_document(http_json http) {
                    .max_queued_requests = http.max_queued_requests,
                    .target_ongoing_requests = http.target_ongoing_requests,
                    .cors_origins = std::move(http.cors_origins).value_or(std::vector<std::string>{}),
-                   .openapi = std::move(http.openapi).value_or("")};
+                   .openapi = std::move(http.openapi).value_or(json_text{""}).text};
 }
 
 processor_json to_document(const processor_spec& from) {

@@ -14,7 +14,7 @@ const request_member* find(const request_shape& shape, std::string_view name) {
 
 std::string check_parameter(const request_shape& shape, const std::string& name) {
   const auto parameter = "route: {" + name + "} ";
-  switch (shape.kind) {
+  switch (shape.input) {
   case input_kind::none:
   case input_kind::request:
     return {};
@@ -45,7 +45,7 @@ std::string find_mismatch(const request_shape& shape, std::string_view route, me
   if (method_has_body(by))
     return {};
   const auto name = std::string{to_string(by)};
-  if (shape.kind == input_kind::raw || shape.kind == input_kind::body)
+  if (shape.input == input_kind::raw || shape.input == input_kind::body)
     return "method: " + name + " has no body, which is what the argument is read from";
   for (const auto& member : shape.members)
     if (member.text.read == nullptr)
