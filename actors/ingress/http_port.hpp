@@ -24,6 +24,10 @@ struct head_decision {
   /// A body on GET, HEAD or DELETE is refused with 400 unless this is set.
   bool body_on_any_method = false;
 
+  /// The route is a WebSocket's: a request that does not ask for one gets 426, one from a page of another
+  /// site 403 unless `cors_origins` has it. `exchange::upgrade` accepts it.
+  bool websocket = false;
+
   /// From the complete request on. The client has its 504 then, unless the answer has begun: from
   /// there on only the client's own slowness ends it. Reading the body has bounds of its own.
   std::chrono::milliseconds timeout = limits::http_request_timeout_default;

@@ -20,8 +20,9 @@ struct answer_form {
   bool gzip = false; ///< the client takes it, the server does it
   std::size_t gzip_bytes_min = 0;
   std::string request_id = {};
-  std::string origin = {};    ///< of the request, if CORS allows it to read the answer
-  bool origin_varies = false; ///< the answer is another one for another origin
+  std::string origin = {};           ///< of the request, if CORS allows it to read the answer
+  std::string websocket_accept = {}; ///< the request asks for a WebSocket and may have it
+  bool origin_varies = false;        ///< the answer is another one for another origin
 };
 
 /// Bytes to send: `head` first, then `body`. Short bodies are in `head` already.

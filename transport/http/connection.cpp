@@ -1,6 +1,9 @@
 #include "transport/http/connection.hpp"
 
 #include "transport/http/server_exchange.hpp"
+#include "transport/http/websocket_handshake.hpp"
+
+#include <sluice/processor/websocket_session.hpp>
 
 #include <boost/asio/post.hpp>
 
@@ -61,6 +64,8 @@ void connection::close() {
   home_->remove(*this);
   if (cut)
     log(status_, answer_bytes_);
+  if (websocket_)
+    report_close(websocket_code::lost, {});
   if (auto call = exchange_.lock())
     call->client_gone();
 }
@@ -72,6 +77,10 @@ void connection::close_if_idle() {
   };
   if (phase_ == phase::handshake)
     return close();
+  if (phase_ == phase::websocket && home_->shared().draining) {
+    begin_close(websocket_code::going_away, "the server is shutting down");
+    return flush();
+  }
   if (!resting())
     return;
   read_some(); // a request may have come in by now
@@ -96,7 +105,8 @@ void connection::wait_readable() {
 }
 
 bool connection::reading_paused() const noexcept {
-  return input_ended_ || in_.size() >= reader_.unread_bytes_max();
+  return input_ended_ || in_.size() >= reader_.unread_bytes_max()
+         || (phase_ == phase::websocket && websocket_is_full());
 }
 
 void connection::on_readable() {
@@ -165,6 +175,8 @@ void connection::on_end_of_input() {
 void connection::settle_end_of_input() {
   if (phase_ == phase::handling)
     return;
+  if (phase_ == phase::websocket && websocket_is_full())
+    return; // there is more for the session
   if (phase_ == phase::idle && !in_.empty() && out_bytes_ > 0)
     return; // there are requests left, and answers to be read first
   if (out_bytes_ == 0)
@@ -243,6 +255,11 @@ std::size_t connection::consume_requests(std::string_view bytes) {
       }
       break;
     }
+    case phase::websocket:
+      rest.remove_prefix(read_websocket(rest));
+      if (phase_ == phase::websocket || phase_ == phase::closed)
+        return used();
+      break;
     case phase::lingering:
       discarded_ += rest.size();
       if (discarded_ > lingering_bytes_max)
@@ -306,6 +323,15 @@ void connection::begin_request(bool body_at_hand) {
     || (request.method != method::get && request.method != method::head && request.method != method::delete_);
   if (head.has_body && !takes_body)
     return refuse({400, "a request with this method has no body here"});
+  if (decision.websocket) {
+    auto handshake =
+      check_websocket(request, head.wants_upgrade && !head.has_body, decision.cors_origins.get());
+    if (handshake.refused) {
+      form_.keep_alive = form_.keep_alive && !head.has_body;
+      return answer_without_handler(std::move(*handshake.refused));
+    }
+    form_.websocket_accept = std::move(handshake.accept);
+  }
   if (head.content_length > decision.body_bytes_max)
     return refuse({413, "the body is too large"});
   if (form_.head)
@@ -350,15 +376,20 @@ void connection::dispatch() {
 }
 
 void connection::deliver(delivery& what) {
+  if (phase_ == phase::websocket && what.call == call_)
+    return deliver_websocket(what);
   if (phase_ != phase::handling || what.call != call_)
     return; // answered by the deadline, or the connection is gone
   if (what.aborts)
     return close();
+  if (what.session)
+    return open_websocket(what);
   if (status_ == 0)
     status_ = what.answer.status;
   if (what.begins) {
     before_stream_ = out_bytes_;
-    streaming_ = true;
+    if (auto call = exchange_.lock())
+      window_ = std::shared_ptr<send_window>{call, &call->window()};
     set_deadline(timer_wheel::never);
   }
   answer_bytes_ += what.answer.body_bytes;
@@ -389,7 +420,7 @@ void connection::after_answer() {
   log(status_, answer_bytes_);
   reader_.next();
   exchange_.reset();
-  streaming_ = false;
+  window_.reset();
   if (form_.keep_alive) {
     phase_ = phase::idle;
     set_deadline(home_->now() + within().idle_timeout);
@@ -472,12 +503,10 @@ void connection::on_sent(std::size_t bytes) {
       out_offset_ = 0;
     }
   }
-  if (!streaming_)
-    return;
   auto earlier = std::min(before_stream_, bytes);
   before_stream_ -= earlier;
-  if (auto call = bytes > earlier ? exchange_.lock() : nullptr)
-    call->taken(bytes - earlier);
+  if (auto window = bytes > earlier ? window_.lock() : nullptr)
+    window->taken(bytes - earlier);
 }
 
 void connection::on_all_sent() {
@@ -560,6 +589,8 @@ void connection::on_deadline() {
     if (auto call = exchange_.lock())
       call->expire();
     return;
+  case phase::websocket:
+    return on_websocket_deadline();
   default:
     return close();
   }

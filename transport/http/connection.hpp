@@ -16,6 +16,7 @@
 
 namespace sluice::http {
 
+class send_window;
 class server_exchange;
 
 /// One client's connection: requests in, answers out, one request at a time; bytes of the next are
@@ -27,6 +28,7 @@ class server_exchange;
 ///    └────────────────────┴───────── 5: the answer's end ────────────┘
 ///
 ///   6: refused, or the answer was the last ─► closing (when all is sent) ─► lingering ─► closed
+///   8: upgraded: handling ─► websocket ─► lingering, when both sides have said that they are done
 ///   7: client gone, too slow, stop ─► closed, from anywhere; handshake (TLS) comes before idle
 class connection : public std::enable_shared_from_this<connection> {
 public:
@@ -53,7 +55,7 @@ private:
     connection& owner;
   };
 
-  enum class phase { handshake, idle, head, body, handling, lingering, closed };
+  enum class phase { handshake, idle, head, body, handling, websocket, lingering, closed };
   using time_point = std::chrono::steady_clock::time_point;
 
   void on_readable();
@@ -71,6 +73,23 @@ private:
   void answer_without_handler(response answer);
   void after_answer();
   void log(unsigned status, std::uint64_t bytes);
+
+  // connection_websocket.cpp
+  struct websocket_state;
+  struct websocket_deleter {
+    void operator()(websocket_state* state) const noexcept;
+  };
+  void open_websocket(delivery& what);
+  void deliver_websocket(delivery& what);
+  std::size_t read_websocket(std::string_view bytes);
+  bool websocket_is_full() const noexcept;
+  void queue_frame(std::string frame);
+  void begin_close(std::uint16_t code, std::string_view reason);
+  void end_websocket(std::uint16_t code, std::string_view reason);
+  void report_close(std::uint16_t code, std::string_view reason);
+  void on_websocket_deadline();
+  template <class Call>
+  void tell_session(Call call);
 
   void queue(std::string&& bytes);
   void queue(std::string_view bytes);
@@ -99,7 +118,6 @@ private:
   bool closing_ = false;
   bool dispatching_ = false;
   bool read_cut_ = false; ///< there may be more to read, of which the socket does not tell
-  bool streaming_ = false;
   std::uint32_t requests_ = 0;
 
   request_reader reader_;
@@ -125,9 +143,12 @@ private:
   std::size_t out_first_ = 0;  ///< index of what is sent next
   std::size_t out_offset_ = 0; ///< what of it has gone
   std::size_t out_bytes_ = 0;
-  std::size_t before_stream_ = 0; ///< bytes of earlier answers that go before the streamed one
+  std::weak_ptr<send_window> window_; ///< of who streams
+  std::size_t before_stream_ = 0;     ///< bytes of earlier answers that go before it
   std::optional<time_point> blocked_since_;
   std::size_t sent_since_ = 0;
+
+  std::unique_ptr<websocket_state, websocket_deleter> websocket_;
 };
 
 } // namespace sluice::http

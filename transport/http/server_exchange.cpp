@@ -1,5 +1,7 @@
 #include "transport/http/server_exchange.hpp"
 
+#include "transport/http/websocket_handshake.hpp"
+
 #include <utility>
 
 namespace sluice::http {
@@ -51,7 +53,9 @@ void server_exchange::send(delivery what) {
 void server_exchange::respond(response answer) noexcept {
   if (!move_on(phase::open, phase::ended))
     return;
-  send({.answer = make_answer(std::move(answer), form_now(), http_date()), .ends = true});
+  delivery whole{.answer = make_answer(std::move(answer), form_now(), http_date()), .ends = true};
+  status = static_cast<std::uint16_t>(whole.answer.status);
+  send(std::move(whole));
   end();
 }
 
@@ -62,35 +66,36 @@ void server_exchange::begin(response head) noexcept {
     return;
   auto form = form_now();
   delivery first{.answer = make_stream_head(std::move(head), form, http_date()), .begins = true};
+  is_streaming = true;
+  status = static_cast<std::uint16_t>(first.answer.status);
   if (first.answer.complete) {
     // HEAD, 204 and the like: what is written from now on has no reader.
     phase_ = phase::ended;
     first.ends = true;
     send(std::move(first));
-    gone_ = true;
     return cancel();
   }
-  waiting_ += first.answer.head.size();
+  window_.add(first.answer.head.size());
   send(std::move(first));
 }
 
 bool server_exchange::write(std::string part) noexcept {
-  if (phase_.load() != phase::begun || gone_.load())
+  if (phase_.load() != phase::begun || window_.closed())
     return false;
   if (part.empty())
     return true;
   delivery more;
   more.answer.body_bytes = part.size();
   more.answer.head = make_stream_part(std::move(part), form_.http_1_1);
-  waiting_ += more.answer.head.size();
+  window_.add(more.answer.head.size());
   send(std::move(more));
-  return !gone_.load();
+  return !window_.closed();
 }
 
 void server_exchange::finish() noexcept {
   if (!move_on(phase::begun, phase::ended))
     return;
-  delivery last{.ends = true, .aborts = gone_.load()};
+  delivery last{.ends = true, .aborts = window_.closed()};
   if (form_.http_1_1)
     last.answer.head = last_chunk;
   else
@@ -99,29 +104,31 @@ void server_exchange::finish() noexcept {
   end();
 }
 
-/// Callbacks often hold the exchange itself; once it has ended they are not needed.
-void server_exchange::end() {
-  std::function<void()> stop, resume;
-  std::lock_guard lock{mutex_};
-  stop.swap(stop_);
-  resume.swap(resume_);
+bool server_exchange::upgrade(std::shared_ptr<websocket_session> session) noexcept {
+  if (form_.websocket_accept.empty() || !move_on(phase::open, phase::ended))
+    return false;
+  delivery opening;
+  opening.answer.status = 101;
+  opening.answer.head = websocket_opening(form_.websocket_accept, form_.request_id, http_date());
+  opening.session = std::move(session);
+  status = 101;
+  send(std::move(opening));
+  end();
+  return true;
 }
 
-void server_exchange::when_writable(std::function<void()> resume) noexcept {
-  {
-    std::lock_guard lock{mutex_};
-    if (waiting_.load() >= stream_window_bytes && !gone_.load() && phase_.load() == phase::begun) {
-      resume_ = std::move(resume);
-      return;
-    }
-  }
-  resume();
+/// Callbacks often hold the exchange itself; once it has ended they are not needed.
+void server_exchange::end() {
+  window_.forget();
+  std::function<void()> stop;
+  std::lock_guard lock{mutex_};
+  stop.swap(stop_);
 }
 
 void server_exchange::when_cancelled(std::function<void()> stop) noexcept {
   {
     std::lock_guard lock{mutex_};
-    if (!gone_.load()) {
+    if (!window_.closed()) {
       if (phase_.load() != phase::ended)
         stop_ = std::move(stop);
       return;
@@ -130,42 +137,25 @@ void server_exchange::when_cancelled(std::function<void()> stop) noexcept {
   stop();
 }
 
-void server_exchange::taken(std::size_t bytes) {
-  std::function<void()> resume;
-  {
-    std::lock_guard lock{mutex_};
-    if ((waiting_ -= bytes) < stream_window_bytes)
-      resume.swap(resume_);
-  }
-  if (resume)
-    resume();
-}
-
 void server_exchange::expire() {
   if (!move_on(phase::open, phase::ended))
     return;
-  gone_ = true;
   send({.answer = make_answer(error_response(504, "no answer came in time"), form_now(), http_date()),
         .ends = true});
   cancel();
 }
 
-void server_exchange::client_gone() {
-  gone_ = true;
-  cancel();
-}
+void server_exchange::client_gone() { cancel(); }
 
 void server_exchange::cancel() {
-  std::function<void()> stop, resume;
+  window_.close();
+  std::function<void()> stop;
   {
     std::lock_guard lock{mutex_};
     stop.swap(stop_);
-    resume.swap(resume_);
   }
   if (stop)
     stop();
-  if (resume)
-    resume();
 }
 
 } // namespace sluice::http

@@ -2,6 +2,7 @@
 
 #include "transport/http/answer.hpp"
 #include "transport/http/connection.hpp"
+#include "transport/http/send_window.hpp"
 
 #include <sluice/processor/request_body.hpp>
 
@@ -24,15 +25,17 @@ public:
   void refuse(failure why) noexcept override;
   void begin(response head) noexcept override;
   bool write(std::string part) noexcept override;
-  std::size_t waiting_bytes() const noexcept override { return waiting_.load(std::memory_order_relaxed); }
-  void when_writable(std::function<void()> resume) noexcept override;
+  std::size_t waiting_bytes() const noexcept override { return window_.waiting(); }
+  void when_writable(std::function<void()> resume) noexcept override {
+    window_.when_writable(std::move(resume));
+  }
   void finish() noexcept override;
+  bool upgrade(std::shared_ptr<websocket_session> session) noexcept override;
   void when_cancelled(std::function<void()> stop) noexcept override;
 
   // For its connection.
 
-  /// The socket took bytes of the streamed answer.
-  void taken(std::size_t bytes);
+  send_window& window() noexcept { return window_; }
   /// The deadline has passed: 504, unless the answer has begun.
   void expire();
   /// The client does not read any more, or will not send any more.
@@ -51,11 +54,9 @@ private:
   const std::uint64_t call_;
   answer_form form_;
   std::atomic<phase> phase_{phase::open};
-  std::atomic<bool> gone_{false};
-  std::atomic<std::size_t> waiting_{0};
+  send_window window_;
   std::mutex mutex_;
   std::function<void()> stop_;
-  std::function<void()> resume_;
 };
 
 } // namespace sluice::http

@@ -28,7 +28,8 @@ struct delivery {
   wire_answer answer = {};
   bool begins = false;
   bool ends = false;
-  bool aborts = false; ///< the answer cannot be completed: the connection ends
+  bool aborts = false;                             ///< the answer cannot be completed: the connection ends
+  std::shared_ptr<websocket_session> session = {}; ///< whose the connection is from now on
 };
 
 /// One io thread of the server and the connections that live on it from accept to close, so

@@ -17,6 +17,8 @@
 
 namespace sluice {
 
+class websocket_session;
+
 /// One HTTP request on its way to user code, and the way back of its answer.
 ///
 /// Whoever holds it last ends it with exactly one of `respond`, `refuse`, or `begin` …
@@ -58,6 +60,14 @@ public:
   /// Calls `resume` once, as soon as there is room again or nobody reads any more.
   virtual void when_writable(std::function<void()> resume) noexcept = 0;
   virtual void finish() noexcept = 0;
+
+  /// Ends the exchange by accepting the WebSocket that the request asks for: the client gets 101,
+  /// `session` (no null) what happens from then on. Returns false if it asks for none or is over:
+  /// `session` hears nothing then.
+  virtual bool upgrade(std::shared_ptr<websocket_session> session) noexcept {
+    static_cast<void>(session);
+    return false;
+  }
 
   /// Calls `stop` at most once, if the client goes or the deadline passes before the end. At
   /// once if that is so already.
