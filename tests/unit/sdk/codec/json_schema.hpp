@@ -1,32 +1,35 @@
-#include "tests/support/json_schema.hpp"
+#pragma once
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <boost/regex.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <regex>
+#include <map>
+#include <random>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 #include <vector>
 
-namespace json = boost::json;
-
-namespace {
+namespace schema_testing {
 
 using chance = std::mt19937;
 
-std::size_t pick(chance& from, std::size_t count) { return from() % count; }
+inline std::size_t pick(chance& from, std::size_t count) { return from() % count; }
 
 /// Wide enough for each int64, uint64 and double.
-long double number_of(const json::value& v) {
+inline long double number_of(const boost::json::value& v) {
   if (v.is_int64())
     return static_cast<long double>(v.get_int64());
   return v.is_uint64() ? static_cast<long double>(v.get_uint64()) : v.get_double();
 }
 
-bool has_type(const json::value& v, std::string_view type) {
+inline bool has_type(const boost::json::value& v, std::string_view type) {
   if (type == "null")
     return v.is_null();
   if (type == "boolean")
@@ -45,23 +48,23 @@ bool has_type(const json::value& v, std::string_view type) {
 }
 
 /// Compiling a pattern takes longer than using it; there are few.
-bool matches(std::string_view text, const std::string& pattern) {
-  static std::map<std::string, std::regex> compiled;
+inline bool matches(std::string_view text, const std::string& pattern) {
+  static std::map<std::string, boost::regex> compiled;
   auto at = compiled.find(pattern);
   if (at == compiled.end())
-    at = compiled.emplace(pattern, std::regex{pattern}).first;
-  return std::regex_search(text.begin(), text.end(), at->second);
+    at = compiled.emplace(pattern, boost::regex{pattern}).first;
+  return boost::regex_search(text.begin(), text.end(), at->second);
 }
 
-bool is_date(std::string_view text) {
+inline bool is_date(std::string_view text) {
   if (!matches(text, "^[0-9]{4}-[0-9]{2}-[0-9]{2}"))
     return false;
   auto number = [&](std::size_t at, std::size_t count) {
     return std::stoi(std::string{text.substr(at, count)});
   };
-  using namespace std::chrono;
-  return year_month_day{year{number(0, 4)}, month{static_cast<unsigned>(number(5, 2))},
-                        day{static_cast<unsigned>(number(8, 2))}}
+  return std::chrono::year_month_day{std::chrono::year{number(0, 4)},
+                                     std::chrono::month{static_cast<unsigned>(number(5, 2))},
+                                     std::chrono::day{static_cast<unsigned>(number(8, 2))}}
     .ok();
 }
 
@@ -157,7 +160,7 @@ private:
   chance& from_;
 };
 
-json::value anything(chance& from) {
+inline boost::json::value anything(chance& from) {
   constexpr std::string_view values[] = {"null",
                                          "true",
                                          "0",
@@ -185,18 +188,54 @@ json::value anything(chance& from) {
                                          "{}",
                                          "{\"type\":\"circle\"}",
                                          "{\"x\":1}"};
-  return json::parse(values[pick(from, std::size(values))]);
+  return boost::json::parse(values[pick(from, std::size(values))]);
 }
 
-} // namespace
+/// JSON Schema, as much of it as `sluice::codec::schema` writes: judges documents and makes up ones that it
+/// allows. Throws std::runtime_error at a keyword that it does not know, so that none goes untested.
+class json_schema {
+public:
+  json_schema(std::string_view schema, const std::map<std::string, std::string>& components);
 
-std::string matching_text(std::string_view pattern, chance& from) {
+  /// `format` counts: dates must exist.
+  bool allows(const boost::json::value& document) const { return allows(root_, document); }
+
+  /// A document that the schema allows, with nesting that ends about `depth` levels down.
+  boost::json::value make(chance& from, int depth = 4) const { return make(root_, from, depth); }
+
+private:
+  using value = boost::json::value;
+  using object = boost::json::object;
+
+  const value& resolve(const value& schema) const;
+  bool allows(const value& schema, const value& document) const;
+  bool allows_keyword(const object& schema, std::string_view keyword, const value& rule,
+                      const value& document) const;
+  bool allows_members(const object& schema, const value& document) const;
+  bool allows_elements(const object& schema, const value& document) const;
+  value make(const value& schema, chance& from, int depth) const;
+  value make_object(const object& schema, chance& from, int depth) const;
+  value make_array(const object& schema, chance& from, int depth) const;
+  value make_number(const object& schema, chance& from) const;
+  value make_string(const object& schema, chance& from) const;
+
+  value root_;
+  std::map<std::string, value> components_;
+};
+
+/// A text that the regular expression matches; knows (?:a|b), [a-z], \., ?, *, + and {m,n}.
+std::string matching_text(std::string_view pattern, std::mt19937& from);
+
+/// A document like `seed` with something in it changed, taken away or added.
+boost::json::value mutate(boost::json::value seed, std::mt19937& from);
+
+inline std::string matching_text(std::string_view pattern, chance& from) {
   return pattern_reader{pattern, from}.alternatives();
 }
 
-json::value mutate(json::value seed, chance& from) {
-  switch (seed.is_structured() && pick(from, 8) != 0 ? seed.kind() : json::kind::null) {
-  case json::kind::object: {
+inline boost::json::value mutate(boost::json::value seed, chance& from) {
+  switch (seed.is_structured() && pick(from, 8) != 0 ? seed.kind() : boost::json::kind::null) {
+  case boost::json::kind::object: {
     auto& members = seed.get_object();
     if (members.empty() || pick(from, 6) == 0) {
       constexpr std::string_view names[] = {"type", "x", "extra", "-5", "05", "red", "128"};
@@ -210,7 +249,7 @@ json::value mutate(json::value seed, chance& from) {
       at->value() = mutate(at->value(), from);
     return seed;
   }
-  case json::kind::array: {
+  case boost::json::kind::array: {
     auto& elements = seed.get_array();
     if (elements.empty() || pick(from, 6) == 0) {
       elements.push_back(anything(from));
@@ -236,18 +275,18 @@ json::value mutate(json::value seed, chance& from) {
   return anything(from);
 }
 
-json_schema::json_schema(std::string_view schema, const std::map<std::string, std::string>& components)
-  : root_(json::parse(schema)) {
+inline json_schema::json_schema(std::string_view schema, const std::map<std::string, std::string>& components)
+  : root_(boost::json::parse(schema)) {
   for (const auto& [name, text] : components)
-    components_["#/components/schemas/" + name] = json::parse(text);
+    components_["#/components/schemas/" + name] = boost::json::parse(text);
 }
 
-const json::value& json_schema::resolve(const value& schema) const {
+inline const boost::json::value& json_schema::resolve(const value& schema) const {
   auto reference = schema.is_object() ? schema.get_object().if_contains("$ref") : nullptr;
   return reference == nullptr ? schema : components_.at(std::string{reference->as_string()});
 }
 
-bool json_schema::allows(const value& schema, const value& document) const {
+inline bool json_schema::allows(const value& schema, const value& document) const {
   if (schema.is_bool())
     return schema.get_bool();
   const auto& rules = schema.as_object();
@@ -256,8 +295,8 @@ bool json_schema::allows(const value& schema, const value& document) const {
   });
 }
 
-bool json_schema::allows_keyword(const object& schema, std::string_view keyword, const value& rule,
-                                 const value& document) const {
+inline bool json_schema::allows_keyword(const object& schema, std::string_view keyword, const value& rule,
+                                        const value& document) const {
   auto count_allowing = [&] {
     const auto& list = rule.as_array();
     return std::count_if(list.begin(), list.end(), [&](const value& one) { return allows(one, document); });
@@ -294,7 +333,7 @@ bool json_schema::allows_keyword(const object& schema, std::string_view keyword,
   throw std::runtime_error{"no such keyword: " + std::string{keyword}};
 }
 
-bool json_schema::allows_members(const object& schema, const value& document) const {
+inline bool json_schema::allows_members(const object& schema, const value& document) const {
   if (!document.is_object())
     return true;
   const auto& members = document.get_object();
@@ -316,7 +355,7 @@ bool json_schema::allows_members(const object& schema, const value& document) co
   return true;
 }
 
-bool json_schema::allows_elements(const object& schema, const value& document) const {
+inline bool json_schema::allows_elements(const object& schema, const value& document) const {
   if (!document.is_array())
     return true;
   const auto& elements = document.get_array();
@@ -336,7 +375,7 @@ bool json_schema::allows_elements(const object& schema, const value& document) c
   return true;
 }
 
-json::value json_schema::make(const value& unresolved, chance& from, int depth) const {
+inline boost::json::value json_schema::make(const value& unresolved, chance& from, int depth) const {
   const auto& schema = resolve(unresolved).as_object();
   for (auto keyword : {"anyOf", "oneOf"})
     if (auto list = schema.if_contains(keyword)) {
@@ -362,7 +401,7 @@ json::value json_schema::make(const value& unresolved, chance& from, int depth) 
   return type->as_string() == "null" ? value(nullptr) : make_number(schema, from);
 }
 
-json::value json_schema::make_object(const object& schema, chance& from, int depth) const {
+inline boost::json::value json_schema::make_object(const object& schema, chance& from, int depth) const {
   object made;
   auto required = schema.if_contains("required");
   auto is_required = [&](const value& name) {
@@ -386,8 +425,8 @@ json::value json_schema::make_object(const object& schema, chance& from, int dep
   return made;
 }
 
-json::value json_schema::make_array(const object& schema, chance& from, int depth) const {
-  json::array made;
+inline boost::json::value json_schema::make_array(const object& schema, chance& from, int depth) const {
+  boost::json::array made;
   if (auto first = schema.if_contains("prefixItems"))
     for (const auto& rule : first->as_array())
       made.push_back(make(rule, from, depth - 1));
@@ -401,7 +440,7 @@ json::value json_schema::make_array(const object& schema, chance& from, int dept
   return made;
 }
 
-json::value json_schema::make_number(const object& schema, chance& from) const {
+inline boost::json::value json_schema::make_number(const object& schema, chance& from) const {
   const auto& least = schema.at("minimum");
   const auto& most = schema.at("maximum");
   switch (pick(from, 5)) {
@@ -418,7 +457,7 @@ json::value json_schema::make_number(const object& schema, chance& from) const {
   }
 }
 
-json::value json_schema::make_string(const object& schema, chance& from) const {
+inline boost::json::value json_schema::make_string(const object& schema, chance& from) const {
   if (auto list = schema.if_contains("enum"))
     return list->as_array()[pick(from, list->as_array().size())];
   if (auto pattern = schema.if_contains("pattern"))
@@ -430,3 +469,5 @@ json::value json_schema::make_string(const object& schema, chance& from) const {
   constexpr std::string_view texts[] = {"", "x", "\xc3\xa4\xe2\x82\xac", "a\"b\\c\n", "null", "5"};
   return value(texts[pick(from, std::size(texts))]);
 }
+
+} // namespace schema_testing
