@@ -31,8 +31,11 @@ public:
 
   executor& where() const noexcept { return where_; }
 
-  /// Resumes `at`, and afterwards ends everything if it was given up meanwhile.
+  /// Resumes `at`, and afterwards ends everything if it was given up meanwhile. Does nothing
+  /// if that has happened before.
   static void resume(std::shared_ptr<async_context> self, std::coroutine_handle<> at) {
+    if (self->is_abandoned_)
+      return;
     self->is_running_ = true;
     at.resume();
     self->is_running_ = false;
@@ -46,6 +49,9 @@ public:
     if (!is_running_)
       destroy();
   }
+
+  /// Neither at its end nor given up.
+  bool is_alive() const noexcept { return root_ != nullptr; }
 
   void begin(std::coroutine_handle<> root) noexcept { root_ = root; }
   /// The outermost frame ends by itself.
@@ -270,20 +276,41 @@ root_coroutine run_root(async<T> work, Done done, std::shared_ptr<async_context>
 #pragma GCC diagnostic pop
 #endif
 
+template <class T, class Done>
+std::shared_ptr<async_context> launch(async<T> work, executor& where, Done done) {
+  auto context = std::make_shared<async_context>(where);
+  auto root = run_root<T, Done>(std::move(work), std::move(done), context).handle;
+  root.promise().context = context;
+  context->begin(root);
+  async_context::resume(context, root);
+  return context;
+}
+
 } // namespace detail
+
+/// A coroutine that was started. Copies stand for the same one; when all go, it runs on. Use on its executor.
+class started {
+public:
+  explicit started(std::shared_ptr<detail::async_context> context) noexcept : context_(std::move(context)) {}
+
+  bool is_running() const noexcept { return context_->is_alive(); }
+
+  /// Ends it where it stands: its locals are destroyed, what it waits for is given up, `done` is not called. One
+  /// that runs right now ends when it waits next. Nothing happens after its end.
+  void cancel() noexcept { context_->abandon(); }
+
+private:
+  std::shared_ptr<detail::async_context> context_;
+};
 
 /// Runs `work` on `where` and then calls `done(outcome<T>)` there, exactly once, possibly
 /// before this returns. Call on `where`, which must outlive the work. `done` must not throw.
 ///
-/// When `where` drops what was posted to it (it shuts down), the coroutine ends where it
+/// When it is cancelled, or when `where` drops what was posted to it (it shuts down), the coroutine ends where it
 /// stands, its locals are destroyed, and `done` is not called.
 template <class T, std::invocable<outcome<T>> Done>
-void start(async<T> work, executor& where, Done done) {
-  auto context = std::make_shared<detail::async_context>(where);
-  auto root = detail::run_root<T, Done>(std::move(work), std::move(done), context).handle;
-  root.promise().context = context;
-  context->begin(root);
-  detail::async_context::resume(std::move(context), root);
+started start(async<T> work, executor& where, Done done) {
+  return started{detail::launch<T, Done>(std::move(work), where, std::move(done))};
 }
 
 /// What `sleep` returns; only to be awaited.

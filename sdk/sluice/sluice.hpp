@@ -2,12 +2,17 @@
 
 /// The one include of a user's program.
 
+#include <sluice/all.hpp>
+#include <sluice/any.hpp>
 #include <sluice/async.hpp>
 #include <sluice/codec/bytes.hpp>
 #include <sluice/core/version.hpp>
 #include <sluice/flow.hpp>
+#include <sluice/generator.hpp>
 #include <sluice/io/makers.hpp>
 #include <sluice/run.hpp>
+#include <sluice/stream.hpp>
+#include <sluice/timeout.hpp>
 
 namespace sluice {
 

@@ -2,7 +2,9 @@
 
 #include <sluice/async.hpp>
 #include <sluice/codec/types.hpp>
+#include <sluice/generator.hpp>
 #include <sluice/processor/provide.hpp>
+#include <sluice/stream.hpp>
 
 #include <concepts>
 #include <optional>
@@ -70,6 +72,13 @@ struct unwrap_async<async<T>> {
   static constexpr bool is_async = true;
 };
 
+/// A stream runs where coroutines run.
+template <class T>
+struct unwrap_async<stream<T>> {
+  using type = stream<T>;
+  static constexpr bool is_async = true;
+};
+
 /// The type of one result; void where there is none.
 template <class T>
 struct unwrap_many {
@@ -77,6 +86,14 @@ struct unwrap_many {
 };
 template <class T>
 struct unwrap_many<std::optional<T>> {
+  using type = T;
+};
+template <class T>
+struct unwrap_many<generator<T>> {
+  using type = T;
+};
+template <class T>
+struct unwrap_many<stream<T>> {
   using type = T;
 };
 template <class T, class Allocator>
@@ -174,7 +191,13 @@ consteval void check_consumer() {
     static_assert(
       std::is_void_v<output> || record_type<output>,
       "sluice: a consumer returns void, T, std::optional<T> or std::vector<T>, or sluice::async of "
-      "one of these, where T is a plain struct, another type with a JSON form, or sluice::raw");
+      "one of these, or sluice::generator<T> or sluice::stream<T>, where T is a plain struct, another type "
+      "with a "
+      "JSON form, or sluice::raw");
+    using unwrapped = typename traits<Target>::unwrapped;
+    static_assert(!unwrapped::is_async || !is_generator<typename unwrapped::type>,
+                  "sluice: sluice::async<sluice::generator<T>> can not wait between its values: make it a "
+                  "sluice::stream<T>");
   }
 }
 

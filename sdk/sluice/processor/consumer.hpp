@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,18 +45,34 @@ result<void> write_one(const Output& value, encoded_results& out) {
 
 /// Writes all results of a call, or none of them.
 template <class Output, class Returned>
-result<void> write_results(const Returned& value, encoded_results& out) {
-  if constexpr (std::same_as<Returned, Output>) {
-    return write_one(value, out);
-  } else if constexpr (codec::optional_type<Returned>) {
-    return value ? write_one(*value, out) : result<void>{};
+result<void> write_results(Returned&& returned, encoded_results& out) {
+  using plain = std::remove_cvref_t<Returned>;
+  if constexpr (std::same_as<plain, Output>) {
+    return write_one(returned, out);
+  } else if constexpr (codec::optional_type<plain>) {
+    return returned ? write_one(*returned, out) : result<void>{};
   } else {
-    for (const Output& item : value)
+    for (const Output& item : returned)
       if (auto done = write_one<Output>(item, out); !done) {
         out.clear();
         return done;
       }
     return {};
+  }
+}
+
+/// The same for results that come over time.
+template <class Output>
+async<result<void>> write_stream(stream<Output>& from, encoded_results& out) {
+  for (;;) {
+    auto next = from.next();
+    std::optional<Output> item = co_await next;
+    if (!item)
+      co_return result<void>{};
+    if (auto done = write_one(*item, out); !done) {
+      out.clear();
+      co_return done;
+    }
   }
 }
 
@@ -65,7 +82,10 @@ async<result<void>> call_async(Target& target, Input input, encoded_results& out
   using returned = typename traits<Target>::returned;
   // Temporaries in co_await expressions are not safe with g++ 12: everything has a name.
   auto call = target.call(std::move(input));
-  if constexpr (std::is_void_v<returned>) {
+  if constexpr (is_stream<returned>) {
+    auto done = write_stream(call, out);
+    co_return co_await std::move(done);
+  } else if constexpr (std::is_void_v<returned>) {
     co_await std::move(call);
     result<void> done;
     co_return done;
@@ -106,17 +126,20 @@ public:
     if constexpr (traits<Target>::is_async) {
       return fail(errc::internal, "an async processor was called without an executor");
     } else {
-      return guarded([&]() -> result<void> {
+      auto done = guarded([&]() -> result<void> {
         input_type input{};
-        if (auto done = read_record(payload, input); !done)
-          return done;
+        if (auto read = read_record(payload, input); !read)
+          return read;
         if constexpr (std::is_void_v<returned_type>) {
           target_.call(std::move(input));
           return {};
         } else {
-          return write_results<output_type, returned_type>(target_.call(std::move(input)), out);
+          return write_results<output_type>(target_.call(std::move(input)), out);
         }
       });
+      if (!done) // a generator may have given some before it threw
+        out.clear();
+      return done;
     }
   }
 
@@ -127,8 +150,11 @@ public:
         input_type input{};
         if (auto read = read_record(payload, input); !read)
           return read;
-        start(call_async(target_, std::move(input), out), where, [done](outcome<result<void>> got) {
-          done(got ? std::move(*got) : result<void>{tl::unexpect, to_failure(got.error())});
+        start(call_async(target_, std::move(input), out), where, [done, &out](outcome<result<void>> got) {
+          result<void> ended = got ? std::move(*got) : result<void>{tl::unexpect, to_failure(got.error())};
+          if (!ended)
+            out.clear();
+          done(std::move(ended));
         });
         return {};
       });

@@ -1,6 +1,7 @@
 // Goal: a coroutine runs on its executor only, once, to its end or to where it was given
 // up; values, exceptions and locals fare as in a plain call.
 
+#include "tests/support/coroutines.hpp"
 #include "tests/support/manual_executor.hpp"
 
 #include <sluice/async.hpp>
@@ -16,28 +17,6 @@ using namespace sluice;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Counts its living copies, to see locals go.
-struct tracked {
-  explicit tracked(int& count) : count_(&count) { ++*count_; }
-  tracked(const tracked& other) : count_(other.count_) { ++*count_; }
-  tracked& operator=(const tracked&) = default;
-  ~tracked() { --*count_; }
-  int* count_;
-};
-
-async<int> immediate(int value) { co_return value; }
-
-async<int> delayed(int value, std::chrono::nanoseconds by) {
-  co_await sluice::sleep(by);
-  co_return value;
-}
-
-async<> failing(bool wait) {
-  if (wait)
-    co_await sluice::sleep(1ms);
-  throw std::runtime_error{"broken"};
-}
 
 async<int> sum(int count, bool wait) {
   int total = 0;
@@ -80,11 +59,6 @@ async<std::string> caught() {
   co_return text;
 }
 
-async<> hold(tracked kept, std::chrono::nanoseconds by) {
-  tracked local{kept};
-  co_await sluice::sleep(by);
-}
-
 async<> hold_below(tracked kept, std::chrono::nanoseconds by) {
   auto inner = hold(kept, by);
   co_await std::move(inner);
@@ -108,30 +82,6 @@ async<> append_in_turn(std::vector<int>& to, int first) {
     to.push_back(first + i);
     co_await sluice::sleep(0ms);
   }
-}
-
-/// Starts and keeps what came of it.
-template <class T>
-struct run_of {
-  run_of(async<T> work, executor& where) {
-    start(std::move(work), where, [this](outcome<T> got) {
-      ++done_count;
-      result = std::move(got);
-    });
-  }
-  int done_count = 0;
-  outcome<T> result = tl::unexpected{std::exception_ptr{}};
-};
-
-template <class T>
-std::string message_of(const outcome<T>& result) {
-  try {
-    if (!result)
-      std::rethrow_exception(result.error());
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "no exception";
 }
 
 } // namespace

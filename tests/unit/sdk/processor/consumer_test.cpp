@@ -80,6 +80,32 @@ async<int> no_coroutine(const order& in) {
   return [](int count) -> async<int> { co_return count; }(in.count);
 }
 
+generator<std::string> lazily(order in) {
+  for (int i = 0; i < in.count; ++i)
+    co_yield in.id + std::to_string(i);
+}
+generator<int> some_then_throws(const order& in) {
+  for (int i = 0; i < in.count; ++i)
+    co_yield i;
+  throw std::runtime_error{"half-way"};
+}
+stream<int> over_time(const order& in) { // refers to the record while it waits
+  for (int i = 0; i < in.count; ++i) {
+    co_await sluice::sleep(1ms);
+    co_yield i;
+  }
+}
+stream<int> over_time_then_throws(order in) {
+  for (int i = 0; i < in.count; ++i)
+    co_yield i;
+  co_await sluice::sleep(1ms);
+  throw std::runtime_error{"half-way"};
+}
+stream<double> gives_nan(order) {
+  co_yield 1;
+  co_yield std::numeric_limits<double>::quiet_NaN();
+}
+
 struct counter {
   std::vector<std::string> seen;
   int add = 0;
@@ -282,4 +308,42 @@ TEST_CASE("several records of an async class wait at the same time") {
   CHECK(order_of_ends == std::vector<int>{2, 1, 0});
   CHECK(joined(outs[2]) == "3");
   CHECK(joined(outs[0]) == "1");
+}
+
+TEST_CASE("a generator's values are results, and all of them or none") {
+  CHECK(call(*body<lazily>(), three) == R"("x0" "x1" "x2")");
+  CHECK(call(*body<lazily>(), R"({"id":"x","count":0})") == "");
+  CHECK(call(*body<some_then_throws>(), three) == "internal: half-way");
+  CHECK_FALSE(body<lazily>()->is_async());
+}
+
+TEST_CASE("a stream's values are results, gathered over time") {
+  manual_executor where;
+  encoded_results out;
+  std::string ended;
+  auto note = [&](result<void> done) { ended = done ? "done" : done.error().message; };
+  auto made = body<over_time>();
+  CHECK(made->is_async());
+  {
+    std::string payload{three};
+    made->process_async(payload, out, where, note);
+    payload.assign(payload.size(), '#');
+  }
+  for (int i = 0; i < 3; ++i) {
+    CHECK(ended == "");
+    where.advance(1ms);
+  }
+  CHECK(ended == "done");
+  CHECK(joined(out) == "0 1 2");
+
+  out.clear();
+  auto throwing = body<over_time_then_throws>();
+  throwing->process_async(three, out, where, note);
+  where.advance(1ms);
+  CHECK(ended == "half-way");
+  CHECK(out.count() == 0);
+  auto not_finite = body<gives_nan>();
+  not_finite->process_async(three, out, where, note);
+  CHECK(ended == "value: JSON has no number for NaN");
+  CHECK(out.count() == 0);
 }
