@@ -1,4 +1,5 @@
 #include "actors/cluster/cluster_changes.hpp"
+#include "actors/cluster/cluster_routes.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -110,6 +111,8 @@ void take(change& it, const submit_request& what) {
   if (what.artifact.empty())
     return it.refuse(errc::invalid_argument,
                      "flow '" + what.spec.name.value + "': the request names no artifact");
+  if (auto clash = route_conflict(it.state, what.spec); !clash.empty())
+    return it.refuse(errc::conflict, "flow '" + what.spec.name.value + "': " + clash);
   auto& flow = it.state.flows[what.spec.name];
   if (refuse_deleting(it, flow))
     return;
@@ -202,6 +205,8 @@ void take(change& it, const rollback_request& what) {
     answer(it, what.request_id, {to, false});
     return;
   }
+  if (auto clash = route_conflict(it.state, flow->versions.at(to)->spec); !clash.empty())
+    return it.refuse(errc::conflict, subject_of(what.flow) + ": version " + number_of(to) + ": " + clash);
   aim_at(*flow, to);
   it.store(*flow);
   answer(it, what.request_id, {to, true});

@@ -50,6 +50,7 @@ void lose(change& it, node_record& node) {
   for (auto id : node.replicas) {
     auto& replica = it.state.replicas.at(id);
     replica.is_lost = true;
+    replica.is_presumed = false;
     replica.report.reset();
     replica.up_since.reset();
   }
@@ -61,6 +62,7 @@ void begin_anew(change& it, node_record& node) {
   node.report.reset();
   for (auto id : node.replicas) {
     auto& replica = it.state.replicas.at(id);
+    replica.is_presumed = false;
     replica.report.reset();
     replica.up_since.reset();
     replica.drain_revision = 0;
@@ -121,7 +123,8 @@ void take_replicas(change& it, node_record& node, const node::node_report& repor
     auto& replica = it.state.replicas.at(id);
     auto found = reported.find(id.value);
     const auto* now = found == reported.end() ? nullptr : found->second;
-    it.needs_reconcile = it.needs_reconcile || is_news(replica.report, now);
+    it.needs_reconcile = it.needs_reconcile || replica.is_presumed || is_news(replica.report, now);
+    replica.is_presumed = false;
     if (has_drained(it, replica, report, now)) {
       it.needs_reconcile = true;
       it.forget_replica(id);

@@ -1,4 +1,5 @@
 #include "actors/cluster/cluster_changes.hpp"
+#include "actors/cluster/cluster_routes.hpp"
 
 #include <algorithm>
 
@@ -293,6 +294,7 @@ void tell_phase(change& it, const flow_record& flow, flow_phase before) {
 node::desired_state order_for(const cluster_state& state, const node_record& node, std::uint64_t revision) {
   node::desired_state order;
   order.revision = revision;
+  order.routes = state.routes;
   std::set<std::pair<flow_name, flow_version>> named;
   for (auto id : node.replicas) {
     const auto& replica = state.replicas.at(id).stored;
@@ -306,6 +308,13 @@ node::desired_state order_for(const cluster_state& state, const node_record& nod
   return order;
 }
 
+/// Makes the newest table the one that orders carry; an equal one stays the same object.
+void update_routes(cluster_state& state) {
+  auto now = routes_of(state);
+  if (state.routes ? now != *state.routes : !now.routes.empty())
+    state.routes = std::make_shared<const ingress::route_table>(std::move(now));
+}
+
 void send_orders(change& it) {
   for (auto& [id, node] : it.state.nodes) {
     if (!node.is_connected)
@@ -314,9 +323,10 @@ void send_orders(change& it) {
     wanted.reserve(node.replicas.size());
     for (auto replica : node.replicas)
       wanted.emplace_back(replica, it.state.replicas.at(replica).stored.goal);
-    if (!node.must_send && wanted == node.sent)
+    if (!node.must_send && wanted == node.sent && node.sent_routes == it.state.routes)
       continue;
     node.sent = std::move(wanted);
+    node.sent_routes = it.state.routes;
     node.sent_at = it.at.now;
     node.sent_revision = ++it.state.revision_last;
     node.must_send = false;
@@ -365,6 +375,7 @@ void reconcile(change& it) {
     std::tie(flow.phase, flow.detail) = assess(flow, count(it, flow, groups[name]));
     tell_phase(it, flow, before);
   }
+  update_routes(it.state);
   send_orders(it);
   tell_drained_nodes(it);
 }

@@ -82,8 +82,10 @@ result<cluster_state> restore(const stored_state& stored, const state_limits& li
       return fail(errc::corrupt, "replica " + std::to_string(row.id.value) + " of flow '" + row.flow.value
                                    + "' names a node or version that is not stored");
     node->second.replicas.insert(row.id);
-    state.replicas[row.id].stored = row;
-    state.replicas[row.id].is_lost = node->second.stored.gone;
+    auto& replica = state.replicas[row.id];
+    replica.stored = row;
+    replica.is_lost = node->second.stored.gone;
+    replica.is_presumed = !replica.is_lost && row.version == flow->second.stored.current;
   }
   state.answers.assign(stored.answers.begin(), stored.answers.end());
   if (!stored.events.empty())

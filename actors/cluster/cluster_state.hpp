@@ -72,6 +72,7 @@ struct node_record {
   std::uint64_t sent_revision = 0;
   time_point sent_at;
   std::vector<std::pair<replica_id, host::replica_goal>> sent;
+  std::shared_ptr<const ingress::route_table> sent_routes;
   bool must_send = true;
   node_phase shown = node_phase::alive; ///< last phase an event told of
 };
@@ -82,6 +83,8 @@ struct replica_record {
   stored_replica stored;
   bool is_lost =
     false; ///< its node is dead or left; dropped once replaced, adopted if the node returns first
+  bool is_presumed =
+    false; ///< ran when the head ended and its node has not reported yet: it goes on getting requests
   std::optional<host::replica_report> report; ///< newest, none while its host does not run it
   std::uint64_t drain_revision = 0; ///< of the first order that told its node to drain it; 0 = none yet
   time_point drain_sent_at;         ///< valid with `drain_revision`
@@ -129,6 +132,7 @@ struct cluster_state {
   std::map<node_id, node_record> nodes;
   std::map<flow_name, flow_record> flows;
   std::map<replica_id, replica_record> replicas;
+  std::shared_ptr<const ingress::route_table> routes; ///< as in the newest orders; null = none ever
   std::deque<stored_answer> answers;
   std::uint64_t replica_id_last = 0;
   std::uint64_t event_id_last = 0;

@@ -16,6 +16,7 @@ struct route_target {
   flow_version version;
   node_id node;
   std::string address; ///< "host:port" of that node's link, for other nodes
+  flow_name flow = {}; ///< the route's
 
   friend bool operator==(const route_target&, const route_target&) = default;
 };

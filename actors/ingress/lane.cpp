@@ -85,9 +85,10 @@ void lane::submit(exchange_ptr client) {
 
 void lane::update(const route_entry& entry) {
   std::vector<pending_ptr> refused;
+  route_state::leftovers old;
   {
     std::lock_guard lock{mutex_};
-    state_.update(entry, options_->here, options_->reach);
+    old = state_.update(entry, options_->here, options_->reach);
     if (state_.is_draining())
       refused = state_.take_all();
   }
@@ -97,9 +98,10 @@ void lane::update(const route_entry& entry) {
 
 void lane::close() {
   std::vector<pending_ptr> refused;
+  route_state::leftovers old;
   {
     std::lock_guard lock{mutex_};
-    state_.close();
+    old = state_.close();
     refused = state_.take_all();
   }
   refuse_all(refused, draining);
@@ -150,15 +152,16 @@ void lane::answered(target_slot& target, unsigned status) noexcept {
 void lane::refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept {
   const bool is_over = why.code == errc::timeout || why.code == errc::cancelled || request->is_cancelled();
   bool waits = false;
+  target_ptr old;
   {
     std::lock_guard lock{mutex_};
     state_.count_refused();
     if (is_over)
       state_.leave(target);
     else if (why.code == errc::overloaded)
-      state_.leave_closed(target, options_->now() + full_pause, true);
+      state_.leave_full(target, options_->now() + full_pause);
     else
-      state_.leave_closed(target, options_->now() + gone_pause, false);
+      old = state_.leave_gone(target, options_->now() + gone_pause);
     waits = !is_over && state_.put_back(request);
     if (!waits)
       state_.count_answer(why.code == errc::timeout ? 504 : 503);
@@ -175,9 +178,10 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
   const auto& client = request->client;
   const bool may_repeat = can_repeat && !has_begun && !request->is_cancelled();
   bool waits = false;
+  target_ptr old;
   {
     std::lock_guard lock{mutex_};
-    state_.leave_closed(target, options_->now() + gone_pause, false);
+    old = state_.leave_gone(target, options_->now() + gone_pause);
     state_.count_lost();
     if (may_repeat && request->losses < losses_max) {
       ++request->losses;

@@ -1,11 +1,12 @@
 #include "actors/ingress/router_state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::ingress {
 
-void route_state::update(const route_entry& entry, const node_id& here,
-                         const std::function<target_ptr(const route_target&)>& reach) {
+route_state::leftovers route_state::update(const route_entry& entry, const node_id& here,
+                                           const std::function<target_ptr(const route_target&)>& reach) {
   statistics_.flow = entry.flow;
   statistics_.processor = entry.processor;
   statistics_.method = entry.http.method;
@@ -13,6 +14,7 @@ void route_state::update(const route_entry& entry, const node_id& here,
   in_flight_max_ = in_flight_max(entry.num_concurrency);
   waiting_max_ = entry.http.max_queued_requests;
   is_draining_ = entry.is_draining;
+  leftovers old{targets_.begin(), targets_.end()};
   std::vector<slot_ptr> local;
   std::vector<slot_ptr> remote;
   for (const auto& where : entry.targets) {
@@ -20,6 +22,7 @@ void route_state::update(const route_entry& entry, const node_id& here,
       targets_, [&](const slot_ptr& slot) { return slot->where.replica == where.replica; });
     slot_ptr slot = known == targets_.end() ? std::make_shared<target_slot>() : *known;
     if (!slot->port || slot->where != where) {
+      old.push_back(std::move(slot->port));
       slot->where = where;
       slot->is_local = where.node == here;
       slot->port = reach(where);
@@ -29,12 +32,15 @@ void route_state::update(const route_entry& entry, const node_id& here,
   local_count_ = local.size();
   targets_ = std::move(local);
   targets_.insert(targets_.end(), remote.begin(), remote.end());
+  return old;
 }
 
-void route_state::close() {
+route_state::leftovers route_state::close() {
+  leftovers old{targets_.begin(), targets_.end()};
   is_draining_ = true;
   targets_.clear();
   local_count_ = 0;
+  return old;
 }
 
 bool route_state::is_open(const target_slot& target, time_point now) const noexcept {
@@ -94,11 +100,16 @@ void route_state::leave(target_slot& target) noexcept {
   }
 }
 
-void route_state::leave_closed(target_slot& target, time_point until, bool is_full) noexcept {
-  --target.in_flight;
-  --statistics_.in_flight;
+void route_state::leave_full(target_slot& target, time_point until) noexcept {
+  leave(target);
   target.closed_until = std::max(target.closed_until, until);
-  target.is_full = is_full;
+  target.is_full = true;
+}
+
+target_ptr route_state::leave_gone(target_slot& target, time_point until) noexcept {
+  leave(target);
+  target.closed_until = std::max(target.closed_until, until);
+  return std::exchange(target.port, nullptr);
 }
 
 bool route_state::put_back(pending_ptr request) {

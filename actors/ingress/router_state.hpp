@@ -99,13 +99,16 @@ class route_state {
 public:
   explicit route_state(std::uint64_t seed) : random_(seed) {}
 
+  /// What is no longer needed: to be destroyed where that may bring requests back here.
+  using leftovers = std::vector<std::shared_ptr<void>>;
+
   /// Takes over what the table says; `reach` is called for targets that are new, moved or had
   /// none. Call `next` afterwards, or `take_all` if the flow drains.
-  void update(const route_entry& entry, const node_id& here,
-              const std::function<target_ptr(const route_target&)>& reach);
+  leftovers update(const route_entry& entry, const node_id& here,
+                   const std::function<target_ptr(const route_target&)>& reach);
 
   /// The route is no longer in the table: as if its flow drained.
-  void close();
+  leftovers close();
 
   /// Takes a new request in. After `taken` it is `out`; after `waiting`, `next` says who goes on.
   admission admit(pending_ptr request, time_point now, assigned& out);
@@ -115,8 +118,11 @@ public:
 
   /// The request has left its target: answered, refused or lost.
   void leave(target_slot& target) noexcept;
-  /// Leaves, and the target takes nothing until `until`. @param is_full it will again once one of ours has left
-  void leave_closed(target_slot& target, time_point until, bool is_full) noexcept;
+  /// Leaves a target that has no room: it takes nothing until `until`, or one of ours leaves it.
+  void leave_full(target_slot& target, time_point until) noexcept;
+  /// Leaves a target that is gone: it takes nothing until `until`, then the way there is looked for anew.
+  /// Returns the old one, as `leftovers`.
+  target_ptr leave_gone(target_slot& target, time_point until) noexcept;
 
   /// Back to the front of the queue. Returns false if the flow drains: then it is to be refused.
   bool put_back(pending_ptr request);

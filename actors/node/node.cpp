@@ -62,8 +62,9 @@ struct state {
   std::optional<cluster::node_facing_handle> head;
   std::uint64_t head_count = 0; ///< tells answers of an older link from those of this one
   bool is_registered = false;
-  bool has_left = false;                ///< nothing is told to a head any more
-  std::deque<cluster::host_ended> ends; ///< not told yet
+  bool has_left = false;                              ///< nothing is told to a head any more
+  std::deque<cluster::host_ended> ends;               ///< not told yet
+  std::shared_ptr<const ingress::route_table> routes; ///< as handed on
   std::optional<time_point> reported_at;
   std::optional<time_point> due_at; ///< a `due_atom` is on its way for then
   bool flush_is_due = false;
@@ -235,6 +236,17 @@ void on_host_report(pointer self, const host::host_report& what) {
     report_soon(self);
 }
 
+/// Routes are handed on even while the node stops: its ingress may still have requests.
+void take_routes(pointer self, const desired_state& wish) {
+  auto& st = self->state;
+  static const auto none = std::make_shared<const ingress::route_table>();
+  const auto& wanted = wish.routes ? wish.routes : none;
+  if (!st.opts.routes || wish.revision < st.node.revision || (st.routes && *st.routes == *wanted))
+    return;
+  st.routes = wanted;
+  st.opts.routes(*wanted);
+}
+
 void join(pointer self, std::uint64_t head_count) {
   auto& st = self->state;
   if (!st.head || head_count != st.head_count || st.is_registered || st.has_left)
@@ -315,6 +327,7 @@ self_type::behavior_type run(pointer self, options opts) {
   return {
     [self](const desired_state& wish) {
       auto& s = self->state;
+      take_routes(self, wish);
       carry_out_all(self, apply(s.node, wish, now(self)));
     },
     [self](const log_request& what) { return read_log(self, what); },

@@ -70,6 +70,11 @@ struct options {
   std::function<std::chrono::system_clock::time_point()> wall_clock; ///< for display
   std::function<std::uint64_t()> random;                             ///< 64 random bits
   std::function<void(std::string)> notice; ///< lines for the node's own log; may be empty
+
+  /// Takes over the routes of the cluster, on the agent's thread, whenever they differ from those before;
+  /// before hosts hear of what else is wanted, so that a replica that drains gets nothing new. May be
+  /// empty; must not block.
+  std::function<void(const ingress::route_table&)> routes = {};
 };
 
 /// Spawns the agent. The caller ends it with an exit message, best after a

@@ -1,12 +1,14 @@
 #pragma once
 
 #include "actors/host/host_protocol.hpp"
+#include "actors/ingress/ingress_protocol.hpp"
 #include "actors/message.hpp"
 
 #include <caf/replies_to.hpp>
 #include <caf/typed_actor.hpp>
 
 #include <map>
+#include <memory>
 #include <optional>
 
 namespace sluice::node {
@@ -86,6 +88,7 @@ struct desired_state {
   std::uint64_t revision = 0; ///< grows; a lower one is ignored
   std::vector<flow_order> flows;
   std::vector<assignment> assignments;
+  std::shared_ptr<const ingress::route_table> routes = {}; ///< of the whole cluster; null = no flow has any
 };
 
 /// Everything a node runs. Sent every `limits::heartbeat_interval` and at once

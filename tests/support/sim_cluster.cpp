@@ -344,6 +344,7 @@ void sim_cluster::restart_node(std::size_t index) {
   node.process = std::make_unique<process_box>();
   sync(node);
   node.started = incarnation{{draw(~0ull), 1}};
+  ++node.starts;
   node.hosts = std::make_shared<launcher>(*this, index);
   node::options opts;
   opts.info.id = id_of(index);
@@ -356,6 +357,8 @@ void sim_cluster::restart_node(std::size_t index) {
   opts.resources = std::make_shared<no_resources>();
   opts.wall_clock = [] { return std::chrono::system_clock::time_point{}; };
   opts.random = [this] { return random_(); };
+  if (on_routes_)
+    opts.routes = [this, index](const ingress::route_table& table) { on_routes_(index, table); };
   auto& system = node.process->system;
   node.agent = system.own(node::spawn(system.sys, std::move(opts)));
   settle(node);

@@ -74,7 +74,18 @@ public:
   /// Kills one running host of the node, if it has any.
   void kill_host(std::size_t index);
 
+  /// Called with each table of routes that a node's agent hands on, on the node's thread. For nodes
+  /// that are started afterwards.
+  void on_routes(std::function<void(std::size_t, const ingress::route_table&)> take) {
+    on_routes_ = std::move(take);
+  }
+  std::uint64_t starts_of(std::size_t index) const { return nodes_[index].starts; } ///< of the node's process
+  std::uint64_t seed() const { return settings_.seed; }
+
   // ---- time
+
+  /// Does something of a test's own after `delay`.
+  void call_in(duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
 
   time_point now() const { return now_; }
   void run_for(duration length);
@@ -141,6 +152,7 @@ private:
   struct node_end : end {
     double cpus = 0;
     incarnation started;
+    std::uint64_t starts = 0;
     node::agent_handle agent;
     std::shared_ptr<launcher> hosts;
     // its link to the head
@@ -191,6 +203,7 @@ private:
   std::vector<node_end> nodes_;
   std::map<host_id, std::unique_ptr<sim_host>> hosts_;
   std::size_t hosts_started_count_ = 0;
+  std::function<void(std::size_t, const ingress::route_table&)> on_routes_;
   std::uint64_t trace_ = 14695981039346656037ull;
   std::shared_ptr<const cluster::cluster_view> last_view_;
 };

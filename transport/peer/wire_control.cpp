@@ -144,6 +144,52 @@ host::replica_goal to_goal(std::uint32_t number) {
   return to_enum(number, host::replica_goal::drain, host::replica_goal::run);
 }
 
+void pack(const ingress::route_entry& from, pb::Route& to) {
+  to.set_flow(from.flow.value);
+  to.set_processor(from.processor.value);
+  to.set_kind(static_cast<std::uint32_t>(from.kind));
+  to.set_path(from.http.route);
+  to.set_method(static_cast<std::uint32_t>(from.http.method));
+  to.set_body_bytes_max(from.http.body_bytes_max);
+  to.set_max_queued_requests(from.http.max_queued_requests);
+  to.set_target_ongoing_requests(from.http.target_ongoing_requests);
+  to.mutable_cors_origins()->Add(from.http.cors_origins.begin(), from.http.cors_origins.end());
+  to.set_openapi(from.http.openapi);
+  to.set_num_concurrency(from.num_concurrency);
+  to.set_timeout_ms(from.timeout.count());
+  to.set_output_type(from.output_type);
+  to.set_is_draining(from.is_draining);
+  for (auto& target : from.targets) {
+    auto& out = *to.add_targets();
+    out.set_replica(target.replica.value);
+    out.set_version(target.version.value);
+    out.set_node(target.node.value);
+    out.set_address(target.address);
+  }
+}
+
+ingress::route_entry unpack(const pb::Route& from) {
+  ingress::route_entry to;
+  to.flow = flow_name{from.flow()};
+  to.processor = processor_name{from.processor()};
+  to.kind = to_enum(from.kind(), pattern::batch, pattern::endpoint);
+  to.http.route = from.path();
+  to.http.method = to_enum(from.method(), sluice::method::options, sluice::method::get);
+  to.http.body_bytes_max = from.body_bytes_max();
+  to.http.max_queued_requests = from.max_queued_requests();
+  to.http.target_ongoing_requests = from.target_ongoing_requests();
+  to.http.cors_origins.assign(from.cors_origins().begin(), from.cors_origins().end());
+  to.http.openapi = from.openapi();
+  to.num_concurrency = from.num_concurrency();
+  to.timeout = std::chrono::milliseconds{from.timeout_ms()};
+  to.output_type = from.output_type();
+  to.is_draining = from.is_draining();
+  for (auto& target : from.targets())
+    to.targets.push_back({replica_id{target.replica()}, flow_version{target.version()},
+                          node_id{target.node()}, target.address(), to.flow});
+  return to;
+}
+
 } // namespace
 
 std::string encode(const cluster::register_node& x) {
@@ -255,6 +301,9 @@ std::string encode(const node::desired_state& x) {
     to.set_processor(from.processor.value);
     to.set_goal(static_cast<std::uint32_t>(from.goal));
   }
+  if (x.routes)
+    for (auto& route : x.routes->routes)
+      pack(route, *out.add_routes());
   return out.SerializeAsString();
 }
 
@@ -278,6 +327,13 @@ result<void> decode(std::string_view bytes, node::desired_state& x) {
   for (auto& from : in.assignments())
     x.assignments.push_back({replica_id{from.id()}, flow_name{from.flow()}, flow_version{from.version()},
                              processor_name{from.processor()}, to_goal(from.goal())});
+  if (in.routes_size() > 0) {
+    auto table = std::make_shared<ingress::route_table>();
+    for (auto& route : in.routes())
+      if (route.method() <= static_cast<std::uint32_t>(sluice::method::options)) // else of a newer neighbour
+        table->routes.push_back(unpack(route));
+    x.routes = std::move(table);
+  }
   return {};
 }
 

@@ -494,6 +494,18 @@ TEST_CASE_FIXTURE(router_fixture, "a replica that loses one request gets no othe
   CHECK(at(1).taken <= 1);
 }
 
+TEST_CASE_FIXTURE(router_fixture, "the way to a replica that lost a request is looked for anew") {
+  set(method::get, {1});
+  auto seen = ask();
+  auto old = std::exchange(targets[1], std::make_shared<fake_target>());
+  old->drop();
+  advance(gone_pause);
+  REQUIRE(at(1).held.size() == 1);
+  at(1).answer();
+  CHECK(seen->status() == 200);
+  CHECK(old.use_count() == 1);
+}
+
 TEST_CASE_FIXTURE(router_fixture, "a request whose client has gone is not repeated") {
   set(method::get, {1, 2});
   auto call = send();

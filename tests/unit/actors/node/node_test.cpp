@@ -58,6 +58,7 @@ struct node_fixture : testing::deterministic_system {
   std::shared_ptr<std::vector<host::desired_replicas>> host_saw =
     std::make_shared<std::vector<host::desired_replicas>>();
   std::vector<std::string> notices;
+  std::vector<std::size_t> route_counts; ///< of each table that was handed on
   std::uint64_t random_next = 0;
   cluster::node_facing_handle head;
   node::agent_handle agent;
@@ -75,6 +76,7 @@ struct node_fixture : testing::deterministic_system {
     opts.logs = std::make_shared<test::fake_logs>();
     opts.wall_clock = [] { return std::chrono::system_clock::time_point{}; };
     opts.random = [this] { return ++random_next; };
+    opts.routes = [this](const ingress::route_table& table) { route_counts.push_back(table.routes.size()); };
     opts.notice = [this](std::string line) { notices.push_back(std::move(line)); };
     return opts;
   }
@@ -244,6 +246,35 @@ TEST_CASE_FIXTURE(node_fixture, "an older wish is ignored") {
   wish(4, {}, false);
   run_host();
   CHECK(host_saw->back().replicas.size() == 1);
+}
+
+TEST_CASE_FIXTURE(node_fixture, "routes are handed on when they differ, also while the node stops") {
+  auto tell = [&](std::uint64_t revision, std::vector<std::string> paths) {
+    node::desired_state what;
+    what.revision = revision;
+    auto table = std::make_shared<ingress::route_table>();
+    for (auto& path : paths)
+      table->routes.emplace_back().http.route = std::move(path);
+    what.routes = std::move(table);
+    caf::anon_send(agent, what);
+    run();
+  };
+  using counts = std::vector<std::size_t>;
+  connect_head();
+  wish(5);
+  CHECK(route_counts == counts{0});
+  tell(6, {"/a"});
+  tell(7, {"/a"});
+  CHECK(route_counts == counts{0, 1});
+  tell(4, {"/a", "/b"});
+  CHECK(route_counts == counts{0, 1});
+  tell(8, {"/a", "/b", "/c"});
+  CHECK(route_counts == counts{0, 1, 3});
+  run_host();
+  ask_to_stop();
+  run();
+  tell(9, {"/c"});
+  CHECK(route_counts == counts{0, 1, 3, 1});
 }
 
 TEST_CASE_FIXTURE(node_fixture, "a head that does not register the node is asked again") {

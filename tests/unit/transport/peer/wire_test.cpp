@@ -103,6 +103,27 @@ TEST_CASE("desired state keeps flows, their description and assignments") {
   CHECK(back.flows[0].args == order.args);
   REQUIRE(back.assignments.size() == 1);
   CHECK(back.assignments[0].goal == host::replica_goal::drain);
+  CHECK_FALSE(back.routes);
+}
+
+TEST_CASE("desired state keeps the routes") {
+  ingress::route_entry route;
+  route.flow = flow_name{"shop"};
+  route.processor = processor_name{"lookup"};
+  route.kind = pattern::collector;
+  route.http = {"/orders/{id}", method::delete_, 77, 5, 3, {"*", "https://a.example"}, R"({"operation":{}})"};
+  route.num_concurrency = 4;
+  route.timeout = 1500ms;
+  route.output_type = "order";
+  route.is_draining = true;
+  route.targets = {{replica_id{9}, flow_version{2}, node_id{"node-1"}, "10.0.0.1:7410", route.flow},
+                   {replica_id{10}, flow_version{3}, node_id{"node-2"}, "", route.flow}};
+  node::desired_state x;
+  x.revision = 3;
+  x.routes = std::make_shared<const ingress::route_table>(ingress::route_table{{route, {}}});
+  auto back = round_trip(x);
+  REQUIRE(back.routes);
+  CHECK(*back.routes == *x.routes);
 }
 
 TEST_CASE("a node's report keeps hosts, replicas and the last crash") {
