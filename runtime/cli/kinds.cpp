@@ -116,7 +116,7 @@ kind processors() {
           [](const message& m) { return as<api::Processor>(m).flow() + "/" + as<api::Processor>(m).name(); },
           {{"PROCESSOR"},
            {"PATTERN"},
-           {"SOURCE"},
+           {"SOURCE OR ROUTE"},
            {"SINK"},
            {"REPLICAS", align::right},
            {"BACKLOG", align::right},
@@ -130,7 +130,7 @@ kind processors() {
             bool knows = one.has_backlog_count();
             return {one.flow() + "/" + one.name(),
                     one.spec().pattern(),
-                    one.spec().source().kind(),
+                    one.spec().has_http() ? route_text(one.spec().http()) : one.spec().source().kind(),
                     one.spec().sink().kind(),
                     std::to_string(one.replicas_running()) + "/" + std::to_string(one.replicas_desired()),
                     knows ? count_text(one.backlog_count()) : "-",
@@ -260,6 +260,8 @@ std::span<const kind> all_kinds() {
                                        hosts(), queues(), events()};
   return kinds;
 }
+
+std::string route_text(const api::HttpSpec& http) { return http.method() + " " + http.route(); }
 
 const kind* find_kind(std::string_view word) {
   for (const auto& one : all_kinds())

@@ -33,4 +33,7 @@ std::span<const kind> all_kinds();
 /// By name or plural; null when there is none.
 const kind* find_kind(std::string_view word);
 
+/// "GET /orders/{id}"
+std::string route_text(const api::HttpSpec& http);
+
 } // namespace sluice::cli

@@ -1,6 +1,7 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
 #include "runtime/cli/format.hpp"
+#include "runtime/cli/kinds.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/cli/table.hpp"
 #include "runtime/config/quantity.hpp"
@@ -109,7 +110,16 @@ void add_processor(table& rows, const api::Flow& flow, const api::Processor& one
             one.has_backlog_count() ? span_text(one.oldest_age_ms()) : "-", rate_text(one.rate_per_s()),
             count_text(one.processed_total()),
             cell{count_text(one.failed_total()), one.failed_total() > 0 ? &style::bad : nullptr},
-            cell{count_text(one.dead_count()), one.dead_count() > 0 ? &style::bad : nullptr}});
+            cell{count_text(one.dead_count()), one.dead_count() > 0 ? &style::bad : nullptr},
+            one.spec().has_http() ? route_text(one.spec().http()) : ""});
+}
+
+bool has_routes(const api::SnapshotReply& snapshot) {
+  for (const auto& flow : snapshot.flows())
+    for (const auto& processor : flow.processors())
+      if (processor.spec().has_http())
+        return true;
+  return false;
 }
 
 void print_flows(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot) {
@@ -127,7 +137,8 @@ void print_flows(std::ostream& to, const terminal& where, const api::SnapshotRep
               {"RATE", align::right},
               {"DONE", align::right},
               {"ERRORS", align::right},
-              {"DEAD", align::right}}};
+              {"DEAD", align::right},
+              {has_routes(snapshot) ? "ROUTE" : "", align::left, true}}};
   int shown = 0;
   int hidden = 0;
   for (const auto& flow : snapshot.flows()) {

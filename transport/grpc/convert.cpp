@@ -27,6 +27,26 @@ io_spec io_from_proto(const v1::IoSpec& from) {
   return to;
 }
 
+void fill(v1::HttpSpec& to, const http_spec& from) {
+  to.set_method(std::string{to_string(from.method)});
+  to.set_route(from.route);
+  to.set_body_bytes_max(from.body_bytes_max);
+  to.set_max_queued_requests(from.max_queued_requests);
+  to.set_target_ongoing_requests(from.target_ongoing_requests);
+  to.mutable_cors_origins()->Add(from.cors_origins.begin(), from.cors_origins.end());
+}
+
+http_spec http_from_proto(const v1::HttpSpec& from) {
+  http_spec to;
+  to.method = method_from(from.method()).value_or(method::get);
+  to.route = from.route();
+  to.body_bytes_max = from.body_bytes_max();
+  to.max_queued_requests = from.max_queued_requests();
+  to.target_ongoing_requests = from.target_ongoing_requests();
+  to.cors_origins.assign(from.cors_origins().begin(), from.cors_origins().end());
+  return to;
+}
+
 void fill(v1::CrashReport& to, const node::crash_report& from) {
   to.set_at_unix_ms(to_unix_ms(from.at));
   to.set_host(to_text(from.host));
@@ -159,6 +179,8 @@ v1::ProcessorSpec to_proto(const processor_spec& spec) {
   to.set_log_level(spec.log_level);
   to.set_input_type(spec.input_type);
   to.set_output_type(spec.output_type);
+  if (spec.http)
+    fill(*to.mutable_http(), *spec.http);
   return to;
 }
 
@@ -190,6 +212,8 @@ result<processor_spec> from_proto(const v1::ProcessorSpec& from) {
   to.log_level = from.log_level();
   to.input_type = from.input_type();
   to.output_type = from.output_type();
+  if (from.has_http())
+    to.http = http_from_proto(from.http());
   return to;
 }
 

@@ -198,6 +198,23 @@ TEST_CASE_FIXTURE(cli_fixture, "lists come as a table, as JSON and as names") {
   }
 }
 
+TEST_CASE_FIXTURE(cli_fixture, "processors that requests reach are shown with method and route") {
+  head.snapshot = two_nodes();
+  *head.snapshot.mutable_flows() = one_flow("running", 1, 1).flows();
+  CHECK(run({"status"}) == cli::ok);
+  CHECK_FALSE(out_has("ROUTE"));
+  auto* one = head.snapshot.mutable_flows(0)->mutable_processors(0);
+  one->mutable_spec()->mutable_http()->set_method("GET");
+  one->mutable_spec()->mutable_http()->set_route("/orders/{id}");
+  CHECK(run({"status"}) == cli::ok);
+  CHECK(out_has("ROUTE"));
+  CHECK(out_has("GET /orders/{id}"));
+  CHECK(run({"list", "processors"}) == cli::ok);
+  CHECK(out_has("GET /orders/{id}"));
+  CHECK(run({"get", "processor/" + one->flow() + "/" + one->name()}) == cli::ok);
+  CHECK(out_has("route: /orders/{id}"));
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "filters name a field of the API") {
   head.snapshot = two_nodes();
   CHECK(run({"list", "nodes", "-f", "phase=dead", "-o", "name"}) == cli::ok);

@@ -73,6 +73,10 @@ TEST_CASE("a processor's description survives the way there and back") {
   REQUIRE(back);
   CHECK(*back == full_spec());
   CHECK(*from_proto(to_proto(processor_spec{})) == processor_spec{});
+  processor_spec reached;
+  reached.kind = pattern::endpoint;
+  reached.http = {"/orders/{id}", method::delete_, 77, 5, 3, {"https://a.example"}, ""};
+  CHECK(*from_proto(to_proto(reached)) == reached);
 }
 
 TEST_CASE("a pattern of a newer head is refused by name") {
