@@ -126,6 +126,15 @@ bool request_caller::is_open() const {
   return connection_ != nullptr;
 }
 
+bool request_caller::leave_if_unused() {
+  link::connection_ptr gone;
+  std::lock_guard lock{mutex_};
+  if (!pending_.empty())
+    return false;
+  gone.swap(connection_);
+  return true;
+}
+
 void request_caller::opened(link::connection_ptr connection) {
   std::lock_guard lock{mutex_};
   connection_ = std::move(connection);

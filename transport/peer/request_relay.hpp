@@ -27,6 +27,10 @@ public:
 
   bool is_open() const;
 
+  /// Gives the link up if no request is under way: what comes from now on is refused until the
+  /// next `opened`. Returns whether it did.
+  bool leave_if_unused();
+
   void opened(link::connection_ptr connection) override;
   bool take(link::frame& in) override;
   void closed(const failure& why) override;
