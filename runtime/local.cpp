@@ -1,5 +1,6 @@
 #include "runtime/local.hpp"
 
+#include "runtime/http_front.hpp"
 #include "runtime/local_feed.hpp"
 #include "runtime/local_progress.hpp"
 #include "runtime/local_system.hpp"
@@ -15,6 +16,7 @@
 #include <signal.h>
 #include <string>
 #include <sys/ioctl.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -27,8 +29,9 @@ using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds step{50};
 constexpr std::chrono::milliseconds look_every{200}; ///< at the queues
 constexpr std::chrono::milliseconds draw_every{500};
+constexpr std::chrono::seconds requests_drain_max{10}; ///< for requests under way, before replicas drain
 
-enum exit_code : int { ok = 0, failed = 1, interrupted = 130 };
+enum exit_code : int { ok = 0, failed = 1, bad_usage = 2, interrupted = 130 };
 
 /// Redraws one line on a terminal; without one, keeps still.
 class status_line {
@@ -55,20 +58,35 @@ private:
 /// One run from start to exit code.
 class local_run {
 public:
-  local_run(local_options opts, std::unique_ptr<local_system> system)
-    : opts_(std::move(opts)), system_(std::move(system)), rates_(opts_.spec.processors.size(), 0.0) {}
+  /// `front` is none if the flow has no routes.
+  local_run(local_options opts, std::unique_ptr<local_system> system, std::unique_ptr<http_front> front)
+    : opts_(std::move(opts)), system_(std::move(system)), front_(std::move(front)),
+      rates_(opts_.spec.processors.size(), 0.0) {}
 
   int run() {
     line_.say("flow '" + opts_.spec.name.value + "' runs in this process; its queues are in "
               + opts_.state_dir.string() + "; Ctrl-C drains");
     feed_ = std::make_unique<local_feed>(system_->actors(), system_->queues(), opts_.feeds);
     system_->start(opts_);
+    if (front_)
+      serve();
     while (!finished_)
       turn();
     return leave();
   }
 
 private:
+  void serve() {
+    const auto routes = routes_of(opts_.spec, system_->replicas(), node_id{"local"});
+    front_->set_routes(routes);
+    const auto colon = opts_.http.rfind(':');
+    line_.say("serves http://" + opts_.http.substr(0, colon) + ":" + std::to_string(front_->ports().front()));
+    for (const auto& route : routes.routes)
+      std::cerr << "  " << to_string(route.http.method) << " " << route.http.route << "  "
+                << route.processor.value << "\n";
+    std::cerr << std::flush;
+  }
+
   void turn() {
     if (auto signal = opts_.wait_for_signal(step))
       on_signal(*signal);
@@ -155,6 +173,8 @@ private:
       return;
     drain_began_ = clock::now();
     feed_->stop();
+    if (front_ && !front_->drain(requests_drain_max))
+      line_.say("some requests did not end in time and are cut");
     system_->drain();
   }
 
@@ -177,6 +197,8 @@ private:
     if (idle && code_ == ok && feed_->count() == 0)
       tell_how_to_feed();
     feed_.reset();
+    if (front_)
+      front_->stop();
     if (!system_->end()) {
       line_.say("a call into user code does not return; ending without it");
       std::_Exit(code_);
@@ -207,7 +229,8 @@ private:
   }
 
   local_options opts_;
-  std::unique_ptr<local_system> system_;
+  std::unique_ptr<local_system> system_; ///< outlives the front, whose requests go there
+  std::unique_ptr<http_front> front_;
   std::unique_ptr<local_feed> feed_;
   status_line line_;
   std::vector<processor_progress> progress_;
@@ -222,6 +245,27 @@ private:
   bool finished_ = false;
   int code_ = ok;
 };
+
+bool has_routes(const flow_spec& spec) {
+  return std::any_of(spec.processors.begin(), spec.processors.end(),
+                     [](const auto& each) { return each.http.has_value(); });
+}
+
+result<std::unique_ptr<http_front>> listen(const local_options& opts, local_system& system) {
+  auto address = parse_http_address(opts.http);
+  if (!address)
+    return fail(errc::invalid_argument, "--http: " + address.error().message);
+  http_front::settings what;
+  what.server.addresses = {*address};
+  what.server.threads = std::max(1u, std::thread::hardware_concurrency() / 2);
+  what.here = node_id{"local"};
+  what.reach = [&system](const ingress::route_target& to) { return system.target_of(to.replica); };
+  auto front = http_front::start(std::move(what));
+  if (!front && front.error().code == errc::conflict)
+    return fail(errc::conflict,
+                front.error().message + "; choose another with --http HOST:PORT, port 0 picks a free one");
+  return front;
+}
 
 } // namespace
 
@@ -250,7 +294,16 @@ int run_local(local_options opts) {
     std::cerr << "sluice: " << system.error().message << std::endl;
     return failed;
   }
-  return local_run{std::move(opts), std::move(*system)}.run();
+  std::unique_ptr<http_front> front;
+  if (has_routes(opts.spec)) {
+    auto made = listen(opts, **system);
+    if (!made) {
+      std::cerr << "sluice: " << made.error().message << std::endl;
+      return made.error().code == errc::invalid_argument ? bad_usage : failed;
+    }
+    front = std::move(*made);
+  }
+  return local_run{std::move(opts), std::move(*system), std::move(front)}.run();
 }
 
 int peek_local(const local_options& opts, const queue_name& name) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace sluice::runtime {
@@ -19,6 +20,7 @@ struct local_options {
   std::map<processor_name, processor_code> bodies;
   std::filesystem::path state_dir; ///< made with mode 0700
   std::vector<queue_feed> feeds;
+  std::string http = "127.0.0.1:8000"; ///< where routes are served, if the flow has any
 
   /// Waits for SIGINT or SIGTERM for so long. Tests bring their own; empty = the real ones.
   std::function<std::optional<int>(std::chrono::milliseconds)> wait_for_signal;

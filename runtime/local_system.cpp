@@ -98,6 +98,13 @@ void local_system::start(const local_options& opts) {
   self_->send(host_, desired_);
 }
 
+std::vector<std::pair<processor_name, replica_id>> local_system::replicas() const {
+  std::vector<std::pair<processor_name, replica_id>> out;
+  for (const auto& order : desired_.replicas)
+    out.emplace_back(order.processor, order.id);
+  return out;
+}
+
 void local_system::drain() {
   // Named, not left out: what is left out is forgotten once it is down, with its last numbers.
   for (auto& order : desired_.replicas)

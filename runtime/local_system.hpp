@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice::runtime {
@@ -36,6 +37,10 @@ public:
 
   /// Starts `num_replicas` replicas of every processor.
   void start(const local_options& opts);
+
+  /// After `start`: its replicas, as they are asked for.
+  std::vector<std::pair<processor_name, replica_id>> replicas() const;
+  ingress::target_ptr target_of(replica_id replica) const { return targets_->find(replica); }
 
   /// Takes nothing more.
   void drain();

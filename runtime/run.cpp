@@ -41,6 +41,7 @@ int run_by_hand(const flow_spec& spec, const flow& flow, const std::string& prog
   local.bodies = flow.bodies();
   local.state_dir = options->state_dir.empty() ? runtime::default_state_dir(spec.name) : options->state_dir;
   local.feeds = options->feeds;
+  local.http = options->http;
   return options->mode == runtime::run_mode::peek
            ? runtime::peek_local(local, queue_name{options->peek_queue})
            : runtime::run_local(std::move(local));

@@ -24,12 +24,14 @@ enum class run_mode { local, describe, help, peek };
 /// --help             | say what can be done                                     | -
 /// --state-dir DIR    | where local mode keeps its queues                        | ~/.sluice/local/FLOW
 /// --put QUEUE=FILE   | put the lines of a file (- = standard input) into a queue | -
+/// --http HOST:PORT   | where the flow's routes are served; port 0 picks a free one  | 127.0.0.1:8000
 /// --peek QUEUE       | print what waits in a local queue                        | -
 struct run_options {
   run_mode mode = run_mode::local;
   std::filesystem::path state_dir; ///< empty = the default
   std::vector<queue_feed> feeds;
   std::string peek_queue;
+  std::string http = "127.0.0.1:8000";
 };
 
 /// Fails with `invalid_argument` and a sentence for the user. `--describe` and `--help` win over

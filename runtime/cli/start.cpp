@@ -113,6 +113,7 @@ std::string to_json(const config::ready_info& info) {
   add("link_address", info.link_address);
   add("control_address", info.control_address);
   add("control_socket", info.control_socket);
+  add("http_address", info.http_address);
   add("state_dir", info.state_dir);
   add("ca_fingerprint", info.ca_fingerprint);
   return json + "\n}\n";
@@ -130,6 +131,7 @@ void print_ready(const environment& env, const config::ready_info& info, const s
   line("link     ", info.link_address);
   line("control  ", info.control_address);
   line("socket   ", info.control_socket);
+  line("http     ", info.http_address);
   line("state    ", info.state_dir);
   line("log      ", log_file);
   if (!is_head) {
@@ -155,7 +157,7 @@ result<void> serve(const environment& env, const config::node_options& options,
   auto done = runner(options, [&](const config::ready_info& info) {
     config::node_record record{info.role,         info.node_id,         info.pid,
                                info.link_address, info.control_address, info.control_socket,
-                               log_file,          unix_ms_now()};
+                               log_file,          unix_ms_now(),        info.http_address};
     if (auto written = config::write_node_record(options.state_dir, record); !written)
       env.err << "warning: " << written.error().message
               << "; `sluice stop` will not find this node's address\n";
@@ -200,8 +202,8 @@ action declare(CLI::App& app, const environment& env) {
     add_setting(app, args->flags, name);
   app.add_flag("--no-worker", args->no_worker, "head only: run no flows on this node");
   app.add_flag("--block", args->block, "stay in the foreground; SIGTERM and Ctrl-C drain and stop");
-  for (auto name :
-       {"state-dir", "listen", "link-port", "control-port", "cpus", "memory", "labels", "log-level"})
+  for (auto name : {"state-dir", "listen", "link-port", "control-port", "http", "http-certificate",
+                    "http-key", "cpus", "memory", "labels", "log-level"})
     add_setting(app, args->flags, name);
   app
     .add_option("--config", args->config_file,

@@ -26,6 +26,9 @@ constexpr std::array settings_table{
   setting{"listen", "127.0.0.1", "IP address to listen on; 0.0.0.0 lets other machines in"},
   setting{"link-port", "7410", "port for workers and hosts; 0 = any free one"},
   setting{"control-port", "7411", "port for clients elsewhere; 0 = any free one"},
+  setting{"http", "127.0.0.1:8000", "HOST:PORT where flows' routes are served; port 0 = any free one"},
+  setting{"http-certificate", "", "PEM file with certificate and chain: serve routes over TLS"},
+  setting{"http-key", "", "PEM file with the certificate's key"},
   setting{"cpus", "", "CPU slots to offer; default: all of the machine"},
   setting{"memory", "", "memory to offer, for example 8GiB; default: all of the machine"},
   setting{"labels", "", "KEY=VALUE,... shown with the node"},
@@ -232,6 +235,14 @@ result<node_options> node_options_of(const settings& from) {
     return fail(done);
   if (auto done = check_port(from, "control-port", to.control_port); !done)
     return fail(done);
+  to.http = from.text("http");
+  to.http_or_any = from.is_default("http");
+  to.http_certificate = from.text("http-certificate");
+  to.http_key = from.text("http-key");
+  if (to.http_certificate.empty() != to.http_key.empty())
+    return tl::unexpected{
+      from.wrong(to.http_key.empty() ? "http-key" : "http-certificate",
+                 {errc::invalid_argument, "certificate and key go together; give both or neither"})};
   if (!from.text("cpus").empty()) {
     auto cpus = parse_cpus(from.text("cpus"));
     if (!cpus)

@@ -169,6 +169,7 @@ result<void> write_node_record(const fs::path& dir, const node_record& record) {
   append_member(json, writer, "link_address", record.link_address);
   append_member(json, writer, "control_address", record.control_address);
   append_member(json, writer, "control_socket", record.control_socket);
+  append_member(json, writer, "http_address", record.http_address);
   append_member(json, writer, "log_file", record.log_file);
   json += "\n}\n";
   auto next = dir / "node.json.new";
@@ -206,6 +207,7 @@ std::optional<node_record> read_node_record(const fs::path& dir) {
   record.link_address = member_text(object, "link_address");
   record.control_address = member_text(object, "control_address");
   record.control_socket = member_text(object, "control_socket");
+  record.http_address = member_text(object, "http_address");
   record.log_file = member_text(object, "log_file");
   record.started_at_unix_ms = member_number(object, "started_at_unix_ms");
   if (record.pid <= 0 || record.role.empty())

@@ -56,6 +56,7 @@ struct node_record {
   std::string control_socket;
   std::string log_file; ///< empty when it runs in the foreground
   std::int64_t started_at_unix_ms = 0;
+  std::string http_address = {}; ///< "http://HOST:PORT" of the public listener; empty without one
 
   friend bool operator==(const node_record&, const node_record&) = default;
 };

@@ -67,6 +67,7 @@ public:
     info.link_address = link_address();
     info.control_address = options_.listen + ":" + std::to_string(control_->tcp_port());
     info.control_socket = socket_path();
+    info.http_address = worker_ ? worker_->http_address() : "";
     info.state_dir = options_.state_dir;
     info.ca_fingerprint = identity_.ca_fingerprint;
     if (auto token =

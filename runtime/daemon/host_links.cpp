@@ -23,6 +23,14 @@ void host_links::forget_finished() {
   attempts_.remove_if([](const std::shared_ptr<attempt>& one) { return one->finished.load(); });
 }
 
+ingress::target_ptr host_links::reach(const flow_name& flow, flow_version version, replica_id replica) const {
+  std::lock_guard guard{mutex_};
+  auto found = callers_.find({flow, version});
+  if (found == callers_.end() || !found->second->is_open())
+    return nullptr;
+  return found->second->target_for(replica);
+}
+
 void host_links::connect(const node::launch_order& order, process::unique_fd socket,
                          const node::host_observer& to) {
   link::link_options options;
@@ -34,18 +42,22 @@ void host_links::connect(const node::launch_order& order, process::unique_fd soc
   options.timing.handshake_deadline = limits::host_start_deadline; // the program may be slow to load
   options.expect_role = link::peer_role::host;
   auto mine = std::make_shared<attempt>();
+  auto caller = std::make_shared<peer::request_caller>();
   mine->connector = link::make_fd_connector(io_, socket.release(), link::fd_end::parent, std::move(options));
   {
     std::lock_guard guard{mutex_};
     forget_finished();
     attempts_.push_back(mine);
+    // One host per flow and version: this one takes the place of those before, which have ended.
+    std::erase_if(callers_, [](const auto& each) { return each.second->has_closed(); });
+    callers_[{order.flow.flow, order.flow.version}] = caller;
   }
   auto host = order.host;
   auto unreachable = [to, host](const failure& why) {
     caf::anon_send(to, node::host_unreachable{host, why.message});
   };
   std::weak_ptr<attempt> done = mine;
-  mine->connector->connect([this, host, to, unreachable, done](result<link::connection_ptr> made) {
+  mine->connector->connect([this, host, to, unreachable, done, caller](result<link::connection_ptr> made) {
     if (auto one = done.lock())
       one->finished = true;
     if (!made)
@@ -56,6 +68,7 @@ void host_links::connect(const node::launch_order& order, process::unique_fd soc
     peer.established = std::move(*made);
     peer.acts_as = queue::owner_id{node_, host, {}};
     peer.on_down = unreachable;
+    peer.beside = caller;
     caf::anon_send(to, node::host_connected{host, peer::spawn(sys_, std::move(peer))});
   });
 }

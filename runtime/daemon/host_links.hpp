@@ -1,6 +1,7 @@
 #pragma once
 
 #include "transport/link/asio_link.hpp"
+#include "transport/peer/request_relay.hpp"
 #include "transport/process/unique_fd.hpp"
 #include "actors/node/host_launcher_port.hpp"
 #include "actors/queue/queue_protocol.hpp"
@@ -8,8 +9,10 @@
 #include <caf/fwd.hpp>
 
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace sluice::daemon {
 
@@ -24,6 +27,9 @@ public:
   host_links(caf::actor_system& sys, const link::io_thread& io, node_id node, queue::handle queue)
     : sys_(sys), io_(io), node_(std::move(node)), queue_(std::move(queue)) {}
 
+  /// Where requests for a replica of this flow go; none while its host is not connected. Any thread.
+  ingress::target_ptr reach(const flow_name& flow, flow_version version, replica_id replica) const;
+
   /// Called by the launcher for a process that just started; does not block. Any thread.
   void connect(const node::launch_order& order, process::unique_fd socket, const node::host_observer& to);
 
@@ -36,7 +42,8 @@ private:
   const link::io_thread& io_;
   const node_id node_;
   const queue::handle queue_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::map<std::pair<flow_name, flow_version>, std::shared_ptr<peer::request_caller>> callers_;
   std::list<std::shared_ptr<attempt>> attempts_;
 };
 

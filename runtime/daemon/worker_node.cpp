@@ -92,6 +92,7 @@ public:
     info.node_id = identity_.id.value;
     info.pid = getpid();
     info.link_address = options_.address;
+    info.http_address = worker_ ? worker_->http_address() : "";
     info.state_dir = options_.state_dir;
     return info;
   }

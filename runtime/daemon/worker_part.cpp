@@ -2,6 +2,7 @@
 
 #include "runtime/daemon/host_links.hpp"
 #include "runtime/daemon/log.hpp"
+#include "runtime/http_front.hpp"
 #include "transport/process/process_launcher.hpp"
 #include "transport/process/resources.hpp"
 
@@ -21,6 +22,9 @@ namespace sluice::daemon {
 
 namespace fs = std::filesystem;
 
+/// For requests under way when the node stops, before its hosts drain.
+constexpr std::chrono::seconds requests_drain_max{10};
+
 // In this order: what is destroyed first may use what stands above it.
 struct worker_part::parts {
   parts(caf::actor_system& sys, const link::io_thread& io, const settings& what)
@@ -31,6 +35,7 @@ struct worker_part::parts {
   std::shared_ptr<process::log_store> log_reader;
   std::shared_ptr<artifact::artifact_fetcher> fetcher;
   std::shared_ptr<process::process_launcher> launcher;
+  std::unique_ptr<runtime::http_front> front;
 };
 
 namespace {
@@ -46,6 +51,40 @@ node::node_info info_of(const worker_part::settings& what) {
   info.sluice_version = SLUICE_VERSION;
   info.is_head = what.is_head;
   return info;
+}
+
+/// The public listener of this node. Its port is taken: any other will do, unless somebody chose it.
+result<std::unique_ptr<runtime::http_front>> listen(const worker_part::settings& what,
+                                                    const host_links& links, http::listen_address at) {
+  const auto settings = [&] {
+    runtime::http_front::settings out;
+    out.server.addresses = {at};
+    out.server.threads = std::max(1u, std::thread::hardware_concurrency() / 2);
+    out.server.certificate_file = what.options.http_certificate;
+    out.server.key_file = what.options.http_key;
+    out.server.on_trouble = [](std::string_view line) { log_line("http", std::string{line}); };
+    out.here = what.id;
+    out.reach = [here = what.id, &links](const ingress::route_target& to) {
+      return to.node == here ? links.reach(to.flow, to.version, to.replica) : nullptr;
+    };
+    return out;
+  };
+  auto front = runtime::http_front::start(settings());
+  if (!front && front.error().code == errc::conflict && what.options.http_or_any) {
+    at.port = 0;
+    front = runtime::http_front::start(settings());
+  }
+  if (!front)
+    return fail(front.error().code,
+                front.error().message + "; --http HOST:PORT chooses another, port 0 any free one");
+  return front;
+}
+
+std::string http_address_of(const worker_part::settings& what, const http::listen_address& at,
+                            std::uint16_t port) {
+  const bool is_v6 = at.host.find(':') != std::string::npos;
+  return std::string{what.options.http_certificate.empty() ? "http://" : "https://"}
+         + (is_v6 ? "[" + at.host + "]" : at.host) + ":" + std::to_string(port);
 }
 
 } // namespace
@@ -72,6 +111,14 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   };
   launcher.work_dir = fs::path{what.options.state_dir} / "work";
   its->launcher = std::make_shared<process::process_launcher>(std::move(launcher), its->logs);
+  auto at = runtime::parse_http_address(what.options.http);
+  if (!at)
+    return fail(at.error().code, "http: " + at.error().message);
+  auto front = listen(what, its->links, *at);
+  if (!front)
+    return fail(front);
+  its->front = std::move(*front);
+  auto address = http_address_of(what, *at, its->front->ports().front());
 
   node::options agent;
   agent.info = info_of(what);
@@ -84,18 +131,24 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   agent.wall_clock = [] { return std::chrono::system_clock::now(); };
   agent.random = [random = std::make_shared<std::mt19937_64>(std::random_device{}())] { return (*random)(); };
   agent.notice = [](const std::string& line) { log_line("node", line); };
+  agent.routes = [front = its->front.get()](const ingress::route_table& table) { front->set_routes(table); };
   auto handle = node::spawn(sys, std::move(agent));
-  return std::unique_ptr<worker_part>{new worker_part{sys, std::move(its), std::move(handle)}};
+  return std::unique_ptr<worker_part>{
+    new worker_part{sys, std::move(its), std::move(handle), std::move(address)}};
 }
 
-worker_part::worker_part(caf::actor_system& sys, std::unique_ptr<parts> its, node::agent_handle agent)
-  : sys_(sys), its_(std::move(its)), agent_(std::move(agent)) {}
+worker_part::worker_part(caf::actor_system& sys, std::unique_ptr<parts> its, node::agent_handle agent,
+                         std::string http_address)
+  : sys_(sys), its_(std::move(its)), agent_(std::move(agent)), http_address_(std::move(http_address)) {}
 
 worker_part::~worker_part() { stop(); }
 
 void worker_part::stop() {
   if (!agent_)
     return;
+  // The front first: what is under way here and on its way to hosts ends while they are there.
+  if (!its_->front->drain(requests_drain_max))
+    log_line("http", "some requests did not end in time and are cut");
   constexpr std::chrono::seconds margin{5};
   caf::scoped_actor self{sys_};
   self->request(agent_, limits::drain_timeout + limits::host_terminate_grace + margin, node::stop_request{})
@@ -103,8 +156,11 @@ void worker_part::stop() {
              [](const caf::error& why) {
                log_line("node", "hosts did not stop in time: " + from_caf(why).message);
              });
-  caf::anon_send_exit(agent_, caf::exit_reason::user_shutdown);
+  // Waited for: it gives routes to the front until its end.
+  self->send_exit(agent_, caf::exit_reason::user_shutdown);
+  self->wait_for(agent_);
   agent_ = node::agent_handle{};
+  its_->front->stop();
   its_.reset();
 }
 

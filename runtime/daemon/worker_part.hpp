@@ -11,6 +11,7 @@
 #include <caf/fwd.hpp>
 
 #include <memory>
+#include <string>
 
 namespace sluice::daemon {
 
@@ -40,17 +41,22 @@ public:
 
   const node::agent_handle& agent() const noexcept { return agent_; }
 
+  /// "http://HOST:PORT" where routes are served.
+  const std::string& http_address() const noexcept { return http_address_; }
+
   /// Drains the hosts, tells the head that the node leaves, ends the agent, and kills what is
   /// left. Blocks for up to `limits::drain_timeout` and some. Safe to repeat.
   void stop();
 
 private:
   struct parts;
-  worker_part(caf::actor_system& sys, std::unique_ptr<parts> its, node::agent_handle agent);
+  worker_part(caf::actor_system& sys, std::unique_ptr<parts> its, node::agent_handle agent,
+              std::string http_address);
 
   caf::actor_system& sys_;
   std::unique_ptr<parts> its_;
   node::agent_handle agent_;
+  std::string http_address_;
 };
 
 /// Slots and memory that a node offers when its options do not say.

@@ -135,9 +135,15 @@ bool request_caller::leave_if_unused() {
   return true;
 }
 
+bool request_caller::has_closed() const {
+  std::lock_guard lock{mutex_};
+  return closed_;
+}
+
 void request_caller::opened(link::connection_ptr connection) {
   std::lock_guard lock{mutex_};
   connection_ = std::move(connection);
+  closed_ = false;
 }
 
 void request_caller::submit(replica_id replica, exchange_ptr call) {
@@ -285,6 +291,7 @@ void request_caller::closed(const failure&) {
   std::lock_guard lock{mutex_};
   gone = std::move(connection_);
   connection_ = nullptr;
+  closed_ = true;
   dropped.swap(pending_);
 }
 

@@ -26,6 +26,8 @@ public:
   ingress::target_ptr target_for(replica_id replica);
 
   bool is_open() const;
+  /// It had a link and has none any more.
+  bool has_closed() const;
 
   /// Gives the link up if no request is under way: what comes from now on is refused until the
   /// next `opened`. Returns whether it did.
@@ -52,6 +54,7 @@ private:
 
   mutable std::mutex mutex_;
   link::connection_ptr connection_;
+  bool closed_ = false;
   std::uint64_t id_last_ = side_channel_id;
   std::unordered_map<std::uint64_t, pending> pending_;
 };

@@ -1,0 +1,124 @@
+#include "runtime/http_front.hpp"
+
+#include "transport/http/server.hpp"
+#include "actors/ingress/router.hpp"
+
+#include <sluice/flow_spec.hpp>
+
+#include <charconv>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <utility>
+
+namespace sluice::runtime {
+
+/// Calls `router::tick` at its interval.
+class http_front::beat {
+public:
+  explicit beat(ingress::router& router) : thread_([this, &router] { run(router); }) {}
+  ~beat() {
+    {
+      std::lock_guard lock{mutex_};
+      ended_ = true;
+      changed_.notify_one();
+    }
+    thread_.join();
+  }
+
+private:
+  void run(ingress::router& router) {
+    std::unique_lock lock{mutex_};
+    while (!changed_.wait_for(lock, ingress::router::tick_interval, [this] { return ended_; })) {
+      lock.unlock();
+      router.tick();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool ended_ = false;
+  std::thread thread_;
+};
+
+result<std::unique_ptr<http_front>> http_front::start(settings what) {
+  ingress::router_options options;
+  options.here = std::move(what.here);
+  options.seed = std::random_device{}();
+  options.reach = std::move(what.reach);
+  options.now = [] { return std::chrono::steady_clock::now(); };
+  auto router = std::make_unique<ingress::router>(std::move(options));
+  auto server = http::server::start(std::move(what.server), *router);
+  if (!server)
+    return fail(server);
+  return std::unique_ptr<http_front>{new http_front{std::move(router), std::move(*server)}};
+}
+
+http_front::http_front(std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server)
+  : router_(std::move(router)), server_(std::move(server)), beat_(std::make_unique<beat>(*router_)) {}
+
+http_front::~http_front() { stop(); }
+
+void http_front::set_routes(const ingress::route_table& table) { router_->set_routes(table); }
+std::vector<ingress::route_statistics> http_front::statistics() const { return router_->statistics(); }
+const std::vector<std::uint16_t>& http_front::ports() const noexcept { return server_->ports(); }
+
+bool http_front::drain(std::chrono::milliseconds patience) { return server_->drain(patience); }
+
+void http_front::stop() {
+  if (!beat_)
+    return;
+  router_->close();
+  server_->stop();
+  beat_.reset();
+}
+
+result<http::listen_address> parse_http_address(const std::string& text) {
+  auto wrong = [&] {
+    return fail(errc::invalid_argument, "'" + text + "' is no address; write HOST:PORT, for example "
+                                          + "127.0.0.1:8000, where port 0 picks a free one");
+  };
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos)
+    return wrong();
+  http::listen_address out;
+  auto host = text.substr(0, colon);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  if (!host.empty())
+    out.host = host;
+  const auto* begin = text.data() + colon + 1;
+  const auto* end = text.data() + text.size();
+  auto [at, error] = std::from_chars(begin, end, out.port);
+  if (error != std::errc{} || at != end || begin == end)
+    return wrong();
+  return out;
+}
+
+ingress::route_table routes_of(const flow_spec& spec,
+                               const std::vector<std::pair<processor_name, replica_id>>& replicas,
+                               const node_id& here) {
+  ingress::route_table out;
+  for (const auto& processor : spec.processors) {
+    if (!processor.http)
+      continue;
+    ingress::route_entry route;
+    route.flow = spec.name;
+    route.processor = processor.name;
+    route.kind = processor.kind;
+    route.http = *processor.http;
+    route.num_concurrency = processor.num_concurrency;
+    route.timeout = processor.timeout;
+    route.output_type = processor.output_type;
+    for (const auto& [name, id] : replicas) {
+      if (name == processor.name)
+        route.targets.push_back({id, flow_version{1}, here, {}, spec.name});
+    }
+    out.routes.push_back(std::move(route));
+  }
+  return out;
+}
+
+} // namespace sluice::runtime

@@ -1,0 +1,75 @@
+#pragma once
+
+#include "transport/http/server_options.hpp"
+#include "actors/ingress/ingress_protocol.hpp"
+#include "actors/ingress/router_state.hpp"
+#include "actors/ingress/target_port.hpp"
+
+#include <sluice/core/result.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice::http {
+class server;
+}
+namespace sluice::ingress {
+class router;
+}
+
+namespace sluice::runtime {
+
+/// The public HTTP side of a process: the server, the router behind it, and the beat that tells the
+/// router of time. A part of every worker node, and of local mode when the flow has routes.
+///
+/// Any thread, but for `stop`, which is called once, last.
+class http_front {
+public:
+  struct settings {
+    http::server_options server;
+    node_id here; ///< its replicas go first
+    /// Where requests for a replica go; as `ingress::router_options::reach`.
+    std::function<ingress::target_ptr(const ingress::route_target&)> reach;
+  };
+
+  /// Listens when it returns. Fails as `http::server::start` does.
+  static result<std::unique_ptr<http_front>> start(settings what);
+
+  /// Calls `stop`.
+  ~http_front();
+  http_front(const http_front&) = delete;
+  http_front& operator=(const http_front&) = delete;
+
+  void set_routes(const ingress::route_table& table);
+  std::vector<ingress::route_statistics> statistics() const;
+
+  const std::vector<std::uint16_t>& ports() const noexcept;
+
+  /// Takes no connection and no request more; returns once all that are open have ended, or false
+  /// after `patience`.
+  bool drain(std::chrono::milliseconds patience);
+
+  void stop();
+
+private:
+  class beat;
+  http_front(std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server);
+
+  std::unique_ptr<ingress::router> router_; ///< outlives the server
+  std::unique_ptr<http::server> server_;
+  std::unique_ptr<beat> beat_;
+};
+
+/// Reads "HOST:PORT", "[::1]:PORT" or ":PORT". Fails with `invalid_argument`.
+result<http::listen_address> parse_http_address(const std::string& text);
+
+/// All routes of a flow whose replicas run in this process. `replicas` are those of its host.
+ingress::route_table routes_of(const flow_spec& spec,
+                               const std::vector<std::pair<processor_name, replica_id>>& replicas,
+                               const node_id& here);
+
+} // namespace sluice::runtime
