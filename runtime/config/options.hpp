@@ -39,10 +39,10 @@ struct ready_info {
   std::string link_address;    ///< "HOST:PORT", the real port
   std::string control_address; ///< head only: "HOST:PORT", the real port
   std::string control_socket;  ///< head only: path of the unix socket
-  std::string http_address;    ///< "http://HOST:PORT" of the public listener; empty without a worker
   std::string state_dir;
-  std::string join_token;     ///< head only: one, freshly made, to print; empty = none was made
-  std::string ca_fingerprint; ///< head only: SHA-256 in hex
+  std::string join_token;        ///< head only: one, freshly made, to print; empty = none was made
+  std::string ca_fingerprint;    ///< head only: SHA-256 in hex
+  std::string http_address = {}; ///< "http://HOST:PORT" of the public listener; empty without a worker
 
   friend bool operator==(const ready_info&, const ready_info&) = default;
 };
