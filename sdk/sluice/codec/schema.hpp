@@ -125,7 +125,7 @@ std::string duration_schema() {
     unit = "hours";
   else if (is(std::chrono::days{}))
     unit = "days";
-  return with_member(std::move(text), "description", quoted(unit));
+  return with_member(std::move(text), "description", sluice::codec::quoted(unit));
 }
 
 /// Of a system clock's time. Its ends are moments of a year like any other, so that this year is not whole.
