@@ -17,7 +17,8 @@ namespace sluice::runtime {
 /// Calls `router::tick` at its interval.
 class http_front::beat {
 public:
-  explicit beat(ingress::router& router) : thread_([this, &router] { run(router); }) {}
+  beat(ingress::router& router, std::function<void()> also)
+    : also_(std::move(also)), thread_([this, &router] { run(router); }) {}
   ~beat() {
     {
       std::lock_guard lock{mutex_};
@@ -33,10 +34,13 @@ private:
     while (!changed_.wait_for(lock, ingress::router::tick_interval, [this] { return ended_; })) {
       lock.unlock();
       router.tick();
+      if (also_)
+        also_();
       lock.lock();
     }
   }
 
+  const std::function<void()> also_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool ended_ = false;
@@ -50,14 +54,18 @@ result<std::unique_ptr<http_front>> http_front::start(settings what) {
   options.reach = std::move(what.reach);
   options.now = [] { return std::chrono::steady_clock::now(); };
   auto router = std::make_unique<ingress::router>(std::move(options));
+  auto on_beat = std::move(what.on_beat);
   auto server = http::server::start(std::move(what.server), *router);
   if (!server)
     return fail(server);
-  return std::unique_ptr<http_front>{new http_front{std::move(router), std::move(*server)}};
+  return std::unique_ptr<http_front>{
+    new http_front{std::move(router), std::move(*server), std::move(on_beat)}};
 }
 
-http_front::http_front(std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server)
-  : router_(std::move(router)), server_(std::move(server)), beat_(std::make_unique<beat>(*router_)) {}
+http_front::http_front(std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server,
+                       std::function<void()> on_beat)
+  : router_(std::move(router)), server_(std::move(server)),
+    beat_(std::make_unique<beat>(*router_, std::move(on_beat))) {}
 
 http_front::~http_front() { stop(); }
 

@@ -34,6 +34,7 @@ public:
     node_id here; ///< its replicas go first
     /// Where requests for a replica go; as `ingress::router_options::reach`.
     std::function<ingress::target_ptr(const ingress::route_target&)> reach;
+    std::function<void()> on_beat = {}; ///< called with every beat, on its thread; must not block
   };
 
   /// Listens when it returns. Fails as `http::server::start` does.
@@ -57,7 +58,8 @@ public:
 
 private:
   class beat;
-  http_front(std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server);
+  http_front(std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server,
+             std::function<void()> on_beat);
 
   std::unique_ptr<ingress::router> router_; ///< outlives the server
   std::unique_ptr<http::server> server_;

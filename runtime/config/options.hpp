@@ -18,6 +18,7 @@ struct node_options {
   std::string listen = "127.0.0.1";    ///< IP address that link and control bind to
   std::uint16_t link_port = 7410;      ///< 0 = any free one
   std::uint16_t control_port = 7411;   ///< head only; 0 = any free one
+  std::uint16_t relay_port = 0;        ///< for other nodes' requests to replicas here; 0 = any free one
   std::string http = "127.0.0.1:8000"; ///< HOST:PORT of the public HTTP listener; port 0 = any free one
   bool http_or_any = true;             ///< nobody chose `http`: any free port will do if it is taken
   std::string http_certificate;        ///< PEM file with its chain; with `http_key` the listener speaks TLS

@@ -26,6 +26,7 @@ constexpr std::array settings_table{
   setting{"listen", "127.0.0.1", "IP address to listen on; 0.0.0.0 lets other machines in"},
   setting{"link-port", "7410", "port for workers and hosts; 0 = any free one"},
   setting{"control-port", "7411", "port for clients elsewhere; 0 = any free one"},
+  setting{"relay-port", "0", "port for requests from other nodes to replicas here; 0 = any free one"},
   setting{"http", "127.0.0.1:8000", "HOST:PORT where flows' routes are served; port 0 = any free one"},
   setting{"http-certificate", "", "PEM file with certificate and chain: serve routes over TLS"},
   setting{"http-key", "", "PEM file with the certificate's key"},
@@ -234,6 +235,8 @@ result<node_options> node_options_of(const settings& from) {
   if (auto done = check_port(from, "link-port", to.link_port); !done)
     return fail(done);
   if (auto done = check_port(from, "control-port", to.control_port); !done)
+    return fail(done);
+  if (auto done = check_port(from, "relay-port", to.relay_port); !done)
     return fail(done);
   to.http = from.text("http");
   to.http_or_any = from.is_default("http");

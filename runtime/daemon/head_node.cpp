@@ -218,7 +218,8 @@ private:
     settings.options = options_;
     settings.id = identity_.id;
     settings.started = started_;
-    settings.link_address = link_address();
+    settings.cluster_id = identity_.cluster_id;
+    settings.certificate = identity_.node;
     settings.is_head = true;
     settings.queue = queue_;
     settings.artifacts = artifacts_.get();

@@ -129,6 +129,10 @@ result<head_identity> load_head_identity(const fs::path& state_dir, pki::wall_ti
   if (!link)
     return fail(link);
   it.link = std::move(*link);
+  auto node = pki::issue(it.authority, {it.cluster_id, node_role, it.id.value}, pki::valid_from(now));
+  if (!node)
+    return fail(node);
+  it.node = std::move(*node);
   auto token = pki::load_or_make_cluster_token(*dir / "cluster-token");
   if (!token)
     return fail(token);

@@ -22,6 +22,7 @@ struct head_identity {
   pki::key_pair authority;
   std::string ca_fingerprint;
   pki::identity link; ///< for links and the control API; issued anew at each start
+  pki::identity node; ///< of the worker in the head's process, for links to other nodes; likewise
   std::string cluster_token;
   std::unique_ptr<pki::join_token_store> join_tokens;
 };

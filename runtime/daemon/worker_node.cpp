@@ -144,7 +144,8 @@ private:
     settings.options = options_;
     settings.id = identity_.id;
     settings.started = started_;
-    settings.link_address = options_.address;
+    settings.cluster_id = identity_.cluster_id;
+    settings.certificate = identity_.link;
     settings.queue = head_;
     settings.artifacts = artifacts_.get();
     settings.read_artifact = [this](const artifact_id& id, std::uint64_t offset, std::size_t size_bytes_max) {

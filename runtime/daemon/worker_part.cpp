@@ -2,6 +2,7 @@
 
 #include "runtime/daemon/host_links.hpp"
 #include "runtime/daemon/log.hpp"
+#include "runtime/daemon/node_links.hpp"
 #include "runtime/http_front.hpp"
 #include "transport/process/process_launcher.hpp"
 #include "transport/process/resources.hpp"
@@ -35,16 +36,17 @@ struct worker_part::parts {
   std::shared_ptr<process::log_store> log_reader;
   std::shared_ptr<artifact::artifact_fetcher> fetcher;
   std::shared_ptr<process::process_launcher> launcher;
+  std::unique_ptr<node_links> others;
   std::unique_ptr<runtime::http_front> front;
 };
 
 namespace {
 
-node::node_info info_of(const worker_part::settings& what) {
+node::node_info info_of(const worker_part::settings& what, const node_links& others) {
   node::node_info info;
   info.id = what.id;
   info.started = what.started;
-  info.address = what.link_address;
+  info.address = others.address();
   info.cpus = what.options.cpus > 0 ? what.options.cpus : machine_cpus();
   info.memory_bytes = what.options.memory_bytes > 0 ? what.options.memory_bytes : machine_memory_bytes();
   info.labels = what.options.labels;
@@ -53,9 +55,32 @@ node::node_info info_of(const worker_part::settings& what) {
   return info;
 }
 
+result<std::unique_ptr<node_links>> link_nodes(const worker_part::settings& what, const link::io_thread& io,
+                                               const host_links& links) {
+  auto tls = link::tls_credentials::make(what.certificate);
+  if (!tls)
+    return fail(tls);
+  node_links::settings out;
+  out.link.self = {.role = link::peer_role::node,
+                   .cluster_id = what.cluster_id,
+                   .name = what.id.value,
+                   .started = what.started,
+                   .sluice_version = SLUICE_VERSION};
+  out.link.tls = std::move(*tls);
+  out.listen_at = {what.options.listen, what.options.relay_port, {}};
+  out.here = [&links](const ingress::route_target& to) {
+    return links.reach(to.flow, to.version, to.replica);
+  };
+  auto others = node_links::start(io, std::move(out));
+  if (!others)
+    return fail(others.error().code, "relay port: " + others.error().message);
+  return others;
+}
+
 /// The public listener of this node. Its port is taken: any other will do, unless somebody chose it.
 result<std::unique_ptr<runtime::http_front>> listen(const worker_part::settings& what,
-                                                    const host_links& links, http::listen_address at) {
+                                                    const host_links& links, node_links& others,
+                                                    http::listen_address at) {
   const auto settings = [&] {
     runtime::http_front::settings out;
     out.server.addresses = {at};
@@ -64,9 +89,10 @@ result<std::unique_ptr<runtime::http_front>> listen(const worker_part::settings&
     out.server.key_file = what.options.http_key;
     out.server.on_trouble = [](std::string_view line) { log_line("http", std::string{line}); };
     out.here = what.id;
-    out.reach = [here = what.id, &links](const ingress::route_target& to) {
-      return to.node == here ? links.reach(to.flow, to.version, to.replica) : nullptr;
+    out.reach = [here = what.id, &links, &others](const ingress::route_target& to) {
+      return to.node == here ? links.reach(to.flow, to.version, to.replica) : others.reach(to);
     };
+    out.on_beat = [&others] { others.tick(); };
     return out;
   };
   auto front = runtime::http_front::start(settings());
@@ -111,17 +137,21 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   };
   launcher.work_dir = fs::path{what.options.state_dir} / "work";
   its->launcher = std::make_shared<process::process_launcher>(std::move(launcher), its->logs);
+  auto others = link_nodes(what, io, its->links);
+  if (!others)
+    return fail(others);
+  its->others = std::move(*others);
   auto at = runtime::parse_http_address(what.options.http);
   if (!at)
     return fail(at.error().code, "http: " + at.error().message);
-  auto front = listen(what, its->links, *at);
+  auto front = listen(what, its->links, *its->others, *at);
   if (!front)
     return fail(front);
   its->front = std::move(*front);
   auto address = http_address_of(what, *at, its->front->ports().front());
 
   node::options agent;
-  agent.info = info_of(what);
+  agent.info = info_of(what, *its->others);
   agent.launcher = its->launcher;
   agent.artifacts = its->fetcher;
   agent.resources = std::make_shared<process::proc_resources>();
@@ -131,7 +161,10 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   agent.wall_clock = [] { return std::chrono::system_clock::now(); };
   agent.random = [random = std::make_shared<std::mt19937_64>(std::random_device{}())] { return (*random)(); };
   agent.notice = [](const std::string& line) { log_line("node", line); };
-  agent.routes = [front = its->front.get()](const ingress::route_table& table) { front->set_routes(table); };
+  agent.routes = [front = its->front.get(), others = its->others.get()](const ingress::route_table& table) {
+    others->set_routes(table);
+    front->set_routes(table);
+  };
   auto handle = node::spawn(sys, std::move(agent));
   return std::unique_ptr<worker_part>{
     new worker_part{sys, std::move(its), std::move(handle), std::move(address)}};

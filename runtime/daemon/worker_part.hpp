@@ -3,6 +3,7 @@
 #include "runtime/config/options.hpp"
 #include "transport/artifact/artifact_fetcher.hpp"
 #include "transport/link/io_thread.hpp"
+#include "transport/pki/certificate.hpp"
 #include "actors/node/node.hpp"
 #include "actors/queue/queue_protocol.hpp"
 
@@ -23,7 +24,8 @@ public:
     config::node_options options;
     node_id id;
     incarnation started;
-    std::string link_address;
+    std::string cluster_id;
+    pki::identity certificate; ///< of this node
     bool is_head = false;
     queue::handle queue;                 ///< the queue actor, or the peer that stands for it
     artifact::artifact_store* artifacts; ///< outlives the part
