@@ -4,6 +4,8 @@
 #include "actors/ingress/router.hpp"
 
 #include <sluice/flow_spec.hpp>
+#include <sluice/http/docs_page.hpp>
+#include <sluice/http/openapi.hpp>
 
 #include <charconv>
 #include <condition_variable>
@@ -47,12 +49,31 @@ private:
   std::thread thread_;
 };
 
+namespace {
+
+/// All routes of the table, or those of one flow, as an OpenAPI document.
+response openapi_of(const ingress::route_table& table, const std::optional<flow_name>& flow) {
+  std::vector<http::documented_processor> all;
+  for (const auto& route : table.routes)
+    if (!flow || route.flow == *flow)
+      all.push_back({route.flow, route.processor, route.kind, route.http});
+  return {200,
+          {{"Content-Type", "application/json"}},
+          http::openapi_document(flow ? flow->value : std::string{"Sluice"}, all)};
+}
+
+} // namespace
+
 result<std::unique_ptr<http_front>> http_front::start(settings what) {
   ingress::router_options options;
   options.here = std::move(what.here);
   options.seed = std::random_device{}();
   options.reach = std::move(what.reach);
   options.now = [] { return std::chrono::steady_clock::now(); };
+  options.openapi = openapi_of;
+  options.docs = [](const ingress::route_table&, const std::optional<flow_name>&) {
+    return http::docs_page();
+  };
   auto router = std::make_unique<ingress::router>(std::move(options));
   auto on_beat = std::move(what.on_beat);
   auto server = http::server::start(std::move(what.server), *router);

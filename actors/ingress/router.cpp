@@ -28,6 +28,10 @@ struct router::table_view {
   route_matcher matcher;
   std::vector<std::shared_ptr<lane>> lanes; ///< by index in the table, like the next
   std::vector<std::shared_ptr<const std::vector<std::string>>> cors_origins; ///< null = none
+
+  // What was made of it for `page`, by path and flow.
+  mutable std::mutex pages_mutex;
+  mutable std::map<std::pair<std::string, flow_name>, response> pages;
 };
 
 router::router(router_options options)
@@ -169,7 +173,11 @@ std::optional<response> router::page(const request& head, const table_view& tabl
     if (std::ranges::find(table.table.routes, *flow, &route_entry::flow) == table.table.routes.end())
       return error_response(404, "no flow of this name has routes");
   }
-  return make(table.table, flow);
+  std::lock_guard lock{table.pages_mutex};
+  auto [place, is_new] = table.pages.try_emplace({head.path, flow.value_or(flow_name{})});
+  if (is_new)
+    place->second = make(table.table, flow);
+  return place->second;
 }
 
 void router::handle(exchange_ptr call, std::shared_ptr<const void> route) {

@@ -16,7 +16,8 @@
 
 namespace sluice::ingress {
 
-/// Makes the answer of `/openapi.json` or `/docs`; `flow` if one was asked for, which is in the table.
+/// Makes the answer of `/openapi.json` or `/docs`; `flow` if one was asked for, which is in the table. Called
+/// once per table and flow, on the thread of the first request for it.
 using page_maker = std::function<response(const route_table& table, const std::optional<flow_name>& flow)>;
 
 struct router_options {

@@ -33,7 +33,8 @@ struct router_fixture {
       return found == targets.end() ? nullptr : found->second;
     };
     made.now = [this] { return now; };
-    made.openapi = [](const route_table& all, const std::optional<flow_name>& flow) {
+    made.openapi = [this](const route_table& all, const std::optional<flow_name>& flow) {
+      ++pages_made;
       return response{200, {}, std::to_string(all.routes.size()) + (flow ? flow->value : "")};
     };
     return made;
@@ -81,6 +82,7 @@ struct router_fixture {
   std::map<std::uint64_t, std::shared_ptr<fake_target>> targets;
   route_table table;
   int reaches = 0;
+  int pages_made = 0;
   std::unique_ptr<router> routes;
 };
 
@@ -172,6 +174,8 @@ TEST_CASE_FIXTURE(router_fixture, "the ingress documents what it serves unless a
   of_none->in.query = "flow=nothing";
   routes->handle(of_none, nullptr);
   CHECK(of_none->seen->status() == 404);
+  CHECK(ask(method::head, "/openapi.json")->status() == 200);
+  CHECK(pages_made == 2); // once for all, once for the flow
 
   table.routes = {entry(method::get, "/openapi.json", {1})};
   routes->set_routes(table);
