@@ -67,6 +67,7 @@ struct consumer_options {
 /// ----------------------- | ------------------------------------------------------------- | -------
 /// route                   | "/orders/{id}"; a last "{rest...}" takes the rest; required   | -
 /// method                  | get, post, put, patch, delete_                                | get
+/// num_cpus                | reserved per replica                                          | 0.1
 /// num_concurrency         | requests at once per replica                                  | 1
 /// timeout                 | per request, then 504; 0 = 30 s                               | 0
 /// target_ongoing_requests | per replica; what the autoscaler aims at                      | 2
@@ -81,7 +82,7 @@ struct endpoint_options {
   std::optional<std::uint32_t> min_replicas = {};
   std::optional<std::uint32_t> max_replicas = {};
   bool autoscale = processor_spec{}.autoscale;
-  double num_cpus = processor_spec{}.num_cpus;
+  double num_cpus = 0.1;
   std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
   std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
@@ -102,7 +103,7 @@ struct collector_options {
   std::optional<std::uint32_t> min_replicas = {};
   std::optional<std::uint32_t> max_replicas = {};
   bool autoscale = processor_spec{}.autoscale;
-  double num_cpus = processor_spec{}.num_cpus;
+  double num_cpus = 0.1;
   std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
   std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
