@@ -99,6 +99,7 @@ TEST_CASE("an endpoint is described by its options") {
   processor_spec expected;
   expected.name = processor_name{"lookup"};
   expected.kind = pattern::endpoint;
+  expected.num_cpus = 0.1;
   expected.num_replicas = 2;
   expected.min_replicas = 1;
   expected.max_replicas = 5;
