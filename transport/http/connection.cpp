@@ -19,7 +19,6 @@ namespace {
 constexpr auto linger = std::chrono::seconds{2};             ///< for the client to read its last answer
 constexpr std::size_t lingering_bytes_max = 4u << 20;        ///< that it still sends meanwhile
 constexpr std::size_t pipelined_answer_bytes_max = 1u << 20; ///< unread answers until no request is begun
-constexpr std::size_t joined_bytes_max = 16u << 10;          ///< small pieces are put behind one another
 constexpr int reads_per_turn = 16;                           ///< then other connections get theirs
 constexpr std::size_t pieces_per_write = 16;
 
@@ -73,7 +72,7 @@ void connection::close() {
 void connection::close_if_idle() {
   auto resting = [&] {
     return (phase_ == phase::idle || (phase_ == phase::head && requests_ == 0)) && in_.empty()
-           && out_bytes_ == 0;
+           && out_.bytes() == 0;
   };
   if (phase_ == phase::handshake)
     return close();
@@ -177,9 +176,9 @@ void connection::settle_end_of_input() {
     return;
   if (phase_ == phase::websocket && websocket_is_full())
     return; // there is more for the session
-  if (phase_ == phase::idle && !in_.empty() && out_bytes_ > 0)
+  if (phase_ == phase::idle && !in_.empty() && out_.bytes() > 0)
     return; // there are requests left, and answers to be read first
-  if (out_bytes_ == 0)
+  if (out_.bytes() == 0)
     return close();
   closing_ = true;
   phase_ = phase::lingering;
@@ -222,7 +221,7 @@ std::size_t connection::consume_requests(std::string_view bytes) {
     case phase::idle:
       while (rest.starts_with("\r\n")) // between requests, of old clients (RFC 9112 §2.2)
         rest.remove_prefix(2);
-      if (rest.empty() || out_bytes_ > pipelined_answer_bytes_max)
+      if (rest.empty() || out_.bytes() > pipelined_answer_bytes_max)
         return used();
       phase_ = phase::head;
       set_deadline(home_->now() + within().head_deadline);
@@ -346,7 +345,7 @@ void connection::begin_request(bool body_at_hand) {
   body_received_ = 0;
   set_deadline(body_began_ + within().body_deadline);
   if (head.expects_continue && !body_at_hand)
-    queue(continue_answer);
+    out_.add(continue_answer);
 }
 
 void connection::allow_origin(const ingress::head_decision& decision, const request& head) {
@@ -387,15 +386,15 @@ void connection::deliver(delivery& what) {
   if (status_ == 0)
     status_ = what.answer.status;
   if (what.begins) {
-    before_stream_ = out_bytes_;
+    before_stream_ = out_.bytes();
     if (auto call = exchange_.lock())
       window_ = std::shared_ptr<send_window>{call, &call->window()};
     set_deadline(timer_wheel::never);
   }
   answer_bytes_ += what.answer.body_bytes;
   form_.keep_alive = form_.keep_alive && what.answer.keep_alive;
-  queue(std::move(what.answer.head));
-  queue(std::move(what.answer.body));
+  out_.add(std::move(what.answer.head));
+  out_.add(std::move(what.answer.body));
   if (what.ends)
     after_answer();
 }
@@ -411,8 +410,8 @@ void connection::answer_without_handler(response answer) {
   auto wire = make_answer(std::move(answer), form_, http_date());
   status_ = wire.status;
   answer_bytes_ = wire.body_bytes;
-  queue(std::move(wire.head));
-  queue(std::move(wire.body));
+  out_.add(std::move(wire.head));
+  out_.add(std::move(wire.body));
   after_answer();
 }
 
@@ -446,35 +445,12 @@ void connection::log(unsigned status, std::uint64_t bytes) {
 
 // --- out -------------------------------------------------------------------------
 
-void connection::queue(std::string_view bytes) {
-  if (bytes.empty())
-    return;
-  out_bytes_ += bytes.size();
-  if (!out_.empty() && out_.back().size() + bytes.size() <= joined_bytes_max)
-    out_.back().append(bytes);
-  else
-    out_.emplace_back(bytes);
-}
-
-void connection::queue(std::string&& bytes) {
-  if (bytes.empty())
-    return;
-  if (!out_.empty() && out_.back().size() + bytes.size() <= joined_bytes_max)
-    return queue(std::string_view{bytes});
-  out_bytes_ += bytes.size();
-  out_.push_back(std::move(bytes));
-}
-
 void connection::flush() {
-  if (out_bytes_ == 0 || phase_ == phase::closed)
+  if (out_.bytes() == 0 || phase_ == phase::closed)
     return;
-  while (out_bytes_ > 0) {
+  while (out_.bytes() > 0) {
     std::array<iovec, pieces_per_write> pieces;
-    std::size_t count = 0;
-    for (auto at = out_first_; at < out_.size() && count < pieces.size(); ++at, ++count) {
-      auto offset = count == 0 ? out_offset_ : 0;
-      pieces[count] = {out_[at].data() + offset, out_[at].size() - offset};
-    }
+    auto count = out_.gather(pieces);
     auto sent = channel_->write({pieces.data(), count});
     if (sent.what == channel::state::waiting) {
       if (!blocked_since_) {
@@ -492,17 +468,8 @@ void connection::flush() {
 }
 
 void connection::on_sent(std::size_t bytes) {
-  out_bytes_ -= bytes;
+  out_.drop(bytes);
   sent_since_ += bytes;
-  for (auto left = bytes; left > 0;) {
-    auto piece = std::min(left, out_[out_first_].size() - out_offset_);
-    left -= piece;
-    out_offset_ += piece;
-    if (out_offset_ == out_[out_first_].size()) {
-      std::string{}.swap(out_[out_first_++]);
-      out_offset_ = 0;
-    }
-  }
   auto earlier = std::min(before_stream_, bytes);
   before_stream_ -= earlier;
   if (auto window = bytes > earlier ? window_.lock() : nullptr)
@@ -510,8 +477,6 @@ void connection::on_sent(std::size_t bytes) {
 }
 
 void connection::on_all_sent() {
-  out_.clear();
-  out_first_ = 0;
   blocked_since_.reset();
   if (closing_) {
     if (input_ended_)

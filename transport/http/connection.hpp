@@ -2,6 +2,7 @@
 
 #include "transport/http/channel.hpp"
 #include "transport/http/environment.hpp"
+#include "transport/http/out_queue.hpp"
 #include "transport/http/request_reader.hpp"
 #include "transport/http/timer_wheel.hpp"
 #include "transport/http/worker.hpp"
@@ -12,7 +13,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace sluice::http {
 
@@ -91,8 +91,6 @@ private:
   template <class Call>
   void tell_session(Call call);
 
-  void queue(std::string&& bytes);
-  void queue(std::string_view bytes);
   void flush();
   void on_sent(std::size_t bytes);
   void on_all_sent();
@@ -139,10 +137,7 @@ private:
   unsigned status_ = 0;
   std::uint64_t answer_bytes_ = 0;
 
-  std::vector<std::string> out_;
-  std::size_t out_first_ = 0;  ///< index of what is sent next
-  std::size_t out_offset_ = 0; ///< what of it has gone
-  std::size_t out_bytes_ = 0;
+  out_queue out_;
   std::weak_ptr<send_window> window_; ///< of who streams
   std::size_t before_stream_ = 0;     ///< bytes of earlier answers that go before it
   std::optional<time_point> blocked_since_;

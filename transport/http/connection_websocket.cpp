@@ -30,14 +30,14 @@ void connection::websocket_deleter::operator()(websocket_state* state) const noe
 /// @pre phase handling
 void connection::open_websocket(delivery& what) {
   status_ = what.answer.status;
-  queue(std::move(what.answer.head));
+  out_.add(std::move(what.answer.head));
   reader_.next();
   exchange_.reset();
   phase_ = phase::websocket;
   websocket_.reset(new websocket_state{within().websocket_message_bytes_max});
   websocket_->session = std::move(what.session);
   auto way = std::make_shared<server_websocket>(shared_from_this(), call_, websocket_->untaken);
-  before_stream_ = out_bytes_;
+  before_stream_ = out_.bytes();
   window_ = std::shared_ptr<send_window>{way, &way->window()};
   set_deadline(home_->now() + within().websocket_ping_interval);
   tell_session([&](websocket_session& session) { session.on_open(std::move(way)); });
@@ -62,7 +62,7 @@ void connection::tell_session(Call call) {
 void connection::queue_frame(std::string frame) {
   if (auto window = window_.lock())
     window->add(frame.size());
-  queue(std::move(frame));
+  out_.add(std::move(frame));
 }
 
 bool connection::websocket_is_full() const noexcept {
@@ -82,7 +82,7 @@ std::size_t connection::read_websocket(std::string_view bytes) {
        },
      .on_ping =
        [this](std::string_view payload) {
-         if (out_bytes_ < pong_room_bytes_max && !websocket_->close_sent)
+         if (out_.bytes() < pong_room_bytes_max && !websocket_->close_sent)
            queue_frame(websocket_frame(websocket_opcode::pong, payload));
        },
      .on_close =
@@ -103,7 +103,7 @@ void connection::deliver_websocket(delivery& what) {
   if (websocket_->close_sent)
     return;
   answer_bytes_ += what.answer.body_bytes;
-  queue(std::move(what.answer.head));
+  out_.add(std::move(what.answer.head));
   if (what.ends) {
     websocket_->close_sent = true;
     set_deadline(home_->now() + close_patience);
