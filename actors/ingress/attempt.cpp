@@ -120,6 +120,19 @@ void attempt::finish() noexcept {
   whole_->where->answered(*target_, status_);
 }
 
+bool attempt::upgrade(std::shared_ptr<websocket_session> session) noexcept {
+  constexpr unsigned switching_protocols = 101;
+  if (!move(stage::taken, stage::ended))
+    return false;
+  if (!whole_->client->upgrade(std::move(session))) {
+    stage_ = stage::taken; // it may still be answered
+    return false;
+  }
+  whole_->forget_stop();
+  whole_->where->answered(*target_, switching_protocols);
+  return true;
+}
+
 void attempt::when_cancelled(std::function<void()> stop) noexcept {
   if (stage_.load() != stage::ended)
     whole_->when_cancelled(std::move(stop));

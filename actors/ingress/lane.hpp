@@ -88,6 +88,8 @@ public:
   std::size_t waiting_bytes() const noexcept override;
   void when_writable(std::function<void()> resume) noexcept override;
   void finish() noexcept override;
+  /// From then on it is no request any more and takes no place at its target.
+  bool upgrade(std::shared_ptr<websocket_session> session) noexcept override;
   void when_cancelled(std::function<void()> stop) noexcept override;
 
 private:

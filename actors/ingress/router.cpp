@@ -115,6 +115,7 @@ head_decision router::decide(request& head) {
   }
   head.params = std::move(match.params);
   out.body_bytes_max = entry.http.body_bytes_max;
+  out.websocket = entry.kind == pattern::websocket;
   if (entry.timeout > entry.timeout.zero())
     out.timeout = entry.timeout;
   out.route = table->lanes[*match.route];

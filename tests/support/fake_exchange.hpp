@@ -42,6 +42,9 @@ public:
   bool is_streaming() const {
     return locked([&] { return has_begun_ && ends_ == 0; });
   }
+  bool is_upgraded() const {
+    return locked([&] { return is_upgraded_; });
+  }
   bool is_cut() const {
     return locked([&] { return is_gone_ && ends_ == 0; });
   }
@@ -56,6 +59,7 @@ private:
   bool has_begun_ = false;
   bool is_gone_ = false;
   bool is_cancelled_ = false;
+  bool is_upgraded_ = false;
   std::size_t waiting_bytes_ = 0;
 };
 
@@ -112,6 +116,16 @@ public:
   void finish() noexcept override {
     std::lock_guard lock{seen->mutex_};
     ++seen->ends_;
+  }
+  /// Set for a request that asks for a WebSocket.
+  bool asks_for_upgrade = false;
+  bool upgrade(std::shared_ptr<websocket_session>) noexcept override {
+    if (!asks_for_upgrade)
+      return false;
+    std::lock_guard lock{seen->mutex_};
+    ++seen->ends_;
+    seen->is_upgraded_ = true;
+    return true;
   }
   void when_cancelled(std::function<void()> stop) noexcept override {
     {

@@ -234,6 +234,31 @@ TEST_CASE_FIXTURE(router_fixture, "a streamed answer passes through and counts o
   CHECK(statistics().answered_total[2] == 1);
 }
 
+TEST_CASE_FIXTURE(router_fixture, "a WebSocket that is accepted takes no place at its replica") {
+  table.routes = {entry(method::get, "/p", {1})};
+  table.routes[0].kind = pattern::websocket;
+  routes->set_routes(table);
+  auto head = fake_exchange::make(method::get, "/p")->in;
+  CHECK(routes->decide(head).websocket);
+  auto call = fake_exchange::make(method::get, "/p", now + 10s);
+  call->asks_for_upgrade = true;
+  routes->handle(call, nullptr);
+  auto held = at(1).take();
+  CHECK(held->upgrade(nullptr));
+  CHECK_FALSE(held->upgrade(nullptr));
+  held->respond({500, {}, {}});
+  held.reset();
+  CHECK(call->seen->is_upgraded());
+  CHECK(call->seen->ends() == 1);
+  CHECK(statistics().in_flight == 0);
+  CHECK(statistics().answered_total[1] == 1);
+
+  auto plain = ask(); // one that asks for none is answered
+  CHECK_FALSE(at(1).held[0]->upgrade(nullptr));
+  at(1).answer(426);
+  CHECK(plain->status() == 426);
+}
+
 TEST_CASE_FIXTURE(router_fixture, "local replicas go first, others when they are full") {
   set(method::get, {1, 101});
   for (int i = 0; i < 4; ++i)
