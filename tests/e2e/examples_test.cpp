@@ -1,0 +1,143 @@
+// Goal: every example does by hand what its first lines say, asked with curl as there, and ends with Ctrl-C.
+#include "tests/support/cli_cluster.hpp"
+
+#include <boost/json/parse.hpp>
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <memory>
+
+using namespace sluice::test;
+
+namespace {
+
+struct answer {
+  int status = 0;
+  std::string body;
+};
+
+/// An example that runs by hand, on a free port and with a state of its own.
+class example {
+public:
+  explicit example(const std::string& name, std::map<std::string, std::string> env = {}) {
+    run_options options;
+    options.env = std::move(env);
+    process_ = std::make_unique<background_process>(
+      std::vector<std::string>{program("example_" + name), "--http", "127.0.0.1:0", "--state-dir",
+                               (dir_.path() / "state").string()},
+      options, dir_.path() / "output");
+    REQUIRE(eventually([&] { return process_->output().find("serves http://") != std::string::npos; }));
+    const auto text = process_->output();
+    const auto from = text.find("http://127.0.0.1:");
+    base_ = text.substr(from, text.find('\n', from) - from);
+  }
+
+  answer curl(const std::string& path, std::vector<std::string> more = {}) {
+    std::vector<std::string> argv{"curl", "-sS", "-m", "30", "-w", "\n%{http_code}", base_ + path};
+    argv.insert(argv.end(), more.begin(), more.end());
+    auto got = run(argv);
+    REQUIRE_MESSAGE(got.exit_code == 0, got.err);
+    const auto at = got.out.rfind('\n');
+    return {std::stoi(got.out.substr(at + 1)), got.out.substr(0, at)};
+  }
+  answer send(const std::string& method, const std::string& path, const std::string& json,
+              std::vector<std::string> more = {}) {
+    more.insert(more.end(), {"-X", method, "-H", "Content-Type: application/json", "-d", json});
+    return curl(path, std::move(more));
+  }
+
+  std::string output() const { return process_->output(); }
+  int end_with_ctrl_c() {
+    process_->signal(SIGINT);
+    return process_->wait();
+  }
+
+private:
+  temp_dir dir_;
+  std::unique_ptr<background_process> process_;
+  std::string base_;
+};
+
+} // namespace
+
+TEST_CASE("example endpoint: typed input and output, and errors that say where") {
+  example notes{"endpoint"};
+  auto added = notes.send("POST", "/notes", R"({"text":"buy milk"})");
+  CHECK(added.status == 200);
+  CHECK(added.body == R"({"id":1,"text":"buy milk"})");
+  CHECK(notes.curl("/notes/1").body == R"({"id":1,"text":"buy milk"})");
+  CHECK(notes.curl("/notes?limit=5").body == R"([{"id":1,"text":"buy milk"}])");
+  CHECK(notes.curl("/notes/2").status == 404);
+  CHECK(notes.curl("/notes/two").status == 422);
+  auto wrong_type = notes.send("POST", "/notes", R"({"text":7})");
+  CHECK(wrong_type.status == 422);
+  CHECK(wrong_type.body.find(R"("path":"text")") != std::string::npos);
+  CHECK(notes.send("POST", "/notes", R"({"text":)").status == 400);
+  CHECK(notes.curl("/notes", {"-d", "text=x"}).status == 415);
+  CHECK(notes.curl("/notes", {"-X", "DELETE"}).status == 405);
+  CHECK(notes.end_with_ctrl_c() == 130);
+}
+
+TEST_CASE("example endpoint: it describes itself, and has a page to try it") {
+  example notes{"endpoint"};
+  auto document = notes.curl("/openapi.json");
+  REQUIRE(document.status == 200);
+  auto parsed = boost::json::parse(document.body).as_object();
+  CHECK(parsed.at("openapi").as_string() == "3.1.0");
+  CHECK(parsed.at("paths").as_object().contains("/notes/{id}"));
+  auto page = notes.curl("/docs");
+  CHECK(page.status == 200);
+  CHECK(page.body.find("http://") == std::string::npos); // nothing from outside
+}
+
+TEST_CASE("example collector: a success is in the queue, and goes on to the consumer") {
+  example clicks{"collector"};
+  for (int i = 0; i < 20; ++i) {
+    auto got = clicks.send("POST", "/clicks", R"({"user":"ada","page":"/"})");
+    CHECK(got.status == 200);
+    CHECK(got.body == R"({"success":true})");
+  }
+  auto refused = clicks.send("POST", "/clicks", R"({"user":"ada"})");
+  CHECK(refused.status == 422);
+  CHECK(refused.body.starts_with(R"({"success":false)"));
+  CHECK(eventually([&] { return clicks.output().find(R"("clicks":20)") != std::string::npos; }));
+  CHECK(clicks.end_with_ctrl_c() == 130);
+}
+
+TEST_CASE("example async_endpoint: requests wait side by side") {
+  example weather{"async_endpoint"};
+  CHECK(weather.curl("/weather/Oslo?days=3").status == 200);
+}
+
+TEST_CASE("example guard: only who knows the secret gets in") {
+  example settings{"guard", {{"READER_KEY", "abc"}, {"ADMIN_TOKEN", "xyz"}}};
+  CHECK(settings.curl("/health").body == "ok");
+  CHECK(settings.curl("/setting").status == 401);
+  CHECK(settings.curl("/setting", {"-H", "X-Api-Key: abd"}).status != 200);
+  CHECK(settings.curl("/setting", {"-H", "X-Api-Key: abc"}).status == 200);
+  CHECK(settings.send("PUT", "/setting", R"({"value":"on"})").status == 401);
+  CHECK(settings.send("PUT", "/setting", R"({"value":"on"})", {"-H", "Authorization: Bearer xyz"}).status
+        < 300);
+  CHECK(settings.curl("/setting", {"-H", "X-Api-Key: abc"}).body.find("on") != std::string::npos);
+}
+
+TEST_CASE("example provide: processors share one table") {
+  example counters{"provide"};
+  CHECK(counters.curl("/counters/visits", {"-X", "POST"}).status == 200);
+  CHECK(counters.curl("/counters/visits", {"-X", "POST"}).status == 200);
+  CHECK(counters.curl("/counters/visits").body.find('2') != std::string::npos);
+}
+
+TEST_CASE("a port that is taken is named, with what to do") {
+  example notes{"endpoint"};
+  const auto text = notes.output();
+  const auto from = text.find("127.0.0.1:");
+  const auto address = text.substr(from, text.find('\n', from) - from);
+  temp_dir other;
+  auto second = run({program("example_endpoint"), "--http", address, "--state-dir", other.path().string()});
+  CHECK(second.exit_code == 1);
+  CHECK(second.err.find(address) != std::string::npos);
+  CHECK(second.err.find("--http") != std::string::npos);
+  auto wrong = run({program("example_endpoint"), "--http", "8000x", "--state-dir", other.path().string()});
+  CHECK(wrong.exit_code == 2);
+}
