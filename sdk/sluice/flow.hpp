@@ -161,6 +161,12 @@ public:
   /// std::optional<T>    | T, or 404
   /// void                | 204
   /// sluice::async<T>    | T, from a coroutine
+  /// sluice::stream<T>, sluice::generator<T> | 200, one T after the other
+  ///
+  /// A stream is text/event-stream where the client accepts it, else JSON lines (application/x-ndjson). It begins
+  /// with its first value: what is thrown before that decides the status, what is thrown later ends it with an error.
+  /// It waits while the client is slower. A coroutine ends where it stands when its client goes or its
+  /// deadline passes.
   ///
   /// A thrown `sluice::http_error` keeps its status; another exception is 500 with the request's id, under
   /// which the logs have its text.

@@ -39,7 +39,7 @@ public:
 
   template <class... Input>
   bool run(exchange&, encoded_results& results, Input&&... input) {
-    write(this->target().call(std::forward<Input>(input)...), results);
+    check(write_results<output>(this->target().call(std::forward<Input>(input)...), results));
     return true;
   }
 
@@ -48,15 +48,26 @@ public:
   async<bool> run_async(exchange_ptr, encoded_results& results, Input... input) {
     // Temporaries in co_await expressions are not safe with g++ 12: everything has a name.
     auto work = this->target().call(std::move(input)...);
-    returned value = co_await std::move(work);
-    write(value, results);
+    if constexpr (is_stream<decltype(work)>) {
+      auto writing = write_stream(work, results);
+      auto done = co_await std::move(writing);
+      check(done);
+    } else if constexpr (is_stream<returned>) {
+      returned values = co_await std::move(work);
+      auto writing = write_stream(values, results);
+      auto done = co_await std::move(writing);
+      check(done);
+    } else {
+      returned value = co_await std::move(work);
+      check(write_results<output>(value, results));
+    }
     co_return true;
   }
 
 private:
-  static void write(const returned& value, encoded_results& results) {
-    if (auto done = write_results<output>(value, results); !done)
-      throw std::runtime_error{"the result cannot be written: " + done.error().message};
+  static void check(const result<void>& written) {
+    if (!written)
+      throw std::runtime_error{"the result cannot be written: " + written.error().message};
   }
 };
 

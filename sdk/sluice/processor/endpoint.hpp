@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sluice/processor/request_processor.hpp>
+#include <sluice/processor/stream_answer.hpp>
 
 #include <memory>
 #include <utility>
@@ -13,11 +14,19 @@
 
 namespace sluice::processor {
 
+/// Values of a JSON type one after the other.
+template <class T>
+inline constexpr bool is_value_stream = false;
+template <codec::json_type T>
+inline constexpr bool is_value_stream<stream<T>> = true;
+template <codec::json_type T>
+inline constexpr bool is_value_stream<generator<T>> = true;
+
 /// Breaks the build with the rule that an endpoint's callable does not keep. False if it breaks one.
 template <class Target>
 consteval bool check_endpoint() {
   using returned = typename request_traits<Target>::returned;
-  constexpr bool is_answer = std::is_void_v<returned> || answer_type<returned>;
+  constexpr bool is_answer = std::is_void_v<returned> || answer_type<returned> || is_value_stream<returned>;
   static_assert(
     is_answer,
     "sluice: an endpoint returns a plain struct or another type with a JSON form, std::string (text), "
@@ -40,6 +49,8 @@ public:
     if constexpr (std::is_void_v<returned>) {
       this->target().call(std::forward<Input>(input)...);
       call.respond({204});
+    } else if constexpr (is_generator<returned>) {
+      write_all(call, this->target().call(std::forward<Input>(input)...));
     } else {
       call.respond(make_answer(this->target().call(std::forward<Input>(input)...)));
     }
@@ -51,9 +62,16 @@ public:
   async<bool> run_async(exchange_ptr call, encoded_results&, Input... input) {
     // Temporaries in co_await expressions are not safe with g++ 12: everything has a name.
     auto work = this->target().call(std::move(input)...);
-    if constexpr (std::is_void_v<returned>) {
+    if constexpr (is_stream<decltype(work)>) {
+      auto writing = write_all_async(call, std::move(work));
+      co_await std::move(writing);
+    } else if constexpr (std::is_void_v<returned>) {
       co_await std::move(work);
       call->respond({204});
+    } else if constexpr (is_stream<returned>) {
+      returned values = co_await std::move(work);
+      auto writing = write_all_async(call, std::move(values));
+      co_await std::move(writing);
     } else {
       returned value = co_await std::move(work);
       call->respond(make_answer(std::move(value)));

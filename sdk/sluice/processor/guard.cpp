@@ -54,7 +54,7 @@ bool equal_in_constant_time(std::string_view given, std::string_view secret) noe
     auto expected = secret.empty() ? '\0' : secret[i % secret.size()];
     difference = difference | static_cast<unsigned char>(given[i] ^ expected);
   }
-  return difference == 0;
+  return difference == 0 && !secret.empty();
 }
 
 result<void> guard_check::setup() {

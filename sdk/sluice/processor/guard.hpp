@@ -56,7 +56,7 @@ private:
   std::string secret_;
 };
 
-/// Compares in a time that depends on the size of `given` only.
+/// Compares in a time that depends on the size of `given` only. An empty secret is equal to nothing.
 bool equal_in_constant_time(std::string_view given, std::string_view secret) noexcept;
 
 } // namespace processor

@@ -188,13 +188,18 @@ std::optional<bad_request> read_members(const request& in, bool has_body, T& out
 } // namespace detail
 
 /// Reads the argument of a user's function. `has_body`: the method of the route has one. Takes what it
-/// needs out of `in` where the argument is a `request` or `raw`; the id stays.
+/// needs out of `in` where the argument is a `request` or `raw`; id and Accept, which the answer needs, stay.
 template <class Input>
 std::optional<bad_request> read_input(request& in, bool has_body, Input& out) {
   if constexpr (std::same_as<Input, request>) {
     auto id = in.id;
+    auto accept = in.headers.find("Accept");
+    headers kept;
+    if (accept)
+      kept.add("Accept", std::string{*accept});
     out = std::move(in);
     in.id = std::move(id);
+    in.headers = std::move(kept);
     return std::nullopt;
   } else if constexpr (std::same_as<Input, raw>) {
     out.data = std::move(in.body);

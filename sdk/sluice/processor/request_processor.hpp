@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 namespace sluice::processor {
 
@@ -112,6 +113,25 @@ private:
   replica_values values_;
 };
 
+/// Tells once that a call of an async body has ended; on its executor, which lives as long as `done` does.
+class call_end {
+public:
+  explicit call_end(std::function<void(bool)> done) : done_(std::move(done)) {}
+
+  void tell(bool to_sink) {
+    if (!std::exchange(is_told_, true))
+      done_(to_sink);
+  }
+
+private:
+  std::function<void(bool)> done_;
+  bool is_told_ = false;
+};
+
+/// Ends the coroutine where it stands when its client goes or its deadline passes: nobody waits for its answer.
+void end_with_client(exchange& call, executor& where, const started& running,
+                     const std::shared_ptr<call_end>& end);
+
 /// What endpoints and collectors share. `Derived::run(call, results, arguments...)` calls the user's function
 /// and returns whether its results go to a sink; the coroutine `Derived::run_async` does the same.
 template <class Derived, class Target>
@@ -152,16 +172,19 @@ public:
   void handle_async(const exchange_ptr& call, encoded_results& results, [[maybe_unused]] executor& where,
                     std::function<void(bool)> done) override {
     if constexpr (traits::is_async) {
+      auto end = std::make_shared<call_end>(std::move(done));
       const bool began = with_input(*call, [&](auto&&... input) {
-        start(self().run_async(call, results, std::move(input)...), where,
-              [this, call, done](outcome<bool> got) {
-                if (!got)
-                  gate_.fail(*call, got.error());
-                done(got && *got);
-              });
+        auto running = start(self().run_async(call, results, std::move(input)...), where,
+                             [this, call, end](outcome<bool> got) {
+                               if (!got)
+                                 gate_.fail(*call, got.error());
+                               end->tell(got && *got);
+                             });
+        if (running.is_running())
+          end_with_client(*call, where, running, end);
       });
       if (!began)
-        done(false);
+        end->tell(false);
     } else {
       done(handle(call, results));
     }

@@ -55,6 +55,8 @@ template <class Output>
 std::string output_label() {
   if constexpr (std::is_void_v<Output>)
     return {};
+  else if constexpr (is_stream<Output> || is_generator<Output>)
+    return "stream of " + codec::type_label<typename detail::unwrap_many<Output>::type>();
   else
     return codec::type_label<Output>();
 }
@@ -112,6 +114,9 @@ void add_output(request_shape& shape, codec::schema_set& schemas) {
     shape.output = output_kind::text;
   } else if constexpr (std::same_as<Output, bytes>) {
     shape.output = output_kind::bytes;
+  } else if constexpr (is_stream<Output> || is_generator<Output>) {
+    shape.output = output_kind::stream;
+    shape.output_schema = schemas.of<typename unwrap_many<Output>::type>();
   } else if constexpr (codec::optional_type<Output>) {
     add_output<typename Output::value_type>(shape, schemas);
     shape.is_output_optional = true;

@@ -31,6 +31,16 @@ async<order> later(const order& in) {
   co_await sluice::sleep(1ms);
   co_return in;
 }
+generator<int> split(const order& in) {
+  for (int n = 0; n < in.count; ++n)
+    co_yield n;
+}
+stream<int> split_slowly(order in) {
+  for (int n = 0; n < in.count; ++n) {
+    co_yield n;
+    co_await sluice::sleep(0ms);
+  }
+}
 async<order> throw_later(order) {
   co_await sluice::sleep(1ms);
   throw http_error{503, "later"};
@@ -63,6 +73,7 @@ collected collect(request_body& body, request in) {
 TEST_CASE("results go to the sink, the exchange stays open") {
   CHECK(collect(*collector_of<accept>(true), post(R"({"id":"a"})")).results == R"({"id":"a","count":1})");
   CHECK(collect(*collector_of<many>(true), post(R"({"id":"a","count":3})")).results == "3 3 3");
+  CHECK(collect(*collector_of<split>(true), post(R"({"id":"a","count":3})")).results == "0 1 2");
   CHECK(collect(*collector_of<some>(true), post(R"({"id":"a","count":0})")).results == "");
   CHECK(collect(*collector_of<untouched>(true), post("any\xff", "text/x")).results == "any\xff");
   CHECK(collect(*collector_of<accept>(false), get("/", "id=a&count=2")).results == R"({"id":"a","count":2})");
@@ -94,6 +105,7 @@ TEST_CASE("a coroutine collects when it ends") {
     return seen(done[0], results, *exchange);
   };
   CHECK(run(*collector_of<later>(true), post(R"({"id":"a"})")).results == R"({"id":"a","count":1})");
+  CHECK(run(*collector_of<split_slowly>(true), post(R"({"id":"a","count":3})")).results == "0 1 2");
   CHECK(run(*collector_of<throw_later>(true), post(R"({"id":"a"})")).answer
         == R"(503 application/json {"success":false,"error":"later"})");
   CHECK(run(*collector_of<later>(true), post("[")).answer.starts_with("400 "));

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <sluice/async.hpp>
+#include <sluice/codec/codec.hpp>
+#include <sluice/generator.hpp>
+#include <sluice/processor/request_body.hpp>
+#include <sluice/stream.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+// As in async.hpp: the frame of a coroutine on a type without linkage has none either.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsubobject-linkage"
+#endif
+
+/// Answers that are made and sent one value after the other.
+namespace sluice::processor {
+
+enum class stream_format : std::uint8_t {
+  lines,  ///< application/x-ndjson: one JSON value a line
+  events, ///< text/event-stream: for clients that accept it
+};
+
+/// By the Accept field of the request.
+stream_format stream_format_of(const request& in);
+
+/// Writes values to an exchange. The answer begins with the first one, so that what fails before that has a status
+/// of its own. One thread, or one executor.
+class stream_writer {
+public:
+  explicit stream_writer(exchange& call) : call_(call), format_(stream_format_of(call.in)) {}
+
+  /// False: nobody reads any more. Throws if the value has no JSON form after all.
+  template <class T>
+  bool write(const T& value) {
+    std::string text;
+    if constexpr (std::same_as<T, std::string>) {
+      if (format_ == stream_format::events)
+        return write_event(value);
+    }
+    if (auto done = codec::encode(value, text); !done)
+      throw std::runtime_error{"a value of the stream cannot be written: " + done.error().message};
+    return write_json(std::move(text));
+  }
+
+  bool has_room() const noexcept { return call_.waiting_bytes() <= stream_window_bytes; }
+
+  /// Blocks until there is room, or nobody reads any more.
+  void wait_for_room();
+
+  void finish();
+
+private:
+  bool write_json(std::string text);
+  bool write_event(std::string_view text);
+  bool send(std::string part);
+  void begin(std::string part);
+
+  exchange& call_;
+  stream_format format_;
+  bool has_begun_ = false;
+};
+
+/// Ends an answer that has begun and cannot go on: says so in the format of the stream, and cuts it off where
+/// the client would take it for whole.
+void break_stream(exchange& call, std::string_view error_json);
+
+/// Only to be awaited: goes on when there is room again, or nobody reads any more.
+class [[nodiscard]] room_awaiter {
+public:
+  explicit room_awaiter(exchange& call) noexcept : call_(call) {}
+
+  bool await_ready() const noexcept { return false; }
+
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> self) {
+    auto context = self.promise().context;
+    auto suspended = std::make_shared<sluice::detail::suspension>(self, context);
+    call_.when_writable([suspended, &where = context->where()]() mutable {
+      where.post([suspended = std::move(suspended)] { suspended->resume(); });
+    });
+  }
+
+  void await_resume() const noexcept {}
+
+private:
+  exchange& call_;
+};
+
+/// Writes what a generator gives, blocking while the client is slower.
+template <class T>
+void write_all(exchange& call, generator<T> values) {
+  stream_writer writer{call};
+  for (const T& value : values) {
+    if (!writer.write(value))
+      return;
+    if (!writer.has_room())
+      writer.wait_for_room();
+  }
+  writer.finish();
+}
+
+/// Writes what a stream gives, asking for the next value only when the client has room for it.
+template <class T>
+async<> write_all_async(exchange_ptr call, stream<T> values) {
+  stream_writer writer{*call};
+  for (;;) {
+    // Temporaries in co_await expressions are not safe with g++ 12: everything has a name.
+    auto next = values.next();
+    std::optional<T> value = co_await next;
+    if (!value)
+      break;
+    if (!writer.write(*value))
+      co_return;
+    if (!writer.has_room()) {
+      room_awaiter room{*call};
+      co_await room;
+    }
+  }
+  writer.finish();
+}
+
+} // namespace sluice::processor
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
