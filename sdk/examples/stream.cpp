@@ -20,10 +20,12 @@ sluice::stream<tick> count_down(start in) {
   if (in.from > 1000)
     throw sluice::http_error{422, "from must be up to 1000"}; // before the first value: decides the status
   for (auto left = in.from; left > 0; --left) {
-    co_yield tick{left, std::to_string(left) + " to go"};
+    tick next{left, std::to_string(left) + " to go"}; // a name: g++ 12 is wrong about temporary structs here
+    co_yield next;
     co_await sluice::sleep(std::chrono::milliseconds{in.interval_ms});
   }
-  co_yield tick{0, "lift-off"};
+  tick last{0, "lift-off"};
+  co_yield last;
 }
 
 // Without waiting a generator will do.

@@ -85,8 +85,9 @@ template <class T>
 std::string integer_schema() {
   using limits = std::numeric_limits<T>;
   std::string text = R"({"type":"integer")";
-  if constexpr (sizeof(T) >= 4)
-    text += sizeof(T) == 4 ? R"(,"format":"int32")" : R"(,"format":"int64")";
+  if constexpr (sizeof(T) >= 4) // as in OpenAPI's registry of formats
+    text.append(std::is_signed_v<T> ? R"(,"format":"int)" : R"(,"format":"uint)")
+      .append(sizeof(T) == 4 ? "32\"" : "64\"");
   return text + R"(,"minimum":)" + std::to_string(limits::min()) + R"(,"maximum":)"
          + std::to_string(limits::max()) + "}";
 }
