@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sluice/yielded.hpp>
+
 #include <coroutine>
 #include <cstddef>
 #include <exception>
@@ -10,7 +12,8 @@
 namespace sluice {
 
 /// The result type of a coroutine that gives values one by one, each made when it is asked for:
-/// `sluice::generator<line> split(document in) { ... co_yield ...; }`. A range that is walked once.
+/// `sluice::generator<line> split(document in) { ... co_yield ...; }`. A range that is walked once. A struct that is
+/// yielded has a name: `line next{...}; co_yield next;`.
 ///
 /// Runs on the thread that walks it; it can not `co_await`, for which there is `sluice::stream`. An exception that
 /// leaves it is thrown where the next value is asked for. Destroying it ends it where it stands.
@@ -24,8 +27,14 @@ public:
     }
     std::suspend_always initial_suspend() const noexcept { return {}; }
     std::suspend_always final_suspend() const noexcept { return {}; }
-    std::suspend_always yield_value(T value) {
+    std::suspend_always yield_value(T value) requires(!detail::needs_name<T>) {
       value_.emplace(std::move(value));
+      return {};
+    }
+    template <class Given>
+    requires detail::needs_name<T> std::suspend_always yield_value(Given&& value) {
+      detail::check_yielded<Given&&, T>();
+      value_.emplace(value);
       return {};
     }
     void return_void() const noexcept {}

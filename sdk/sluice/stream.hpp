@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sluice/async.hpp>
+#include <sluice/yielded.hpp>
 
 #include <coroutine>
 #include <exception>
@@ -36,8 +37,14 @@ struct stream_promise : promise_base {
 
   stream<T> get_return_object() noexcept;
   at_stream_end final_suspend() const noexcept { return {}; }
-  at_yield yield_value(T value) {
+  at_yield yield_value(T value) requires(!needs_name<T>) {
     current.emplace(std::move(value));
+    return {};
+  }
+  template <class Given>
+  requires needs_name<T> at_yield yield_value(Given&& value) {
+    check_yielded<Given&&, T>();
+    current.emplace(value);
     return {};
   }
   void return_void() const noexcept {}
@@ -99,7 +106,8 @@ private:
 ///
 /// Runs only while somebody waits for the next value, on the executor of who waits, so that a slow reader slows
 /// it down. An exception that leaves it is thrown by `next`; after that, and after its end, there are no more
-/// values. Destroying it ends it where it stands. Whoever gives up a `next` half-way has given up the stream.
+/// values. Destroying it ends it where it stands. Whoever gives up a `next` half-way has given up the stream. A struct
+/// that is yielded has a name: `price next{...}; co_yield next;`.
 template <class T>
 class [[nodiscard]] stream {
 public:

@@ -40,6 +40,17 @@ stream<tick> count_slowly(up_to in) {
   }
 }
 
+struct line {
+  std::string text;
+};
+/// A struct with something to destroy, which has to have a name.
+generator<line> named(up_to in) {
+  for (int n = 0; n < in.n; ++n) {
+    line next{std::to_string(n) + std::string(40, '.')};
+    co_yield next;
+  }
+}
+
 async<stream<tick>> count_later(const up_to& in) {
   co_await sluice::sleep(1ms);
   if (in.n == 0)
@@ -123,6 +134,12 @@ TEST_CASE("a generator is JSON lines, or events where the client accepts them") 
         == "200 application/x-ndjson");
   CHECK(run(*endpoint_of<count>(false), accepting(get("/", "n=1"), "text/event-streams")).head
         == "200 application/x-ndjson");
+}
+
+TEST_CASE("values with something to destroy are written whole") {
+  auto dots = std::string(40, '.');
+  CHECK(run(*endpoint_of<named>(false), get("/", "n=2")).text
+        == "{\"text\":\"0" + dots + "\"}\n{\"text\":\"1" + dots + "\"}\n");
 }
 
 TEST_CASE("an empty stream is an answer") {
