@@ -121,6 +121,16 @@ TEST_CASE("example guard: only who knows the secret gets in") {
   CHECK(settings.curl("/setting", {"-H", "X-Api-Key: abc"}).body.find("on") != std::string::npos);
 }
 
+TEST_CASE("example stream: JSON lines, or events for who accepts them") {
+  example countdown{"stream"};
+  CHECK(countdown.curl("/countdown/1?interval_ms=1").body
+        == "{\"left\":1,\"text\":\"1 to go\"}\n{\"left\":0,\"text\":\"lift-off\"}\n");
+  CHECK(countdown.curl("/countdown/0", {"-H", "Accept: text/event-stream"}).body
+        == "data: {\"left\":0,\"text\":\"lift-off\"}\n\n");
+  CHECK(countdown.curl("/countdown/2000").status == 422);
+  CHECK(countdown.curl("/squares/3").body == "1\n4\n9\n");
+}
+
 TEST_CASE("example provide: processors share one table") {
   example counters{"provide"};
   CHECK(counters.curl("/counters/visits", {"-X", "POST"}).status == 200);
