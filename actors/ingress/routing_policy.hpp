@@ -91,10 +91,15 @@ private:
 
 // ---- which replica ----------------------------------------------------------------
 
+/// Calls of a collector that may wait for its sink, beside those in user code: all that come while one
+/// write is under way share the next, so its throughput is this over the time of a write.
+constexpr std::uint32_t collected_in_flight = 1024;
+
 /// Requests at one replica from this ingress until others wait here: one per place in
 /// user code and one more each, so that none is idle between two answers.
-constexpr std::uint32_t in_flight_max(std::uint32_t num_concurrency) noexcept {
-  return num_concurrency < 1 ? 2 : 2 * num_concurrency;
+constexpr std::uint32_t in_flight_max(pattern kind, std::uint32_t num_concurrency) noexcept {
+  const auto busy = num_concurrency < 1 ? 2 : 2 * num_concurrency;
+  return kind == pattern::collector ? busy + collected_in_flight : busy;
 }
 
 /// Power of two choices: of two targets picked at random the less busy one takes the request.

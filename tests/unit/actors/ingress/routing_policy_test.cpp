@@ -242,7 +242,8 @@ TEST_CASE("one open target among many closed ones is found") {
 }
 
 TEST_CASE("a replica has one request more per place in user code than it works on") {
-  CHECK(in_flight_max(0) == 2);
-  CHECK(in_flight_max(1) == 2);
-  CHECK(in_flight_max(8) == 16);
+  CHECK(in_flight_max(pattern::endpoint, 0) == 2);
+  CHECK(in_flight_max(pattern::endpoint, 1) == 2);
+  CHECK(in_flight_max(pattern::endpoint, 8) == 16);
+  CHECK(in_flight_max(pattern::collector, 1) == 2 + collected_in_flight);
 }
