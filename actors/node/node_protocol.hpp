@@ -17,7 +17,7 @@ namespace sluice::node {
 struct node_info {
   node_id id;
   incarnation started; ///< new at each start of the node process
-  std::string address; ///< "host:port" of its link, for people
+  std::string address; ///< "host:port" where other nodes bring requests for its replicas
   double cpus = 0;     ///< slots
   std::uint64_t memory_bytes = 0;
   std::map<std::string, std::string> labels;

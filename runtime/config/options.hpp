@@ -16,6 +16,7 @@ struct node_options {
   std::string base_dir;                ///< `$SLUICE_HOME` or `~/.sluice`
   std::string state_dir;               ///< exists with mode 0700 and is claimed before the node starts
   std::string listen = "127.0.0.1";    ///< IP address that link and control bind to
+  bool listen_given = false;           ///< somebody chose `listen`
   std::uint16_t link_port = 7410;      ///< 0 = any free one
   std::uint16_t control_port = 7411;   ///< head only; 0 = any free one
   std::uint16_t relay_port = 0;        ///< for other nodes' requests to replicas here; 0 = any free one

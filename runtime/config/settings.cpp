@@ -236,6 +236,7 @@ result<node_options> node_options_of(const settings& from) {
     return fail(done);
   if (auto done = check_port(from, "control-port", to.control_port); !done)
     return fail(done);
+  to.listen_given = !from.is_default("listen");
   if (auto done = check_port(from, "relay-port", to.relay_port); !done)
     return fail(done);
   to.http = from.text("http");

@@ -220,6 +220,7 @@ private:
     settings.started = started_;
     settings.cluster_id = identity_.cluster_id;
     settings.certificate = identity_.node;
+    settings.relay_host = options_.listen;
     settings.is_head = true;
     settings.queue = queue_;
     settings.artifacts = artifacts_.get();

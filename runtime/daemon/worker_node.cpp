@@ -1,6 +1,7 @@
 #include "runtime/daemon/daemon.hpp"
 #include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/log.hpp"
+#include "runtime/daemon/node_links.hpp"
 #include "runtime/daemon/signals.hpp"
 #include "runtime/daemon/worker_part.hpp"
 #include "runtime/run_actors.hpp"
@@ -146,6 +147,10 @@ private:
     settings.started = started_;
     settings.cluster_id = identity_.cluster_id;
     settings.certificate = identity_.link;
+    settings.relay_host = options_.listen;
+    // Nodes on other machines must get here: unless told otherwise, where the head sees this one.
+    if (auto head = parse_address(options_.address); head && !options_.listen_given)
+      settings.relay_host = local_address_towards(*head).value_or(options_.listen);
     settings.queue = head_;
     settings.artifacts = artifacts_.get();
     settings.read_artifact = [this](const artifact_id& id, std::uint64_t offset, std::size_t size_bytes_max) {

@@ -67,7 +67,7 @@ result<std::unique_ptr<node_links>> link_nodes(const worker_part::settings& what
                    .started = what.started,
                    .sluice_version = SLUICE_VERSION};
   out.link.tls = std::move(*tls);
-  out.listen_at = {what.options.listen, what.options.relay_port, {}};
+  out.listen_at = {what.relay_host, what.options.relay_port, {}};
   out.here = [&links](const ingress::route_target& to) {
     return links.reach(to.flow, to.version, to.replica);
   };

@@ -26,6 +26,7 @@ public:
     incarnation started;
     std::string cluster_id;
     pki::identity certificate; ///< of this node
+    std::string relay_host;    ///< IP address where other nodes bring requests
     bool is_head = false;
     queue::handle queue;                 ///< the queue actor, or the peer that stands for it
     artifact::artifact_store* artifacts; ///< outlives the part

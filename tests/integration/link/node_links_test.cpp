@@ -136,4 +136,6 @@ TEST_CASE("a node that listens everywhere has an address that others can use") {
   CHECK(daemon::reachable_host("10.1.2.3") == "10.1.2.3");
   CHECK(daemon::reachable_host("0.0.0.0") != "0.0.0.0");
   CHECK(daemon::reachable_host("::") != "::");
+  CHECK(daemon::local_address_towards({"127.0.0.1", 7410}) == "127.0.0.1");
+  CHECK(daemon::local_address_towards({"::1", 7410}).value_or("::1") == "::1"); // none without IPv6
 }

@@ -132,6 +132,7 @@ TEST_CASE_FIXTURE(settings_fixture, "a head has all options") {
   expected.head = true;
   expected.worker = false;
   expected.listen = "0.0.0.0";
+  expected.listen_given = true;
   expected.link_port = 0;
   expected.control_port = 65535;
   expected.cpus = 2.5;
