@@ -194,7 +194,7 @@ self_type::behavior_type replica_actor::start(self_type::pointer self, options o
   opts_ = std::move(opts);
   state_ = std::make_unique<state>(state_options_of(opts_));
   auto weak = caf::weak_actor_ptr{self->ctrl()};
-  executor_ = std::make_shared<replica_executor>(weak);
+  executor_ = std::make_shared<replica_executor>(weak, opts_.threads->http_client());
   work_ = opts_.threads->make_work({opts_.owner.replica, std::max(opts_.processor.num_concurrency, 1u),
                                     [to = executor_](work_done done) { to->send_message(std::move(done)); }});
   const auto id = std::to_string(opts_.owner.replica.value);

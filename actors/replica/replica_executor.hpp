@@ -34,10 +34,12 @@ struct executor_later {
 /// Outlives the replica where a coroutine still holds it; then what is posted is dropped.
 class replica_executor final : public executor {
 public:
-  explicit replica_executor(caf::weak_actor_ptr replica) : replica_(std::move(replica)) {}
+  explicit replica_executor(caf::weak_actor_ptr replica, http::client_port* client = nullptr)
+    : replica_(std::move(replica)), client_(client) {}
 
   void post(std::function<void()> work) override;
   void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override;
+  http::client_port* http_client() noexcept override { return client_; }
 
   /// For the replica's own threads: handled as an event of its own.
   void post_event(std::function<void()> event);
@@ -62,6 +64,7 @@ public:
 
 private:
   caf::weak_actor_ptr replica_;
+  http::client_port* client_;
   std::deque<std::function<void()>> local_; ///< replica only
 };
 

@@ -6,6 +6,7 @@
 #include <sluice/core/ids.hpp>
 #include <sluice/core/record_block.hpp>
 #include <sluice/core/result.hpp>
+#include <sluice/http/client_port.hpp>
 #include <sluice/processor/body.hpp>
 
 #include <chrono>
@@ -97,6 +98,8 @@ public:
   virtual std::unique_ptr<request_work_port> make_request_work(request_work_options opts) = 0;
   /// `name` is shown by debuggers, up to 15 characters.
   virtual std::unique_ptr<runner_port> make_runner(const std::string& name) = 0;
+  /// What the HTTP calls of coroutines are sent by; may be none.
+  virtual http::client_port* http_client() { return nullptr; }
 };
 
 /// Collects what one thread finished into the next chunk. Both kinds of work, threads

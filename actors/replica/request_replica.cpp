@@ -158,7 +158,8 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
   const auto seed = opts_.owner.host.value ^ opts_.owner.replica.value;
   state_.emplace(opts_.to != nullptr, seed);
   collect_.emplace(opts_.to ? 1 : collect_lanes, sinks_to_queue(), seed);
-  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()});
+  executor_ =
+    std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, opts_.threads->http_client());
   work_ = opts_.threads->make_request_work(work_options());
   if (opts_.to)
     sink_runner_ = opts_.threads->make_runner("sink-" + std::to_string(opts_.owner.replica.value));

@@ -9,6 +9,7 @@
 #include <sluice/core/version.hpp>
 #include <sluice/flow.hpp>
 #include <sluice/generator.hpp>
+#include <sluice/http/client.hpp>
 #include <sluice/io/makers.hpp>
 #include <sluice/run.hpp>
 #include <sluice/stream.hpp>

@@ -1,5 +1,6 @@
 #include "transport/work/worker_threads.hpp"
 
+#include "transport/http/client.hpp"
 #include "transport/work/request_pool.hpp"
 #include "transport/work/thread_counter.hpp"
 #include "transport/work/work_pool.hpp"
@@ -101,6 +102,15 @@ worker_threads::make_request_work(replica::request_work_options opts) {
 
 std::unique_ptr<replica::runner_port> worker_threads::make_runner(const std::string& name) {
   return std::make_unique<runner>(counter_, name);
+}
+
+http::client_port* worker_threads::http_client() {
+  std::call_once(client_made_, [this] {
+    client_ = http::make_client([counter = counter_](std::function<void()> body) {
+      start_thread(counter, "http-client", std::move(body));
+    });
+  });
+  return client_.get();
 }
 
 bool worker_threads::wait_all_ended(std::chrono::milliseconds wait_max) {

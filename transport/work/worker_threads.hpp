@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 
 namespace sluice::work {
 
@@ -26,6 +27,9 @@ public:
   std::unique_ptr<replica::request_work_port> make_request_work(replica::request_work_options opts) override;
   std::unique_ptr<replica::runner_port> make_runner(const std::string& name) override;
 
+  /// Made at the first call.
+  http::client_port* http_client() override;
+
   /// Whether all threads ended within `wait_max`; those of living ports do not.
   bool wait_all_ended(std::chrono::milliseconds wait_max);
 
@@ -34,6 +38,8 @@ public:
 private:
   std::shared_ptr<counter> counter_;
   std::shared_ptr<replica::flight_recorder_port> recorder_;
+  std::once_flag client_made_;
+  std::unique_ptr<http::client_port> client_;
 };
 
 } // namespace sluice::work

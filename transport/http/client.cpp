@@ -1,0 +1,255 @@
+#include "transport/http/client.hpp"
+
+#include <boost/url/parse.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <utility>
+
+// As Debian's library was built; its classes differ without.
+#define CPPHTTPLIB_OPENSSL_SUPPORT
+#define CPPHTTPLIB_ZLIB_SUPPORT
+#define CPPHTTPLIB_BROTLI_SUPPORT
+#include <httplib.h>
+
+namespace sluice::http {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+/// cpp-httplib waits in whole milliseconds, and so may give up a little before the time.
+constexpr std::chrono::milliseconds deadline_slack{5};
+
+/// Where a request goes, taken out of its URL.
+struct destination {
+  std::string origin; ///< "https://host:port"
+  std::string target; ///< "/path?query"
+};
+
+result<destination> parse_destination(const std::string& text) {
+  auto url = boost::urls::parse_uri(text);
+  auto wrong = [&](std::string_view rule) {
+    return fail(errc::invalid_argument, "http: " + text.substr(0, 200) + ": " + std::string{rule});
+  };
+  if (!url)
+    return wrong("no URL");
+  if (url->scheme() != "http" && url->scheme() != "https")
+    return wrong("neither http:// nor https://");
+  if (url->encoded_host().empty() || url->has_userinfo())
+    return wrong("a host is needed, and no user");
+  destination to;
+  to.origin = std::string{url->scheme()} + "://" + std::string{url->encoded_host_and_port()};
+  to.target = std::string{url->encoded_path()};
+  if (to.target.empty())
+    to.target = "/";
+  if (url->has_query())
+    to.target.append("?").append(std::string_view{url->encoded_query()});
+  return to;
+}
+
+bool is_one_line(std::string_view text) {
+  return text.find_first_of(std::string_view{"\r\n\0", 3}) == text.npos;
+}
+
+/// One call: waits, is sent, ends once.
+class job final : public client_call {
+public:
+  job(client_request what, std::function<void(result<response>)> done)
+    : what_(std::move(what)), done_(std::move(done)), deadline_(clock::now() + what_.options.timeout) {}
+
+  void cancel() noexcept override {
+    std::lock_guard lock{mutex_};
+    is_cancelled_ = true;
+    if (active_ != nullptr)
+      active_->stop();
+  }
+
+  /// On a thread of the client; returns when the call is over.
+  result<response> run();
+
+  std::function<void(result<response>)> take_done() { return std::exchange(done_, nullptr); }
+
+private:
+  bool is_cancelled() const {
+    std::lock_guard lock{mutex_};
+    return is_cancelled_;
+  }
+  /// False if it was cancelled before.
+  bool set_active(httplib::Client* client) {
+    std::lock_guard lock{mutex_};
+    active_ = client;
+    return !is_cancelled_;
+  }
+  result<httplib::Request> make_request(const destination& to);
+  result<response> end(httplib::Error error, httplib::Response& got) const;
+
+  client_request what_;
+  std::function<void(result<response>)> done_;
+  clock::time_point deadline_;
+  std::string body_;
+  bool is_too_long_ = false;
+  mutable std::mutex mutex_;
+  httplib::Client* active_ = nullptr;
+  bool is_cancelled_ = false;
+};
+
+result<httplib::Request> job::make_request(const destination& to) {
+  httplib::Request request;
+  request.method = to_string(what_.method);
+  request.path = to.target;
+  request.body = std::move(what_.body);
+  for (const auto& [name, value] : what_.options.headers) {
+    if (!is_one_line(name) || !is_one_line(value))
+      return fail(errc::invalid_argument, "http: a header field of more than one line");
+    request.headers.emplace(name, value);
+  }
+  if (!request.has_header("Accept-Encoding"))
+    request.headers.emplace("Accept-Encoding", "identity");
+  request.content_receiver = [this](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
+    is_too_long_ = body_.size() + size > what_.options.body_bytes_max;
+    if (is_too_long_ || clock::now() > deadline_)
+      return false;
+    body_.append(data, size);
+    return true;
+  };
+  return request;
+}
+
+result<response> job::end(httplib::Error error, httplib::Response& got) const {
+  auto to = what_.url.substr(0, 200);
+  if (error == httplib::Error::Success) {
+    response answer;
+    answer.status = static_cast<unsigned>(got.status);
+    for (auto& [name, value] : got.headers)
+      answer.headers.add(name, value);
+    return answer;
+  }
+  if (is_cancelled())
+    return fail(errc::cancelled, "http: " + to + ": cancelled");
+  if (is_too_long_)
+    return fail(errc::overloaded, "http: " + to + ": the answer is longer than "
+                                    + std::to_string(what_.options.body_bytes_max) + " bytes");
+  if (clock::now() + deadline_slack >= deadline_ || error == httplib::Error::ConnectionTimeout)
+    return fail(errc::timeout, "http: " + to + ": no answer within "
+                                 + std::to_string(what_.options.timeout.count()) + " ms");
+  return fail(errc::unavailable, "http: " + to + ": " + httplib::to_string(error));
+}
+
+result<response> job::run() {
+  auto to = parse_destination(what_.url);
+  if (!to)
+    return fail(to);
+  auto request = make_request(*to);
+  if (!request)
+    return fail(request);
+  auto left = std::chrono::duration_cast<std::chrono::microseconds>(deadline_ - clock::now());
+  httplib::Response got;
+  if (left.count() <= 0)
+    return end(httplib::Error::ConnectionTimeout, got);
+  httplib::Client client{to->origin};
+  client.set_connection_timeout(left);
+  client.set_read_timeout(left);
+  client.set_write_timeout(left);
+  client.set_decompress(false);
+  client.set_url_encode(false);
+  httplib::Error error = httplib::Error::Canceled;
+  if (set_active(&client))
+    client.send(*request, got, error);
+  set_active(nullptr);
+  auto answer = end(error, got);
+  if (answer)
+    answer->body = std::move(body_);
+  return answer;
+}
+
+class client final : public client_port {
+public:
+  explicit client(thread_starter start_thread) : shared_(std::make_shared<shared>()) {
+    shared_->start_thread = std::move(start_thread);
+  }
+
+  ~client() override {
+    std::set<std::shared_ptr<job>> running;
+    {
+      std::lock_guard lock{shared_->mutex};
+      for (auto& waiting : shared_->waiting)
+        waiting->cancel();
+      running = shared_->running;
+    }
+    for (auto& one : running)
+      one->cancel();
+  }
+
+  result<std::shared_ptr<client_call>> start(client_request what,
+                                             std::function<void(result<response>)> done) override {
+    auto made = std::make_shared<job>(std::move(what), std::move(done));
+    std::unique_lock lock{shared_->mutex};
+    if (shared_->waiting.size() >= client_calls_waiting_max)
+      return fail(errc::overloaded, "http: too many calls wait for others to end");
+    shared_->waiting.push_back(made);
+    if (shared_->thread_count < client_calls_max) {
+      ++shared_->thread_count;
+      lock.unlock();
+      start_thread();
+    }
+    return made;
+  }
+
+private:
+  struct shared {
+    thread_starter start_thread;
+    std::mutex mutex;
+    std::deque<std::shared_ptr<job>> waiting;
+    std::set<std::shared_ptr<job>> running;
+    std::size_t thread_count = 0;
+    std::mutex done_mutex; ///< one `done` at a time
+
+    void work();
+    void end(const std::shared_ptr<job>& one, result<response> got);
+  };
+
+  void start_thread() {
+    try {
+      shared_->start_thread([mine = shared_] { mine->work(); });
+    } catch (...) {
+      std::lock_guard lock{shared_->mutex};
+      --shared_->thread_count;
+      throw;
+    }
+  }
+
+  std::shared_ptr<shared> shared_;
+};
+
+void client::shared::end(const std::shared_ptr<job>& one, result<response> got) {
+  std::lock_guard lock{done_mutex};
+  auto done = one->take_done();
+  done(std::move(got));
+  done = nullptr; // what it holds goes before the next one is told
+}
+
+void client::shared::work() {
+  std::unique_lock lock{mutex};
+  while (!waiting.empty()) {
+    auto one = std::move(waiting.front());
+    waiting.pop_front();
+    running.insert(one);
+    lock.unlock();
+    end(one, one->run());
+    lock.lock();
+    running.erase(one);
+  }
+  --thread_count;
+}
+
+} // namespace
+
+std::unique_ptr<client_port> make_client(thread_starter start_thread) {
+  return std::make_unique<client>(std::move(start_thread));
+}
+
+} // namespace sluice::http
