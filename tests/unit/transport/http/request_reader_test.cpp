@@ -185,8 +185,8 @@ TEST_CASE("the request line is held to its form") {
     {"PRI * HTTP/2.0", 505},
     {"G\x01T / HTTP/1.1", 400},
     {"BREW / HTTP/1.1", 501},
-    {"TRACE / HTTP/1.1", 501},
-    {"CONNECT a:80 HTTP/1.1", 501},
+    {"TRACE / HTTP/1.1", 405},
+    {"CONNECT a:80 HTTP/1.1", 405},
     {"get / HTTP/1.1", 501},
   };
   for (const auto& [line, status] : rows) {
