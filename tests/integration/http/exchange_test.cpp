@@ -205,7 +205,11 @@ TEST_CASE_FIXTURE(http_fixture, "who waits for room is woken when the client goe
   call->when_writable([&] { woken.put(true); });
   client.close();
   CHECK(woken.take());
-  CHECK(!call->write("x"));
+  // Some room may have woken it: the socket took more. Then the end comes with one of the next parts.
+  while (call->write(std::string(64 << 10, 'x'))) {
+    call->when_writable([&] { woken.put(true); });
+    CHECK(woken.take());
+  }
 }
 
 TEST_CASE_FIXTURE(http_fixture, "an exchange may be answered when its server is gone") {
