@@ -16,8 +16,9 @@ constexpr std::chrono::milliseconds block_duration{200};
 /// A block is at most this many times the one before.
 constexpr std::uint32_t block_growth_max = 8;
 
-/// Blocks that may be in hand, taken and not settled.
-constexpr std::uint32_t blocks_in_hand_max = 4;
+/// Blocks that may be in hand, taken and not settled: enough that user code goes on while
+/// two commits of a few milliseconds each are on their way to a busy disk.
+constexpr std::uint32_t blocks_in_hand_max = 8;
 
 constexpr std::chrono::milliseconds backoff_min{100};
 constexpr std::chrono::milliseconds backoff_max{5000};

@@ -86,35 +86,46 @@ double ceiling_per_s(const fs::path& dir, std::size_t size_bytes, std::size_t co
   return rate;
 }
 
+std::string bin() { return fs::read_symlink("/proc/self/exe").parent_path().string(); }
+
+/// A folder for the state of some nodes, and the end of all that was started in it, also when
+/// starting the rest fails.
+class nodes_home {
+public:
+  nodes_home() {
+    char name[] = "/tmp/sluice-bench-XXXXXX";
+    path_ = mkdtemp(name);
+    setenv("SLUICE_HOME", path_.c_str(), 1);
+  }
+  ~nodes_home() {
+    if (std::system((bin() + "/sluice stop > /dev/null 2>&1").c_str()) != 0)
+      std::fprintf(stderr, "flow: some processes may be left; see %s\n", path_.c_str());
+    fs::remove_all(path_);
+  }
+  nodes_home(const nodes_home&) = delete;
+  nodes_home& operator=(const nodes_home&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+private:
+  fs::path path_;
+};
+
 /// A head and a worker of their own, ended with the scope.
 class cluster {
 public:
   cluster() {
-    char name[] = "/tmp/sluice-bench-XXXXXX";
-    home_ = mkdtemp(name);
-    setenv("SLUICE_HOME", home_.c_str(), 1);
     start_ = steady::now();
     run("start --head --no-worker --link-port 0 --control-port 0");
     run("start --address auto --cpus 8");
     auto connected =
-      sluice::client::connect({"unix:" + (home_ / "head" / "control.sock").string(), "", "", 60s});
+      sluice::client::connect({"unix:" + (home_.path() / "head" / "control.sock").string(), "", "", 60s});
     if (!connected)
       throw std::runtime_error{connected.error().message};
     client_ = std::move(*connected);
   }
-  ~cluster() {
-    client_.reset();
-    if (std::system((bin() + "/sluice stop > /dev/null 2>&1").c_str()) != 0)
-      std::fprintf(stderr, "flow: some processes may be left; see %s\n", home_.c_str());
-    fs::remove_all(home_);
-  }
-  cluster(const cluster&) = delete;
-  cluster& operator=(const cluster&) = delete;
-
-  static std::string bin() { return fs::read_symlink("/proc/self/exe").parent_path().string(); }
-
   void run(const std::string& args) {
-    auto command = bin() + "/sluice " + args + " > " + (home_ / "out").string() + " 2>&1";
+    auto command = bin() + "/sluice " + args + " > " + (home_.path() / "out").string() + " 2>&1";
     if (std::system(command.c_str()) != 0)
       throw std::runtime_error{command};
   }
@@ -166,7 +177,7 @@ public:
   std::vector<pid_t> pids() {
     std::vector<pid_t> found;
     for (auto* dir : {"head", "worker-1"}) {
-      std::ifstream lock{home_ / dir / "lock"};
+      std::ifstream lock{home_.path() / dir / "lock"};
       pid_t pid = 0;
       lock >> pid;
       found.push_back(pid);
@@ -177,7 +188,7 @@ public:
   steady::time_point started() const { return start_; }
 
 private:
-  fs::path home_;
+  nodes_home home_;
   steady::time_point start_;
   std::unique_ptr<control_client> client_;
 };
@@ -282,24 +293,40 @@ void print_start() {
   std::printf("  \"start_to_first_record_s\": %.2f,\n", seconds_since(it.started()));
 }
 
+void print_size(std::size_t size_bytes, std::size_t count) {
+  auto ceiling = ceiling_per_s(fs::temp_directory_path(), size_bytes, count);
+  std::printf("  \"size_%zu_bytes\": {\"ceiling_per_s\": %.0f", size_bytes, ceiling);
+  for (int replicas : {1, 4}) {
+    auto rate = rate_per_s(size_bytes, count, replicas);
+    std::printf(", \"replicas_%d\": {\"records_per_s\": %.0f, \"of_ceiling\": %.2f}", replicas, rate,
+                rate / ceiling);
+    std::fflush(stdout);
+  }
+  auto [p50_ms, p99_ms] = latency(size_bytes);
+  std::printf(", \"latency_ms\": {\"p50\": %.2f, \"p99\": %.2f}}", p50_ms, p99_ms);
+}
+
 } // namespace
 
-int main() {
-  std::printf("{\n");
-  print_start();
-  print_idle();
-  for (auto [size_bytes, count] : {std::pair<std::size_t, std::size_t>{100, 400'000}, {10240, 20'000}}) {
-    auto ceiling = ceiling_per_s(fs::temp_directory_path(), size_bytes, count);
-    std::printf("  \"size_%zu_bytes\": {\"ceiling_per_s\": %.0f", size_bytes, ceiling);
-    for (int replicas : {1, 4}) {
-      auto rate = rate_per_s(size_bytes, count, replicas);
-      std::printf(", \"replicas_%d\": {\"records_per_s\": %.0f, \"of_ceiling\": %.2f}", replicas, rate,
-                  rate / ceiling);
-      std::fflush(stdout);
+// With an argument, only records of that size: 100 or 10240 bytes.
+int main(int argc, char** argv) {
+  const std::string only = argc > 1 ? argv[1] : "";
+  // Caught, so that what was started is stopped: an exception nobody catches unwinds nothing.
+  try {
+    std::printf("{\n");
+    if (only.empty()) {
+      print_start();
+      print_idle();
     }
-    auto [p50_ms, p99_ms] = latency(size_bytes);
-    std::printf(", \"latency_ms\": {\"p50\": %.2f, \"p99\": %.2f}}%s\n", p50_ms, p99_ms,
-                size_bytes == 100 ? "," : "");
+    if (only.empty() || only == "100")
+      print_size(100, 400'000);
+    if (only.empty())
+      std::printf(",\n");
+    if (only.empty() || only == "10240")
+      print_size(10240, 20'000);
+    std::printf("\n}\n");
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "flow: %s\n", e.what());
+    return 1;
   }
-  std::printf("}\n");
 }

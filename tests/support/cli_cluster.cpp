@@ -102,6 +102,10 @@ fs::path cli_cluster::start_worker(std::vector<std::string> extra) {
   return state_dir;
 }
 
+std::string cli_cluster::record_of(const fs::path& state_dir, const char* member) {
+  return to_text(js::parse(read_file(state_dir / "node.json")).as_object(), member);
+}
+
 pid_t cli_cluster::node_pid(const fs::path& state_dir) {
   auto text = read_file(state_dir / "node.json");
   if (text.empty())

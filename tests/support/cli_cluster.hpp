@@ -32,6 +32,9 @@ public:
   /// Returns the worker's state dir.
   std::filesystem::path start_worker(std::vector<std::string> extra = {});
 
+  /// What a node says of itself in its state dir, for example `control_address`.
+  static std::string record_of(const std::filesystem::path& state_dir, const char* member);
+
   /// Process id of the head, or of the worker with this state dir.
   pid_t head_pid() const;
   static pid_t node_pid(const std::filesystem::path& state_dir);

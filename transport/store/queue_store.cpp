@@ -16,13 +16,17 @@ namespace {
 constexpr int schema_version = 1;
 constexpr std::int32_t application_id = 0x534c5131; // "SLQ1"
 constexpr int page_size_bytes = 8192;               // measured best over record sizes 100 bytes to 10 KiB
-constexpr std::uint64_t seq_jump = 1u << 20;        // over seqs that may have been given before damage
+// Deleting a record reads its pages again. So what is read ahead and what replicas have in hand should still be
+// there: measured with 10-KiB records, a third less work than with 16 MiB.
+constexpr std::int64_t cache_bytes = 48 << 20;
+constexpr std::uint64_t seq_jump = 1u << 20; // over seqs that may have been given before damage
 
 sqlite_options database_options(const queue_store_options& opts) {
   sqlite_options out;
   out.path = opts.path;
   out.page_size_bytes = page_size_bytes;
   out.size_bytes_max = opts.size_bytes_max;
+  out.cache_bytes = cache_bytes;
   out.application_id = application_id;
   out.schema_version = schema_version;
   out.kind = "queue store";

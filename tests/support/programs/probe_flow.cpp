@@ -52,10 +52,13 @@ done work(const job& in) {
 }
 
 int main(int argc, char** argv) {
-  // Arguments after "--" at submit come here: --name NAME --in QUEUE --out QUEUE --replicas N
+  // Arguments after "--" at submit come here: --name NAME --in QUEUE --out QUEUE --from FILE --to FILE
+  // --replicas N --timeout-ms N --memory-mib N
   std::string name = "probe";
   std::string in = "in";
   std::string out = "out";
+  std::string from;
+  std::string to;
   std::uint32_t replicas = 1;
   long timeout_ms = 0;
   std::uint64_t memory_mib = 0;
@@ -69,6 +72,10 @@ int main(int argc, char** argv) {
       in = argv[++i];
     else if (arg == "--out" && has_value)
       out = argv[++i];
+    else if (arg == "--from" && has_value)
+      from = argv[++i];
+    else if (arg == "--to" && has_value)
+      to = argv[++i];
     else if (arg == "--replicas" && has_value)
       replicas = static_cast<std::uint32_t>(std::atoi(argv[++i]));
     else if (arg == "--timeout-ms" && has_value)
@@ -79,8 +86,8 @@ int main(int argc, char** argv) {
       rest.push_back(argv[i]);
   }
   sluice::flow flow{name};
-  flow.consumer<work>("work", {.source = sluice::queue(in),
-                               .sink = sluice::queue(out),
+  flow.consumer<work>("work", {.source = from.empty() ? sluice::queue(in) : sluice::file(from),
+                               .sink = to.empty() ? sluice::queue(out) : sluice::file(to),
                                .num_replicas = replicas,
                                .max_replicas = 8,
                                .num_cpus = 0.1,
