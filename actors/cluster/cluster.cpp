@@ -90,6 +90,22 @@ void carry_out_all(self_pointer self, const std::vector<action>& actions, bool i
       carry_out(self, what);
 }
 
+/// Says what is still needed once versions or flows were forgotten, and that is on disk.
+void tell_artifacts(self_pointer self) {
+  auto& mine = self->state;
+  if (!mine.opts.on_artifacts)
+    return;
+  std::set<artifact_id> kept;
+  for (const auto& [name, flow] : mine.known.flows)
+    for (const auto& [version, row] : flow.versions)
+      kept.insert(row->artifact);
+  mine.opts.on_artifacts(std::move(kept));
+}
+
+bool forgets_artifacts(const change_set& changes) {
+  return !changes.versions_forgotten.empty() || !changes.flows_forgotten.empty();
+}
+
 /// What has happened, whether it can be stored or not.
 struct observed {
   decision decided;
@@ -104,8 +120,12 @@ observed observe(self_pointer self, const event& what) {
   if (decided.changes.only_events() && !mine.is_blocked)
     mine.unsaved.append(
       std::move(decided.changes)); // nobody acts on lines of the log: they go with the next tick
-  else
+  else {
+    const bool forgets = forgets_artifacts(decided.changes);
     result.is_saved = save(self, std::move(decided.changes));
+    if (result.is_saved && forgets)
+      tell_artifacts(self);
+  }
   return result;
 }
 
@@ -133,6 +153,8 @@ result<decision> request(self_pointer self, const event& what) {
   }
   mine.known = std::move(next);
   remember(self, decided.changes.events);
+  if (forgets_artifacts(decided.changes))
+    tell_artifacts(self);
   return decided;
 }
 
@@ -249,6 +271,7 @@ self_type::behavior_type run(self_pointer self, options opts, std::shared_ptr<st
     }
   });
   self->send(self, tick_atom::value);
+  tell_artifacts(self);
   return {
     [self](const register_node& what) { return register_agent(self, what); },
     [self](node::node_report& report) { take_report(self, report); },

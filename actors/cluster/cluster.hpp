@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace sluice::cluster {
@@ -20,6 +21,9 @@ struct options {
   std::chrono::milliseconds tick_interval{
     250}; ///< between two judgements of silence; bounds what detection adds
   state_limits limits;
+  /// Told which artifacts the kept versions of all flows name: at the start, and when some
+  /// fell out. Called on the actor's thread, must not block. May be empty.
+  std::function<void(std::set<artifact_id>)> on_artifacts;
 };
 
 /// Loads the state and spawns the cluster actor of the head, of which there is one.

@@ -63,26 +63,70 @@ bool wind_down(change& it, flow_record& flow, std::vector<replica_record*>& repl
   return replicas.empty();
 }
 
-/// Gives an update up once a new replica shows that it cannot run: what ran before stays.
+std::string waiting_text(const flow_record& flow) {
+  std::string text;
+  for (const auto& [processor, waiting] : flow.waiting) {
+    text += text.empty() ? "" : "; ";
+    text +=
+      processor.value + ": " + count_of(waiting.count, "replica") + " cannot be placed: " + waiting.reason;
+  }
+  return text;
+}
+
+/// The update has stood still for too long. `up_count` of the new replicas are up; one more
+/// than ever before is progress, and so is having them all: then only old ones finish.
+bool has_stalled(change& it, flow_record& flow, std::uint32_t up_count) {
+  const auto& target = flow.stored.target;
+  std::uint32_t wanted = 0;
+  for (const auto& [processor, count] : flow.stored.scale)
+    wanted += count;
+  if (!flow.progress || flow.progress->target != target)
+    flow.progress = update_progress{target, up_count, it.at.now};
+  auto& progress = *flow.progress;
+  if (up_count > progress.up_count_max || up_count >= wanted) {
+    progress.up_count_max = std::max(progress.up_count_max, up_count);
+    progress.since = it.at.now;
+  }
+  return it.at.now - progress.since >= it.state.limits.update_stall_max;
+}
+
+/// Gives an update up once a new replica shows that it cannot run, or none comes up for
+/// long: what ran before stays.
 void give_up_failed_update(change& it, flow_record& flow, const std::vector<replica_record*>& replicas) {
   auto& stored = flow.stored;
-  if (!stored.current || stored.target == stored.current || !flow.versions.contains(stored.current))
+  if (!stored.current || stored.target == stored.current || !flow.versions.contains(stored.current)) {
+    flow.progress.reset();
     return;
+  }
+  std::uint32_t up_count = 0;
+  std::string why;
+  std::string waits_for;
   for (const auto* replica : replicas) {
     if (replica->stored.version != stored.target || replica->stored.goal == host::replica_goal::drain
         || replica->is_lost)
       continue;
     auto [health, reason] = health_of(it.state, *replica);
-    if (health != replica_health::failing)
-      continue;
-    stored.update_error = "update to version " + std::to_string(stored.target.value) + " failed: " + reason
-                          + "; version " + std::to_string(stored.current.value) + " stays";
-    stored.target = stored.current;
-    stored.scale = stored.scale_before;
-    flow.retries.clear();
-    it.store(flow);
-    return;
+    up_count += health == replica_health::up ? 1 : 0;
+    if (health == replica_health::failing && why.empty())
+      why = reason;
+    if (health == replica_health::starting)
+      waits_for = reason;
   }
+  if (has_stalled(it, flow, up_count) && why.empty()) {
+    auto minutes = std::chrono::duration_cast<std::chrono::minutes>(it.state.limits.update_stall_max);
+    auto detail = waits_for.empty() ? waiting_text(flow) : waits_for;
+    why = "no further replica came up for " + count_of(static_cast<std::size_t>(minutes.count()), "minute")
+          + (detail.empty() ? "" : " (" + detail + ")");
+  }
+  if (why.empty())
+    return;
+  stored.update_error = "update to version " + std::to_string(stored.target.value) + " failed: " + why
+                        + "; version " + std::to_string(stored.current.value) + " stays";
+  stored.target = stored.current;
+  stored.scale = stored.scale_before;
+  flow.retries.clear();
+  flow.progress.reset();
+  it.store(flow);
 }
 
 /// True if a failed replica has waited long enough to be replaced by a new one.
@@ -223,16 +267,6 @@ tally count(const change& it, const flow_record& flow, const std::vector<replica
     }
   }
   return sum;
-}
-
-std::string waiting_text(const flow_record& flow) {
-  std::string text;
-  for (const auto& [processor, waiting] : flow.waiting) {
-    text += text.empty() ? "" : "; ";
-    text +=
-      processor.value + ": " + count_of(waiting.count, "replica") + " cannot be placed: " + waiting.reason;
-  }
-  return text;
 }
 
 std::pair<flow_phase, std::string> assess(const flow_record& flow, const tally& sum) {

@@ -34,6 +34,8 @@ struct state_limits {
     std::chrono::seconds{2}; ///< a host that runs has named all its replicas by then
   std::chrono::nanoseconds retry_delay_min = std::chrono::seconds{1}; ///< replace a failed replica; doubles
   std::chrono::nanoseconds retry_delay_max = std::chrono::seconds{60};
+  std::chrono::nanoseconds update_stall_max =
+    std::chrono::minutes{5}; ///< an update none of whose replicas comes up for this long is given up
   std::chrono::nanoseconds forget_gone_after =
     std::chrono::hours{1}; ///< dead and left nodes stay in sight that long
   std::size_t answers_kept_max = 1000;
@@ -98,6 +100,13 @@ struct retry_record {
   node_id node; ///< where the last one failed
 };
 
+/// How far an update has come, to see that it goes on at all.
+struct update_progress {
+  flow_version target;
+  std::uint32_t up_count_max = 0;
+  time_point since; ///< when it last got further
+};
+
 /// A flow:
 ///
 ///      1 (none)   -> starting  first submit
@@ -106,7 +115,8 @@ struct retry_record {
 ///      4 failed   -> starting, running   it recovers, or another submit
 ///      5 running  -> updating  submit or rollback: `target` differs from `current`
 ///      6 updating -> running   all of `target` up, none of the others left
-///      7 updating -> degraded  `target` fails: `target` = `current`, the new replicas drain
+///      7 updating -> degraded  `target` fails, or none of it comes up for `update_stall_max`:
+///                              `target` = `current`, the new replicas drain
 ///      8 running  -> degraded  some replica fails or cannot be placed
 ///      9 degraded -> running   none does any more; degraded -> updating: next submit or rollback
 ///     10 degraded -> failed    no replica is up and some fail
@@ -120,6 +130,7 @@ struct flow_record {
   std::map<flow_version, std::shared_ptr<const stored_version>> versions;
   std::map<processor_name, retry_record> retries;
   std::map<processor_name, unplaced> waiting;
+  std::optional<update_progress> progress; ///< while an update is under way; begins anew with the head
   flow_phase phase = flow_phase::starting;
   std::string detail;
 };

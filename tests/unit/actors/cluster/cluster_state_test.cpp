@@ -386,6 +386,52 @@ TEST_CASE_FIXTURE(fixture, "a submit that is wrong or has no artifact is refused
   CHECK(state.flows.empty());
 }
 
+TEST_CASE_FIXTURE(fixture, "an update whose replicas neither come up nor fail is given up in the end") {
+  state.limits.update_stall_max = 10s;
+  join("a");
+  does(submit_of(2));
+  settle();
+  does(submit_of(2)); // its setup hangs
+  auto hangs = [&](std::chrono::milliseconds length) {
+    for (auto end = at.now + length; at.now < end; at.now += 250ms) {
+      auto report = report_of("a");
+      for (auto& host : report->hosts)
+        for (auto& replica : host.replicas)
+          if (host.version == flow_version{2} && replica.phase == host::replica_phase::running)
+            replica.phase = host::replica_phase::starting;
+      does(std::shared_ptr<const node::node_report>{report});
+      does(tick{});
+    }
+  };
+  hangs(9s);
+  CHECK(flow().phase == flow_phase::updating);
+  hangs(2s);
+  CHECK(flow().stored.target == flow_version{1});
+  CHECK(flow().stored.update_error.find("no further replica came up") != std::string::npos);
+  settle();
+  CHECK(flow().phase == flow_phase::degraded);
+  CHECK(count("a") == 2);
+}
+
+TEST_CASE_FIXTURE(fixture, "an update that waits for old replicas to finish is not given up") {
+  state.limits.update_stall_max = 10s;
+  join("a");
+  does(submit_of(1));
+  settle();
+  does(submit_of(1));
+  for (auto end = at.now + 30s; at.now < end; at.now += 250ms) {
+    auto report = report_of("a");
+    for (auto& host : report->hosts)
+      for (auto& replica : host.replicas)
+        if (host.version == flow_version{1} && replica.phase == host::replica_phase::down)
+          replica.phase = host::replica_phase::draining; // on a long record
+    does(std::shared_ptr<const node::node_report>{report});
+    does(tick{});
+  }
+  CHECK(flow().stored.target == flow_version{2});
+  CHECK(flow().phase == flow_phase::updating);
+}
+
 TEST_CASE_FIXTURE(fixture, "old versions are forgotten, those in use are kept") {
   join("a", 100);
   state.limits.versions_kept_max = 3;

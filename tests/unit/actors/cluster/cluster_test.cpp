@@ -61,6 +61,7 @@ struct fixture : testing::deterministic_system {
   recorded log;
   queue::handle queue = own(sys.spawn(fake_queue, &log));
   node::handle agent = own(sys.spawn(fake_agent, &log));
+  std::vector<std::set<artifact_id>> artifacts; ///< each time they were told
   cluster::handle actor = start();
 
   cluster::handle start() {
@@ -70,6 +71,7 @@ struct fixture : testing::deterministic_system {
       return std::chrono::system_clock::time_point{
         std::chrono::duration_cast<std::chrono::system_clock::duration>(now().time_since_epoch())};
     };
+    opts.on_artifacts = [this](std::set<artifact_id> kept) { artifacts.push_back(std::move(kept)); };
     auto spawned = cluster::spawn(sys, opts, store, queue);
     REQUIRE(spawned);
     own(*spawned);
@@ -128,6 +130,22 @@ struct fixture : testing::deterministic_system {
     run();
   }
 };
+
+TEST_CASE_FIXTURE(fixture, "what artifacts are kept is told at the start and when versions fall out") {
+  REQUIRE(artifacts.size() == 1);
+  CHECK(artifacts.back().empty());
+  const auto kept_max = limits::flow_versions_kept_max;
+  std::vector<artifact_id> ids;
+  for (std::size_t i = 0; i <= kept_max; ++i) {
+    auto request = submit_of("r" + std::to_string(i));
+    request.artifact = ids.emplace_back(std::string(63, 'a') + static_cast<char>('b' + i));
+    REQUIRE(submit(request));
+  }
+  REQUIRE(artifacts.size() == 2);
+  CHECK(artifacts.back().size() == kept_max);
+  CHECK_FALSE(artifacts.back().contains(ids.front()));
+  CHECK(artifacts.back().contains(ids.back()));
+}
 
 TEST_CASE_FIXTURE(fixture, "a node is greeted, then told what to run") {
   auto greeting = join();
