@@ -98,7 +98,7 @@ TEST_CASE("a worker that is stopped for 2 s is suspect and comes back with its w
   CHECK(cluster.host_pids("probe") == hosts);
 }
 
-TEST_CASE("hosts die with their node agent") {
+TEST_CASE("hosts die with their node agent, and what they started with them") {
   cli_cluster cluster;
   cluster.start_head({"--no-worker"});
   auto worker = cluster.start_worker();
@@ -106,8 +106,14 @@ TEST_CASE("hosts die with their node agent") {
   cluster.wait_running("probe");
   auto hosts = cluster.host_pids("probe");
   REQUIRE(hosts.size() == 1);
+  cluster.put_jobs("in", 1, 1, R"(,"act":"fork")");
+  REQUIRE(eventually([&] { return cluster.depth("out") == 1; }));
+  auto child =
+    static_cast<pid_t>(std::stoi(std::string{cluster.read_queue("out").at(0).at("by").as_string()}));
+  REQUIRE(process_alive(child));
   kill_hard(cli_cluster::node_pid(worker));
   CHECK(eventually([&] { return !process_alive(hosts[0]); }, 5s));
+  CHECK(eventually([&] { return !process_alive(child); }, 5s));
 }
 
 // The spine's promise in one test. SLUICE_CHAOS_SEED replays a run.

@@ -20,7 +20,8 @@ struct supervisor::entry {
   std::function<void(const exit_status&)> exited;
 };
 
-supervisor::supervisor() : guard_(io_.get_executor()), thread_([this] { io_.run(); }) {}
+supervisor::supervisor()
+  : guard_(io_.get_executor()), watch_(group_watch::start()), thread_([this] { io_.run(); }) {}
 
 supervisor::~supervisor() {
   asio::post(io_, [this] { stop(); });
@@ -51,6 +52,8 @@ void supervisor::start_now(std::uint64_t key, order& what) {
     return;
   }
   const auto pid = started->pid;
+  if (watch_)
+    watch_->add(pid);
   auto& fresh =
     *children_.emplace(key, std::make_unique<entry>(io_, std::move(*started), std::move(what.on_exited)))
        .first->second;
@@ -69,6 +72,8 @@ void supervisor::reap(std::uint64_t key) {
   auto gone = std::move(found->second);
   children_.erase(found);
   ::kill(-gone->pid, SIGKILL); // what it started itself; its group keeps its id until it is reaped
+  if (watch_)
+    watch_->remove(gone->pid);
   int status = 0;
   pid_t got;
   do

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "transport/process/exit_report.hpp"
+#include "transport/process/group_watch.hpp"
 #include "transport/process/spawn.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -18,7 +19,8 @@ namespace sluice::process {
 /// Starts children and learns of their end at once, through a pidfd.
 ///
 /// All are started from one thread that lives as long as the supervisor: the kernel kills
-/// them when that thread ends, however it does. So a node that is killed leaves none.
+/// them when that thread ends, however it does. Each leads a process group, and what it started
+/// itself ends with it (`group_watch`). So a node that is killed leaves none.
 class supervisor {
 public:
   struct order {
@@ -52,6 +54,7 @@ private:
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
   std::map<std::uint64_t, std::unique_ptr<entry>> children_; ///< on the thread only
   bool stopping_ = false;
+  std::unique_ptr<group_watch> watch_; ///< none where it could not be made
   std::thread thread_;
 };
 

@@ -13,7 +13,7 @@
 
 struct job {
   std::uint64_t id;
-  std::optional<std::string> act; // throw, crash, exit, hang, eat, slow, log
+  std::optional<std::string> act; // throw, crash, exit, hang, eat, slow, log, fork
   std::optional<std::uint64_t> ms;
   std::optional<std::uint64_t> us;
 };
@@ -48,6 +48,13 @@ done work(const job& in) {
     usleep(static_cast<useconds_t>(in.us.value_or(in.ms.value_or(10) * 1000)));
   if (act == "log")
     std::fprintf(stderr, "probe saw record %llu\n", static_cast<unsigned long long>(in.id));
+  if (act == "fork") {
+    auto child = fork();
+    if (child == 0)
+      for (;;)
+        pause();
+    return {in.id, std::to_string(child)};
+  }
   return {in.id, PROBE_VERSION};
 }
 
@@ -89,7 +96,7 @@ int main(int argc, char** argv) {
   flow.consumer<work>("work", {.source = from.empty() ? sluice::queue(in) : sluice::file(from),
                                .sink = to.empty() ? sluice::queue(out) : sluice::file(to),
                                .num_replicas = replicas,
-                               .max_replicas = 8,
+                               .max_replicas = from.empty() ? 8U : 1U, // a file has one owner
                                .num_cpus = 0.1,
                                .memory_bytes = memory_mib << 20,
                                .timeout = std::chrono::milliseconds{timeout_ms},
