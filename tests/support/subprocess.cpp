@@ -218,6 +218,10 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   file.write(text.data(), static_cast<std::streamsize>(text.size()));
 }
 
+void append_file(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream{path, std::ios::binary | std::ios::app} << text;
+}
+
 bool process_alive(pid_t pid) {
   auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
   auto paren = stat.rfind(')');

@@ -60,6 +60,7 @@ public:
   temp_dir(const temp_dir&) = delete;
   temp_dir& operator=(const temp_dir&) = delete;
   const std::filesystem::path& path() const noexcept { return path_; }
+  std::string operator/(std::string_view name) const { return (path_ / name).string(); }
 
 private:
   std::filesystem::path path_;
@@ -71,6 +72,7 @@ bool eventually(const std::function<bool()>& condition, std::chrono::millisecond
 
 std::string read_file(const std::filesystem::path& path);
 void write_file(const std::filesystem::path& path, std::string_view text);
+void append_file(const std::filesystem::path& path, std::string_view text);
 
 /// True while a process of that id lives and is no zombie.
 bool process_alive(pid_t pid);

@@ -1,4 +1,4 @@
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/subprocess.hpp"
 #include "runtime/local.hpp"
 #include "runtime/local_system.hpp"
 
@@ -21,7 +21,7 @@
 #include <vector>
 
 using namespace sluice;
-using namespace sluice::testing;
+using namespace sluice::test;
 using namespace std::chrono_literals;
 
 namespace {
@@ -98,7 +98,7 @@ private:
 };
 
 struct fixture {
-  temporary_folder folder;
+  temp_dir folder;
   quiet said;
   std::function<std::optional<int>(std::chrono::milliseconds)> signals = [](std::chrono::milliseconds wait) {
     std::mutex mutex;
@@ -156,7 +156,7 @@ struct fixture {
 };
 
 std::size_t lines_of(const std::string& path) {
-  const auto text = read_text(path);
+  const auto text = read_file(path);
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
@@ -165,7 +165,7 @@ std::size_t lines_of(const std::string& path) {
 TEST_CASE_FIXTURE(
   fixture,
   "ten thousand records go through queue, replicas and queue, and one poison record alone is buried") {
-  write_text(folder / "in", records(10'000));
+  write_file(folder / "in", records(10'000));
   flow f{"f"};
   f.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out"), .num_replicas = 3});
   CHECK(run(f, {{"in", folder / "in"}}) == 0);
@@ -181,7 +181,7 @@ TEST_CASE_FIXTURE(
 }
 
 TEST_CASE_FIXTURE(fixture, "a chain of files and queues ends by itself, and a second run adds nothing") {
-  write_text(folder / "in", records(500));
+  write_file(folder / "in", records(500));
   flow f{"f"};
   f.consumer<twice_later>(
     "first", {.source = io::file(folder / "in"), .sink = io::queue("between"), .num_concurrency = 8});
@@ -191,14 +191,14 @@ TEST_CASE_FIXTURE(fixture, "a chain of files and queues ends by itself, and a se
   CHECK(lines_of(folder / "out.jsonl") == 500);
   CHECK(run(f) == 0);
   CHECK(lines_of(folder / "out.jsonl") == 500);
-  append_text(folder / "in", records(10, 500));
+  append_file(folder / "in", records(10, 500));
   CHECK(run(f) == 0);
   CHECK(lines_of(folder / "out.jsonl") == 510);
 }
 
 TEST_CASE_FIXTURE(fixture,
                   "an interrupt drains: what is in user code is settled, the backlog stays untouched") {
-  write_text(folder / "in", records(1000));
+  write_file(folder / "in", records(1000));
   flow f{"f"};
   f.consumer<gated>("gated", {.source = io::queue("in"), .sink = io::queue("out"), .num_concurrency = 4});
   int asked = 0;
@@ -233,7 +233,7 @@ TEST_CASE_FIXTURE(fixture,
 TEST_CASE_FIXTURE(fixture, "a setup that fails ends the run with its text") {
   flow f{"f"};
   f.consumer<broken>("broken", {.source = io::queue("in"), .sink = io::queue("out")});
-  write_text(folder / "in", records(3));
+  write_file(folder / "in", records(3));
   CHECK(run(f, {{"in", folder / "in"}}) == 1);
   CHECK(said.text().find("broken: ") != std::string::npos);
   CHECK(said.text().find("no licence") != std::string::npos);

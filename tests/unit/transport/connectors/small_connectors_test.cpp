@@ -1,6 +1,6 @@
 #include "tests/support/sink_conformance.hpp"
 #include "tests/support/source_conformance.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/subprocess.hpp"
 #include "transport/connectors/builtin.hpp"
 #include "transport/connectors/pulse/pulse_source.hpp"
 #include "transport/connectors/stdout/stdout_sink.hpp"
@@ -14,6 +14,7 @@
 
 using namespace sluice;
 using namespace sluice::testing;
+using namespace sluice::test;
 using namespace std::chrono_literals;
 
 namespace {
@@ -74,14 +75,14 @@ TEST_CASE_FIXTURE(pulse_fixture, "ticks that nobody asked for are one, and the g
 }
 
 TEST_CASE("results are printed as lines") {
-  temporary_folder folder;
+  temp_dir folder;
   const auto path = folder / "printed";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   REQUIRE(fd >= 0);
   check_sink({[&] { return connectors::stdout_sink::make_for_test(fd); },
               [&] {
                 std::vector<std::string> lines;
-                std::istringstream in{read_text(path)};
+                std::istringstream in{read_file(path)};
                 for (std::string line; std::getline(in, line);)
                   lines.push_back(line);
                 return lines;

@@ -1,5 +1,5 @@
 #include "tests/support/sink_conformance.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/subprocess.hpp"
 #include "transport/connectors/file/file_sink.hpp"
 #include "transport/connectors/file/file_source.hpp"
 
@@ -9,12 +9,13 @@
 
 using namespace sluice;
 using namespace sluice::testing;
+using namespace sluice::test;
 using namespace std::chrono_literals;
 
 namespace {
 
 struct fixture {
-  temporary_folder folder;
+  temp_dir folder;
   std::string path = folder / "out";
   connector_registry registry;
 
@@ -65,38 +66,38 @@ TEST_CASE_FIXTURE(fixture, "CSV conforms, and what was written reads back as it 
 
 TEST_CASE_FIXTURE(fixture, "a torn last line is cut off on opening") {
   for (const char* torn : {"{\"a\":", "{\"a\":1}x", "12"}) {
-    write_text(path, std::string{"{\"n\":1}\n"} + torn);
+    write_file(path, std::string{"{\"n\":1}\n"} + torn);
     REQUIRE(make()->open());
-    CHECK(read_text(path) == "{\"n\":1}\n");
+    CHECK(read_file(path) == "{\"n\":1}\n");
   }
-  write_text(path, "{\"torn from the first");
+  write_file(path, "{\"torn from the first");
   REQUIRE(make()->open());
-  CHECK(read_text(path).empty());
+  CHECK(read_file(path).empty());
 }
 
 TEST_CASE_FIXTURE(fixture, "a torn line longer than what is read at once is cut off too") {
-  write_text(path, "{}\n\"" + std::string(200'000, 'x'));
+  write_file(path, "{}\n\"" + std::string(200'000, 'x'));
   REQUIRE(make()->open());
-  CHECK(read_text(path) == "{}\n");
+  CHECK(read_file(path) == "{}\n");
 }
 
 TEST_CASE_FIXTURE(fixture, "a whole last line that only lacks its break is kept") {
-  write_text(path, "{\"n\":1}\n{\"n\":2}");
+  write_file(path, "{\"n\":1}\n{\"n\":2}");
   auto to = make();
   REQUIRE(to->open());
   REQUIRE(to->push(block({"{\"n\":3}"})));
-  CHECK(read_text(path) == "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+  CHECK(read_file(path) == "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
 }
 
 TEST_CASE_FIXTURE(fixture, "a line break between JSON values stays within the line") {
   auto to = make();
   REQUIRE(to->open());
   REQUIRE(to->push(block({"{\n\"a\": 1\n}"})));
-  CHECK(read_text(path) == "{ \"a\": 1 }\n");
+  CHECK(read_file(path) == "{ \"a\": 1 }\n");
 }
 
 TEST_CASE_FIXTURE(fixture, "a member that is no column is refused and nothing is written") {
-  write_text(path, "b,a\n");
+  write_file(path, "b,a\n");
   auto to = make("csv");
   REQUIRE(to->open());
   auto pushed = to->push(block({"{\"a\":1,\"b\":2}", "{\"c\":3}"}));
@@ -104,7 +105,7 @@ TEST_CASE_FIXTURE(fixture, "a member that is no column is refused and nothing is
   CHECK(pushed.error().code == errc::invalid_argument);
   CHECK(pushed.error().message == "file: " + path + " has no column 'c'");
   REQUIRE(to->push(block({"{\"a\":1,\"b\":2}", "{\"b\":3}"})));
-  CHECK(read_text(path) == "b,a\n2,1\n3,\n");
+  CHECK(read_file(path) == "b,a\n2,1\n3,\n");
 }
 
 TEST_CASE_FIXTURE(fixture, "a full disk is said and leaves no torn line") {

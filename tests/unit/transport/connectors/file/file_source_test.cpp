@@ -1,5 +1,5 @@
 #include "tests/support/source_conformance.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/subprocess.hpp"
 #include "transport/connectors/file/file_source.hpp"
 
 #include <sluice/core/limits.hpp>
@@ -12,12 +12,13 @@
 
 using namespace sluice;
 using namespace sluice::testing;
+using namespace sluice::test;
 using namespace std::chrono_literals;
 
 namespace {
 
 struct fixture {
-  temporary_folder folder;
+  temp_dir folder;
   std::string path = folder / "in";
   connector_registry registry;
 
@@ -61,44 +62,44 @@ using list = std::vector<std::string>;
 } // namespace
 
 TEST_CASE_FIXTURE(fixture, "JSON Lines to the end conform") {
-  write_text(path, "");
+  write_file(path, "");
   int n = 0;
   check_source({[&] { return make(); },
                 [&](std::size_t count) {
                   for (std::size_t i = 0; i < count; ++i)
-                    append_text(path, "{\"n\":" + std::to_string(++n) + "}\n");
+                    append_file(path, "{\"n\":" + std::to_string(++n) + "}\n");
                 },
                 true, false});
 }
 
 TEST_CASE_FIXTURE(fixture, "JSON Lines that are followed conform") {
-  write_text(path, "");
+  write_file(path, "");
   int n = 0;
   check_source({[&] {
                   return make({{"tail", "true"}});
                 },
                 [&](std::size_t count) {
                   for (std::size_t i = 0; i < count; ++i)
-                    append_text(path, "{\"n\":" + std::to_string(++n) + "}\n");
+                    append_file(path, "{\"n\":" + std::to_string(++n) + "}\n");
                 },
                 false, false});
 }
 
 TEST_CASE_FIXTURE(fixture, "CSV conforms") {
-  write_text(path, "n,text\n");
+  write_file(path, "n,text\n");
   int n = 0;
   check_source({[&] {
                   return make({{"format", "csv"}});
                 },
                 [&](std::size_t count) {
                   for (std::size_t i = 0; i < count; ++i)
-                    append_text(path, std::to_string(++n) + ",\"two\nlines\"\n");
+                    append_file(path, std::to_string(++n) + ",\"two\nlines\"\n");
                 },
                 true, false});
 }
 
 TEST_CASE_FIXTURE(fixture, "the seq of a record is the offset behind its line") {
-  write_text(path, "{}\n\n  \r\n[1]\r\nx");
+  write_file(path, "{}\n\n  \r\n[1]\r\nx");
   auto from = make();
   REQUIRE(from->open(0));
   CHECK(pull(*from) == records{{3, "{}"}, {13, "[1]"}, {14, "x"}});
@@ -118,7 +119,7 @@ TEST_CASE_FIXTURE(fixture, "a file that is not there ends the replica, a folder 
 }
 
 TEST_CASE_FIXTURE(fixture, "a line too long to be a record is cut, marked and does not hide the next") {
-  write_text(path, "{}\n" + std::string(limits::record_size_bytes_max + 10, 'x') + "\n{\"a\":1}\n"
+  write_file(path, "{}\n" + std::string(limits::record_size_bytes_max + 10, 'x') + "\n{\"a\":1}\n"
                      + std::string(3 * limits::record_size_bytes_max, 'y') + "\n");
   auto from = make();
   REQUIRE(from->open(0));
@@ -135,7 +136,7 @@ TEST_CASE_FIXTURE(fixture, "a line too long to be a record is cut, marked and do
 }
 
 TEST_CASE_FIXTURE(fixture, "the longest line that may be a record is one") {
-  write_text(path, std::string(limits::record_size_bytes_max - 1, 'x') + "\ny\n");
+  write_file(path, std::string(limits::record_size_bytes_max - 1, 'x') + "\ny\n");
   auto from = make();
   REQUIRE(from->open(0));
   auto all = pull(*from);
@@ -144,25 +145,25 @@ TEST_CASE_FIXTURE(fixture, "the longest line that may be a record is one") {
 }
 
 TEST_CASE_FIXTURE(fixture, "a CSV row with another number of fields is delivered as it stands") {
-  write_text(path, "a,b\n1,2\n3\n4,5,6\n\n7,8");
+  write_file(path, "a,b\n1,2\n3\n4,5,6\n\n7,8");
   auto from = make({{"format", "csv"}});
   REQUIRE(from->open(0));
   CHECK(texts(pull(*from)) == list{"{\"a\":1,\"b\":2}", "3", "4,5,6", "{\"a\":7,\"b\":8}"});
 }
 
 TEST_CASE_FIXTURE(fixture, "CSV resumes behind its header") {
-  write_text(path, "a,b\n1,2\n3,4\n");
+  write_file(path, "a,b\n1,2\n3,4\n");
   auto from = make({{"format", "csv"}});
   REQUIRE(from->open(8));
   CHECK(texts(pull(*from)) == list{"{\"a\":3,\"b\":4}"});
 }
 
 TEST_CASE_FIXTURE(fixture, "a followed file gives a line once it is finished") {
-  write_text(path, "{\"a\"");
+  write_file(path, "{\"a\"");
   auto from = make({{"tail", "true"}});
   REQUIRE(from->open(0));
   CHECK(pull(*from).empty());
-  append_text(path, ":1}\n{");
+  append_file(path, ":1}\n{");
   CHECK(texts(pull(*from)) == list{"{\"a\":1}"});
   CHECK(pull(*from).empty());
 }
@@ -171,27 +172,27 @@ TEST_CASE_FIXTURE(fixture, "a followed file may come later") {
   auto from = make({{"tail", "true"}});
   REQUIRE(from->open(0));
   CHECK(pull(*from).empty());
-  write_text(path, "1\n");
+  write_file(path, "1\n");
   CHECK(texts(pull(*from, 100, 2000ms)) == list{"1"});
 }
 
 TEST_CASE_FIXTURE(fixture, "a file renamed away is read to its end, then the new one, with seqs that grow") {
-  write_text(path, "1\n2\n");
+  write_file(path, "1\n2\n");
   auto from = make({{"tail", "true"}});
   REQUIRE(from->open(0));
   auto first = pull(*from, 1);
   CHECK(texts(first) == list{"1"});
-  append_text(path, "3\nlast words");
+  append_file(path, "3\nlast words");
   std::filesystem::rename(path, path + ".1");
   CHECK(texts(pull(*from)) == list{"2", "3"});
-  write_text(path, "4\n");
+  write_file(path, "4\n");
   auto rest = pull(*from);
   for (auto& each : pull(*from))
     rest.push_back(std::move(each));
   REQUIRE(texts(rest) == list{"last words", "4"});
   CHECK(rest[0].first > first[0].first);
   CHECK(rest[1].first > rest[0].first);
-  append_text(path, "5\n");
+  append_file(path, "5\n");
   CHECK(texts(pull(*from)) == list{"5"});
   auto again = make({{"tail", "true"}});
   REQUIRE(again->open(rest[1].first));
@@ -199,11 +200,11 @@ TEST_CASE_FIXTURE(fixture, "a file renamed away is read to its end, then the new
 }
 
 TEST_CASE_FIXTURE(fixture, "a file cut short is read from its beginning, with seqs that grow") {
-  write_text(path, "1\n2\n3\n");
+  write_file(path, "1\n2\n3\n");
   auto from = make({{"tail", "true"}});
   REQUIRE(from->open(0));
   auto before = pull(*from);
-  write_text(path, "4\n");
+  write_file(path, "4\n");
   auto after = pull(*from);
   CHECK(texts(after) == list{"4"});
   CHECK(after[0].first > before[2].first);
@@ -211,7 +212,7 @@ TEST_CASE_FIXTURE(fixture, "a file cut short is read from its beginning, with se
 
 TEST_CASE_FIXTURE(fixture,
                   "a stored position that does not fit the file begins anew rather than lose records") {
-  write_text(path, "first line\nsecond\n");
+  write_file(path, "first line\nsecond\n");
   for (std::uint64_t position : {std::uint64_t{4}, std::uint64_t{4000}}) {
     auto from = make();
     REQUIRE(from->open(position));
