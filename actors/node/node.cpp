@@ -68,6 +68,7 @@ struct state {
   std::optional<time_point> reported_at;
   std::optional<time_point> due_at; ///< a `due_atom` is on its way for then
   bool flush_is_due = false;
+  std::set<artifact_id> artifacts; ///< as last told
   std::vector<caf::typed_response_promise<void>> stop_promises;
 };
 
@@ -279,6 +280,19 @@ void on_connected(pointer self, host_connected& what) {
   report_soon(self);
 }
 
+void tell_artifacts(pointer self) {
+  auto& st = self->state;
+  if (!st.opts.on_artifacts)
+    return;
+  std::set<artifact_id> needed;
+  for (const auto& [key, entry] : st.node.hosts)
+    needed.insert(entry.order.artifact);
+  if (needed == st.artifacts)
+    return;
+  st.artifacts = needed;
+  st.opts.on_artifacts(std::move(needed));
+}
+
 caf::result<log_chunk> read_log(pointer self, const log_request& what) {
   auto promise = self->make_response_promise<log_chunk>();
   if (!self->state.opts.logs)
@@ -329,6 +343,7 @@ self_type::behavior_type run(pointer self, options opts) {
       auto& s = self->state;
       take_routes(self, wish);
       carry_out_all(self, apply(s.node, wish, now(self)));
+      tell_artifacts(self);
     },
     [self](const log_request& what) { return read_log(self, what); },
     [self](const log_sources_request& what) { return list_logs(self, what); },

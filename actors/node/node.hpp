@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 /// The agent of a worker: it has the hosts run that the cluster wants, watches them,
@@ -69,6 +70,9 @@ struct options {
 
   std::function<std::chrono::system_clock::time_point()> wall_clock; ///< for display
   std::function<std::uint64_t()> random;                             ///< 64 random bits
+  /// Told which artifacts this node's hosts need whenever that has changed. Called on the
+  /// actor's thread, must not block. May be empty.
+  std::function<void(std::set<artifact_id>)> on_artifacts;
   std::function<void(std::string)> notice; ///< lines for the node's own log; may be empty
 
   /// Takes over the routes of the cluster, on the agent's thread, whenever they differ from those before;

@@ -40,6 +40,8 @@ result<std::vector<filter>> read_filters(const kind& what, const std::vector<std
       std::string all;
       for (auto name : known)
         all += (all.empty() ? "" : ", ") + std::string{name};
+      for (const auto& name : map_names(*what.prototype))
+        all += ", " + name + ".KEY";
       return fail(errc::invalid_argument, "a " + std::string{what.name} + " has no field '" + field + "'"
                                             + config::did_you_mean(field, known) + "\nfields: " + all);
     }

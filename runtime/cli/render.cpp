@@ -267,4 +267,13 @@ std::vector<std::string_view> field_names(const pb::Message& message) {
   return names;
 }
 
+std::vector<std::string> map_names(const pb::Message& message) {
+  std::vector<std::string> names;
+  const auto* type = message.GetDescriptor();
+  for (int i = 0; i < type->field_count(); ++i)
+    if (type->field(i)->is_map())
+      names.push_back(type->field(i)->name());
+  return names;
+}
+
 } // namespace sluice::cli

@@ -30,4 +30,7 @@ std::optional<std::string> field_text(const google::protobuf::Message& message, 
 /// Names of all fields that `field_text` knows without dots.
 std::vector<std::string_view> field_names(const google::protobuf::Message& message);
 
+/// The members of a message that are maps: `field_text` takes NAME.KEY of them.
+std::vector<std::string> map_names(const google::protobuf::Message& message);
+
 } // namespace sluice::cli

@@ -202,8 +202,9 @@ action declare(CLI::App& app, const environment& env) {
     add_setting(app, args->flags, name);
   app.add_flag("--no-worker", args->no_worker, "head only: run no flows on this node");
   app.add_flag("--block", args->block, "stay in the foreground; SIGTERM and Ctrl-C drain and stop");
-  for (auto name : {"state-dir", "listen", "link-port", "control-port", "relay-port", "http",
-                    "http-certificate", "http-key", "cpus", "memory", "labels", "log-level"})
+  for (auto name :
+       {"state-dir", "listen", "link-port", "control-port", "relay-port", "http", "http-certificate",
+        "http-key", "cpus", "memory", "queue-size-max", "labels", "log-level"})
     add_setting(app, args->flags, name);
   app
     .add_option("--config", args->config_file,

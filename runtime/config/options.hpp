@@ -24,8 +24,9 @@ struct node_options {
   bool http_or_any = true;             ///< nobody chose `http`: any free port will do if it is taken
   std::string http_certificate;        ///< PEM file with its chain; with `http_key` the listener speaks TLS
   std::string http_key;
-  double cpus = 0;                ///< slots offered; 0 = as many as the machine has for us
-  std::uint64_t memory_bytes = 0; ///< offered; 0 = what the machine has for us
+  double cpus = 0;                   ///< slots offered; 0 = as many as the machine has for us
+  std::uint64_t memory_bytes = 0;    ///< offered; 0 = what the machine has for us
+  std::uint64_t queue_bytes_max = 0; ///< head only: bound of the queues' file; 0 = what the disk has
   std::map<std::string, std::string> labels;
   std::string join_token; ///< workers; from a file or the environment, never a flag's value
   std::string log_level = "info";

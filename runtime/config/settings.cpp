@@ -32,6 +32,8 @@ constexpr std::array settings_table{
   setting{"http-key", "", "PEM file with the certificate's key"},
   setting{"cpus", "", "CPU slots to offer; default: all of the machine"},
   setting{"memory", "", "memory to offer, for example 8GiB; default: all of the machine"},
+  setting{"queue-size-max", "",
+          "head: size that all queues together may have on disk; default: what it holds"},
   setting{"labels", "", "KEY=VALUE,... shown with the node"},
   setting{"join-token-file", "", "file with the join token; or SLUICE_JOIN_TOKEN"},
   setting{"log-level", "info", "debug, info, warning or error"},
@@ -258,6 +260,12 @@ result<node_options> node_options_of(const settings& from) {
     if (!memory)
       return tl::unexpected{from.wrong("memory", memory.error())};
     to.memory_bytes = *memory;
+  }
+  if (!from.text("queue-size-max").empty()) {
+    auto size = parse_size(from.text("queue-size-max"));
+    if (!size)
+      return tl::unexpected{from.wrong("queue-size-max", size.error())};
+    to.queue_bytes_max = *size;
   }
   auto labels = parse_labels(from.text("labels"));
   if (!labels)

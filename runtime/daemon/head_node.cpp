@@ -1,4 +1,6 @@
+#include "runtime/daemon/address.hpp"
 #include "runtime/daemon/daemon.hpp"
+#include "runtime/daemon/housekeeping.hpp"
 #include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/log.hpp"
 #include "runtime/daemon/signals.hpp"
@@ -17,7 +19,9 @@
 #include <sluice/core/version.hpp>
 
 #include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
+#include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
 #include <filesystem>
@@ -53,7 +57,7 @@ public:
       return fail(artifacts);
     artifacts_ = std::move(*artifacts);
     for (auto step : {&head_node::start_queue, &head_node::start_cluster, &head_node::start_listener,
-                      &head_node::start_control, &head_node::start_worker})
+                      &head_node::start_control, &head_node::start_worker, &head_node::start_renewal})
       if (auto done = (this->*step)(); !done)
         return done;
     return {};
@@ -65,7 +69,7 @@ public:
     info.node_id = worker_ ? identity_.id.value : "";
     info.pid = getpid();
     info.link_address = link_address();
-    info.control_address = options_.listen + ":" + std::to_string(control_->tcp_port());
+    info.control_address = address_for_others(options_.listen, control_->tcp_port());
     info.control_socket = socket_path();
     info.http_address = worker_ ? worker_->http_address() : "";
     info.state_dir = options_.state_dir;
@@ -77,13 +81,14 @@ public:
   }
 
 private:
-  std::string link_address() const { return options_.listen + ":" + std::to_string(listener_->port()); }
+  std::string link_address() const { return address_for_others(options_.listen, listener_->port()); }
   std::string socket_path() const { return (fs::path{options_.state_dir} / "control.sock").string(); }
 
   result<void> start_queue() {
     store::queue_store_options store;
     store.path = (fs::path{options_.state_dir} / "queue.db").string();
-    store.on_damage = [](const std::string& what) { log_line("queue", what); };
+    store.on_damage = [](const std::string& what) { log_line("queue", what, log_level::error); };
+    store.size_bytes_max = options_.queue_bytes_max;
     auto opened = store::open_queue_store(std::move(store));
     if (!opened)
       return fail(opened);
@@ -96,7 +101,7 @@ private:
     };
     // After a failed sync nothing on disk can be trusted but what the next start reads.
     queue.on_broken = [this](const failure& why) { give_up("queue", why); };
-    queue.report = [](const std::string& what) { log_line("queue", what); };
+    queue.report = [](const std::string& what) { log_line("queue", what, log_level::warning); };
     queue_ = queue::spawn(sys_, std::move(queue));
     return {};
   }
@@ -108,6 +113,7 @@ private:
     cluster::options cluster;
     cluster.cluster_id = identity_.cluster_id;
     cluster.wall_clock = wall_clock();
+    cluster.on_artifacts = collect_unused(housekeeping_, *artifacts_);
     auto spawned = cluster::spawn(sys_, std::move(cluster), std::move(*store), queue_);
     if (!spawned)
       return fail(spawned);
@@ -119,6 +125,7 @@ private:
     auto tls = link::tls_credentials::make(identity_.link);
     if (!tls)
       return fail(tls);
+    link_credentials_ = *tls;
     link::listener_options listen;
     listen.at = {options_.listen, options_.link_port, {}};
     listen.link.self = {.role = link::peer_role::head,
@@ -136,8 +143,26 @@ private:
     listen.on_join = [this](const link::join_request& request, auto reply) {
       reply(grant_join(identity_, request, std::chrono::system_clock::now()));
     };
-    listen.on_refused = [](const failure& why) { log_line("link", "refused: " + why.message); };
+    listen.on_refused = [](const failure& why) {
+      log_line("link", "refused: " + why.message, log_level::warning);
+    };
     return listen_at_known_port(std::move(listen));
+  }
+
+  /// Links that are up stay up; new ones see the new certificates.
+  void renew_certificates() {
+    auto now = std::chrono::system_clock::now();
+    auto facts = pki::inspect(identity_.link.certificate_pem);
+    if (facts && !pki::renewal_due(*facts, now))
+      return;
+    if (auto done = issue_certificates(identity_, now); !done)
+      return log_line("link", "cannot renew the head's certificates: " + done.error().message,
+                      log_level::error);
+    for (const auto& [credentials, fresh] :
+         {std::pair{link_credentials_, &identity_.link}, std::pair{node_credentials_, &identity_.node}})
+      if (auto done = credentials ? credentials->update(*fresh) : result<void>{}; !done)
+        log_line("link", "cannot use a renewed certificate: " + done.error().message, log_level::error);
+    log_line("link", "the head's certificates are renewed");
   }
 
   // With port 0 a head that comes back takes the port it had, if it is still free: its
@@ -171,6 +196,14 @@ private:
         return fail(data);
       return peer::artifact_chunk{std::move(*data)};
     };
+    peer.local.certificates =
+      [this](const node_id& who, const peer::certificate_request& what) -> result<peer::certificate_grant> {
+      auto signed_one = sign_renewal(identity_, who, what.request_pem, std::chrono::system_clock::now());
+      if (!signed_one)
+        return fail(signed_one);
+      log_line("link", "renewed the certificate of " + who.value);
+      return peer::certificate_grant{std::move(*signed_one)};
+    };
     peer.established = std::move(made);
     peer::spawn(sys_, std::move(peer));
   }
@@ -194,8 +227,8 @@ private:
     control::control_server_options server;
     server.socket_path = socket_path();
     server.tcp_address = options_.listen + ":" + std::to_string(options_.control_port);
-    server.certificate_chain = identity_.link.certificate_pem + identity_.link.ca_pem;
-    server.private_key = identity_.link.key_pem;
+    server.certificate_chain = identity_.control.certificate_pem + identity_.control.ca_pem;
+    server.private_key = identity_.control.key_pem;
     auto started = control::start_control_server(sys_, std::move(backend), std::move(server));
     if (!started)
       return fail(started);
@@ -219,7 +252,11 @@ private:
     settings.id = identity_.id;
     settings.started = started_;
     settings.cluster_id = identity_.cluster_id;
-    settings.certificate = identity_.node;
+    auto node = link::tls_credentials::make(identity_.node);
+    if (!node)
+      return fail(node);
+    node_credentials_ = *node;
+    settings.credentials = std::move(*node);
     settings.relay_host = options_.listen;
     settings.is_head = true;
     settings.queue = queue_;
@@ -236,8 +273,14 @@ private:
     return {};
   }
 
+  result<void> start_renewal() {
+    renewal_ =
+      spawn_periodic(sys_, renewal_interval, [this](caf::event_based_actor*) { renew_certificates(); });
+    return {};
+  }
+
   void give_up(const char* part, const failure& why) {
-    log_line(part, "cannot go on, the head stops: " + why.message);
+    log_line(part, "cannot go on, the head stops: " + why.message, log_level::error);
     broken_ = true;
     stop_.raise();
   }
@@ -247,10 +290,17 @@ private:
     if (worker_ && !broken_)
       worker_->stop();
     worker_.reset();
+    if (renewal_)
+      caf::anon_send_exit(renewal_, caf::exit_reason::user_shutdown);
+    renewal_ = caf::actor{};
     listener_.reset();
     for (const auto& end : {caf::actor_cast<caf::actor>(cluster_), caf::actor_cast<caf::actor>(queue_)})
       if (end)
         caf::anon_send_exit(end, caf::exit_reason::user_shutdown);
+    if (cluster_) { // it uses what goes before the actor system
+      caf::scoped_actor self{sys_};
+      self->wait_for(cluster_);
+    }
     cluster_ = cluster::handle{};
     queue_ = queue::admin_handle{};
     io_.stop();
@@ -267,6 +317,10 @@ private:
   caf::actor_system sys_{caf_config_};
   link::io_thread io_;
   std::unique_ptr<artifact::artifact_store> artifacts_;
+  process::work_thread housekeeping_{housekeeping_jobs_max}; ///< uses the store
+  std::shared_ptr<link::tls_credentials> link_credentials_;
+  std::shared_ptr<link::tls_credentials> node_credentials_; ///< none without a worker
+  caf::actor renewal_;
   std::shared_ptr<store::queue_store_thread> queue_thread_;
   queue::admin_handle queue_;
   cluster::handle cluster_;
@@ -280,6 +334,7 @@ private:
 
 result<void> run_head(const config::node_options& options, const on_ready& ready) {
   stop_signal stop;
+  set_log_level(options.log_level);
   head_node node{options, stop};
   if (auto started = node.start(); !started)
     return started;

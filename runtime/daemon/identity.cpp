@@ -124,15 +124,16 @@ result<head_identity> load_head_identity(const fs::path& state_dir, pki::wall_ti
   if (!fingerprint)
     return fail(fingerprint);
   it.ca_fingerprint = *fingerprint;
-  pki::subject head{it.cluster_id, head_role, head_name};
-  auto link = pki::issue(it.authority, head, pki::valid_from(now));
-  if (!link)
-    return fail(link);
-  it.link = std::move(*link);
-  auto node = pki::issue(it.authority, {it.cluster_id, node_role, it.id.value}, pki::valid_from(now));
-  if (!node)
-    return fail(node);
-  it.node = std::move(*node);
+  if (auto issued = issue_certificates(it, now); !issued)
+    return fail(issued);
+  auto ca = pki::inspect(it.authority.certificate_pem);
+  if (!ca)
+    return fail(ca);
+  auto control = pki::issue(it.authority, {it.cluster_id, head_role, head_name},
+                            {now - pki::clock_skew_max, ca->not_after});
+  if (!control)
+    return fail(control);
+  it.control = std::move(*control);
   auto token = pki::load_or_make_cluster_token(*dir / "cluster-token");
   if (!token)
     return fail(token);
@@ -195,6 +196,38 @@ result<link::join_grant> grant_join(head_identity& head, const link::join_reques
   if (!certificate)
     return fail(certificate);
   return link::join_grant{head.cluster_id, name, *certificate, head.authority.certificate_pem};
+}
+
+result<std::string> sign_renewal(const head_identity& head, const node_id& who,
+                                 const std::string& request_pem, pki::wall_time now) {
+  return pki::sign_request(head.authority, request_pem, {head.cluster_id, node_role, who.value},
+                           pki::valid_from(now));
+}
+
+result<void> issue_certificates(head_identity& head, pki::wall_time now) {
+  auto link = pki::issue(head.authority, {head.cluster_id, head_role, head_name}, pki::valid_from(now));
+  if (!link)
+    return fail(link);
+  auto node = pki::issue(head.authority, {head.cluster_id, node_role, head.id.value}, pki::valid_from(now));
+  if (!node)
+    return fail(node);
+  head.link = std::move(*link);
+  head.node = std::move(*node);
+  return {};
+}
+
+result<worker_identity> adopt_renewal(const fs::path& state_dir, worker_identity known,
+                                      const std::string& certificate_pem) {
+  auto facts = pki::inspect(certificate_pem);
+  if (!facts)
+    return fail(facts);
+  if (facts->who != pki::subject{known.cluster_id, node_role, known.id.value})
+    return fail(errc::invalid_argument, "the head sent a certificate for " + facts->who.role + " '"
+                                          + facts->who.name + "', not for node '" + known.id.value + "'");
+  if (auto written = pki::write_secret(state_dir / "identity" / "certificate.pem", certificate_pem); !written)
+    return fail(written);
+  known.link.certificate_pem = certificate_pem;
+  return known;
 }
 
 incarnation make_incarnation() { return {{random_word(), random_word()}}; }

@@ -21,8 +21,9 @@ struct head_identity {
   node_id id; ///< of the worker in the head's process
   pki::key_pair authority;
   std::string ca_fingerprint;
-  pki::identity link; ///< for links and the control API; issued anew at each start
-  pki::identity node; ///< of the worker in the head's process, for links to other nodes; likewise
+  pki::identity link;    ///< for links; issued anew at each start and while it runs
+  pki::identity node;    ///< of the worker in the head's process, for links to other nodes; likewise
+  pki::identity control; ///< for the control API, which cannot change it while it runs: lasts as the CA does
   std::string cluster_token;
   std::unique_ptr<pki::join_token_store> join_tokens;
 };
@@ -45,6 +46,18 @@ result<worker_identity> load_or_join(const config::node_options& options, const 
 /// that nobody can ask to be another node.
 result<link::join_grant> grant_join(head_identity& head, const link::join_request& request,
                                     pki::wall_time now);
+
+/// Signs the next certificate of node `who`, which has shown its present one.
+result<std::string> sign_renewal(const head_identity& head, const node_id& who,
+                                 const std::string& request_pem, pki::wall_time now);
+
+/// Makes the head's next certificates for links, `link` and `node`.
+result<void> issue_certificates(head_identity& head, pki::wall_time now);
+
+/// Stores a node's next certificate in place of the old one and returns the identity with it. Refuses
+/// one that is for somebody else.
+result<worker_identity> adopt_renewal(const std::filesystem::path& state_dir, worker_identity known,
+                                      const std::string& certificate_pem);
 
 /// 128 bits from the system's generator.
 incarnation make_incarnation();

@@ -3,6 +3,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <array>
+
 namespace sluice::daemon {
 
 namespace {
@@ -19,6 +21,12 @@ spdlog::logger& logger() {
 
 } // namespace
 
-void log_line(std::string_view part, const std::string& text) { logger().info("{}: {}", part, text); }
+void set_log_level(std::string_view name) { logger().set_level(spdlog::level::from_str(std::string{name})); }
+
+void log_line(std::string_view part, const std::string& text, log_level level) {
+  constexpr std::array levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                              spdlog::level::err};
+  logger().log(levels[static_cast<std::size_t>(level)], "{}: {}", part, text);
+}
 
 } // namespace sluice::daemon

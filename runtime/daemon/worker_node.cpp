@@ -1,4 +1,5 @@
 #include "runtime/daemon/daemon.hpp"
+#include "runtime/daemon/housekeeping.hpp"
 #include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/log.hpp"
 #include "runtime/daemon/node_links.hpp"
@@ -11,6 +12,7 @@
 #include <sluice/core/version.hpp>
 
 #include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
@@ -119,6 +121,7 @@ private:
                  .name = identity_.id.value,
                  .started = started_,
                  .sluice_version = SLUICE_VERSION};
+    credentials_ = *tls;
     link.tls = std::move(*tls);
     link.expect_role = link::peer_role::head;
     peer::options peer;
@@ -132,12 +135,39 @@ private:
       caf::anon_send(*agent, node::head_connected{self});
     };
     peer.on_down = [contact = contact_, agent = agent_](const failure& why) {
-      log_line("link", "no link to the head: " + why.message);
+      log_line("link", "no link to the head: " + why.message, log_level::warning);
       contact->down(why);
       caf::anon_send(*agent, node::head_lost{});
     };
     head_ = peer::spawn(sys_, std::move(peer));
+    renewal_ =
+      spawn_periodic(sys_, renewal_interval, [this](caf::event_based_actor* self) { renew_if_due(self); });
     return {};
+  }
+
+  /// The key stays; the certificate is replaced on disk and for the next links.
+  void renew_if_due(caf::event_based_actor* self) {
+    auto facts = pki::inspect(identity_.link.certificate_pem);
+    if (facts && !pki::renewal_due(*facts, std::chrono::system_clock::now()))
+      return;
+    auto cannot = [](const failure& why) {
+      log_line("link", "cannot renew this node's certificate, tries again later: " + why.message,
+               log_level::warning);
+    };
+    auto request = pki::make_request(identity_.link.key_pem, "node");
+    if (!request)
+      return cannot(request.error());
+    self->request(head_, renewal_answer_within, peer::certificate_request{std::move(*request)})
+      .then(
+        [this, cannot](const peer::certificate_grant& grant) {
+          auto adopted = adopt_renewal(options_.state_dir, identity_, grant.certificate_pem);
+          auto done = adopted ? credentials_->update(adopted->link) : result<void>{fail(adopted)};
+          if (!done)
+            return cannot(done.error());
+          identity_ = std::move(*adopted);
+          log_line("link", "this node's certificate is renewed");
+        },
+        [cannot](const caf::error& why) { cannot(from_caf(why)); });
   }
 
   result<void> start_worker() {
@@ -146,7 +176,7 @@ private:
     settings.id = identity_.id;
     settings.started = started_;
     settings.cluster_id = identity_.cluster_id;
-    settings.certificate = identity_.link;
+    settings.credentials = credentials_;
     settings.relay_host = options_.listen;
     // Nodes on other machines must get here: unless told otherwise, where the head sees this one.
     if (auto head = parse_address(options_.address); head && !options_.listen_given)
@@ -184,6 +214,9 @@ private:
     if (worker_)
       worker_->stop();
     worker_.reset();
+    if (renewal_)
+      caf::anon_send_exit(renewal_, caf::exit_reason::user_shutdown);
+    renewal_ = caf::actor{};
     if (head_)
       caf::anon_send_exit(head_, caf::exit_reason::user_shutdown);
     head_ = peer::handle{};
@@ -200,7 +233,9 @@ private:
   std::unique_ptr<artifact::artifact_store> artifacts_;
   std::shared_ptr<first_contact> contact_ = std::make_shared<first_contact>();
   std::shared_ptr<node::agent_handle> agent_ = std::make_shared<node::agent_handle>();
+  std::shared_ptr<link::tls_credentials> credentials_;
   peer::handle head_;
+  caf::actor renewal_;
   std::unique_ptr<worker_part> worker_;
 };
 
@@ -208,6 +243,7 @@ private:
 
 result<void> run_worker(const config::node_options& options, const on_ready& ready) {
   stop_signal stop;
+  set_log_level(options.log_level);
   worker_node node{options};
   if (auto started = node.start(); !started)
     return started;

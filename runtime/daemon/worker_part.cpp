@@ -1,6 +1,7 @@
 #include "runtime/daemon/worker_part.hpp"
 
 #include "runtime/daemon/host_links.hpp"
+#include "runtime/daemon/housekeeping.hpp"
 #include "runtime/daemon/log.hpp"
 #include "runtime/daemon/node_links.hpp"
 #include "runtime/http_front.hpp"
@@ -33,6 +34,7 @@ struct worker_part::parts {
 
   host_links links;
   process::log_directory logs;
+  process::work_thread housekeeping{housekeeping_jobs_max};
   std::shared_ptr<process::log_store> log_reader;
   std::shared_ptr<artifact::artifact_fetcher> fetcher;
   std::shared_ptr<process::process_launcher> launcher;
@@ -57,16 +59,13 @@ node::node_info info_of(const worker_part::settings& what, const node_links& oth
 
 result<std::unique_ptr<node_links>> link_nodes(const worker_part::settings& what, const link::io_thread& io,
                                                const host_links& links) {
-  auto tls = link::tls_credentials::make(what.certificate);
-  if (!tls)
-    return fail(tls);
   node_links::settings out;
   out.link.self = {.role = link::peer_role::node,
                    .cluster_id = what.cluster_id,
                    .name = what.id.value,
                    .started = what.started,
                    .sluice_version = SLUICE_VERSION};
-  out.link.tls = std::move(*tls);
+  out.link.tls = what.credentials;
   out.listen_at = {what.relay_host, what.options.relay_port, {}};
   out.here = [&links](const ingress::route_target& to) {
     return links.reach(to.flow, to.version, to.replica);
@@ -129,7 +128,10 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   its->fetcher = std::make_shared<artifact::artifact_fetcher>(*what.artifacts, what.read_artifact);
   process::launcher_options launcher;
   launcher.open_program = [store = what.artifacts](const artifact_id& id) {
-    return store->open_verified(id);
+    auto opened = store->open_verified(id);
+    if (!opened && opened.error().code == errc::corrupt) // it is fetched again; somebody should still know
+      log_line("artifacts", opened.error().message, log_level::error);
+    return opened;
   };
   launcher.connect = [links = &its->links](const node::launch_order& order, process::unique_fd socket,
                                            const node::host_observer& to) {
@@ -160,6 +162,8 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   agent.host_memory_bytes_max = agent.info.memory_bytes / 10 * 8;
   agent.wall_clock = [] { return std::chrono::system_clock::now(); };
   agent.random = [random = std::make_shared<std::mt19937_64>(std::random_device{}())] { return (*random)(); };
+  if (!what.is_head) // there the cluster says what the common store has to keep
+    agent.on_artifacts = collect_unused(its->housekeeping, *what.artifacts);
   agent.notice = [](const std::string& line) { log_line("node", line); };
   agent.routes = [front = its->front.get(), others = its->others.get()](const ingress::route_table& table) {
     others->set_routes(table);
@@ -189,7 +193,7 @@ void worker_part::stop() {
              [](const caf::error& why) {
                log_line("node", "hosts did not stop in time: " + from_caf(why).message);
              });
-  // Waited for: it gives routes to the front until its end.
+  // Waited for: it gives routes to the front, and artifacts to be kept, until its end.
   self->send_exit(agent_, caf::exit_reason::user_shutdown);
   self->wait_for(agent_);
   agent_ = node::agent_handle{};

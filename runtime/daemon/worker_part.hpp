@@ -3,6 +3,7 @@
 #include "runtime/config/options.hpp"
 #include "transport/artifact/artifact_fetcher.hpp"
 #include "transport/link/io_thread.hpp"
+#include "transport/link/tls.hpp"
 #include "transport/pki/certificate.hpp"
 #include "actors/node/node.hpp"
 #include "actors/queue/queue_protocol.hpp"
@@ -25,7 +26,7 @@ public:
     node_id id;
     incarnation started;
     std::string cluster_id;
-    pki::identity certificate; ///< of this node
+    std::shared_ptr<link::tls_credentials> credentials; ///< of this node, kept fresh by whoever made them
     std::string relay_host;    ///< IP address where other nodes bring requests
     bool is_head = false;
     queue::handle queue;                 ///< the queue actor, or the peer that stands for it

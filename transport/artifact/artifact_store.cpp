@@ -259,11 +259,15 @@ std::vector<artifact_id> artifact_store::list() const {
   return out;
 }
 
-result<std::size_t> artifact_store::collect_garbage(const std::set<artifact_id>& keep) {
+result<std::size_t> artifact_store::collect_garbage(const std::set<artifact_id>& keep,
+                                                    std::chrono::nanoseconds age_min,
+                                                    fs::file_time_type now) {
   std::size_t count = 0;
   std::lock_guard guard{mutex_};
   for (const auto& id : list()) {
-    if (keep.contains(id))
+    std::error_code gone;
+    const auto put_at = fs::last_write_time(path_of(id), gone);
+    if (keep.contains(id) || gone || now - put_at < age_min)
       continue;
     if (::unlink(path_of(id).c_str()) != 0 && errno != ENOENT)
       return tl::unexpected{io_failure("remove", path_of(id), errno)};

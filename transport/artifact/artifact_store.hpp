@@ -6,6 +6,7 @@
 #include <sluice/core/limits.hpp>
 #include <sluice/core/result.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -86,9 +87,11 @@ public:
 
   std::vector<artifact_id> list() const;
 
-  /// Removes every artifact that is not in `keep` and returns how many. A process that
-  /// runs one of them goes on.
-  result<std::size_t> collect_garbage(const std::set<artifact_id>& keep);
+  /// Removes every artifact that is not in `keep` and was put there longer than `age_min` ago;
+  /// returns how many. A younger one may belong to a flow that is being submitted.
+  /// A process that runs one of them goes on.
+  result<std::size_t> collect_garbage(const std::set<artifact_id>& keep, std::chrono::nanoseconds age_min,
+                                      std::filesystem::file_time_type now);
 
 private:
   friend class upload;

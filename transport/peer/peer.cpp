@@ -200,18 +200,34 @@ void serve(self_ptr self, link::frame& in, const Target& target) {
   }
 }
 
-void serve_artifact(self_ptr self, link::frame& in) {
-  auto& st = self->state;
-  artifact_request request;
-  result<artifact_chunk> chunk = fail(errc::unsupported, "the other process keeps no artifacts");
+/// Answers at once with what `call`, which need not be there, returns.
+template <class Request, class Call>
+void serve_now(self_ptr self, const link::frame& in, const char* missing, const Call& call) {
+  const auto& to = self->state.connection;
+  Request request;
+  result<typename wire<Request>::reply> outcome = fail(errc::unsupported, missing);
   if (auto ok = decode(in.body, request); !ok)
-    chunk = fail(ok);
-  else if (st.opts.local.artifacts)
-    chunk = st.opts.local.artifacts(request);
-  if (chunk)
-    reply_with(st.connection, link::frame_kind::reply, in.id, encode(*chunk));
+    outcome = fail(ok);
+  else if (call)
+    outcome = call(request);
+  if (outcome)
+    reply_with(to, link::frame_kind::reply, in.id, encode(*outcome));
   else
-    reply_with(st.connection, link::frame_kind::error, in.id, encode_failure(chunk.error()));
+    reply_with(to, link::frame_kind::error, in.id, encode_failure(outcome.error()));
+}
+
+void serve_artifact(self_ptr self, const link::frame& in) {
+  serve_now<artifact_request>(self, in, "the other process keeps no artifacts",
+                              self->state.opts.local.artifacts);
+}
+
+void serve_certificate(self_ptr self, const link::frame& in) {
+  const auto& sign = self->state.opts.local.certificates;
+  const auto& other = self->state.connection->peer();
+  std::function<result<certificate_grant>(const certificate_request&)> call;
+  if (sign && other.role == link::peer_role::node) // it gets its own name again, whatever it asks for
+    call = [&](const certificate_request& what) { return sign(node_id{other.name}, what); };
+  serve_now<certificate_request>(self, in, "the other process signs no certificates", call);
 }
 
 void dispatch(self_ptr self, link::frame& in) {
@@ -249,6 +265,8 @@ void dispatch(self_ptr self, link::frame& in) {
     return serve<queue::cursor_request>(self, in, local.queue);
   case method::artifact_chunk:
     return serve_artifact(self, in);
+  case method::renew_certificate:
+    return serve_certificate(self, in);
   case method::http_request:
   case method::http_begin:
   case method::http_part:
@@ -384,6 +402,7 @@ self_type::behavior_type run(self_ptr self, options opts) {
     request<queue::release_request>(self),
     request<queue::cursor_request>(self),
     request<artifact_request>(self),
+    request<certificate_request>(self),
     [self](begin& now) {
       self->state.opts.local = std::move(now.local);
       try_connect(self);

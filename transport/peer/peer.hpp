@@ -26,6 +26,8 @@ struct services {
   /// Reads from this side's artifact store; runs on the peer's actor, so it may
   /// read from disk but not wait for anything else.
   std::function<result<artifact_chunk>(const artifact_request&)> artifacts;
+  /// Signs the next certificate of the node at the other end; runs on the peer's actor.
+  std::function<result<certificate_grant>(const node_id&, const certificate_request&)> certificates;
 };
 
 /// Tells a peer that was spawned with a connector who answers on this side; it connects
@@ -57,7 +59,8 @@ using handle =
                    caf::replies_to<queue::renew_request>::with<queue::count_reply>,
                    caf::replies_to<queue::release_request>::with<queue::count_reply>,
                    caf::replies_to<queue::cursor_request>::with<std::string>,
-                   caf::replies_to<artifact_request>::with<artifact_chunk>, caf::reacts_to<begin>>;
+                   caf::replies_to<artifact_request>::with<artifact_chunk>,
+                   caf::replies_to<certificate_request>::with<certificate_grant>, caf::reacts_to<begin>>;
 
 /// Frames that do not pass through the peer's mailbox: requests at tens of thousands a second.
 class side_channel {

@@ -36,6 +36,7 @@ enum class method : std::uint16_t {
   release = 34,
   cursor = 35,
   artifact_chunk = 40,
+  renew_certificate = 41,
   http_request = 50, ///< these pass by the actor: see request_relay.hpp
   http_begin = 51,
   http_part = 52,
@@ -55,6 +56,17 @@ struct artifact_request {
 struct artifact_chunk {
   using actor_message = void;
   std::string data; ///< shorter than asked only at the end
+};
+
+/// A node asks the head for its next certificate, over a link made with the one it has.
+struct certificate_request {
+  using actor_message = void;
+  std::string request_pem; ///< PKCS#10; of it only the key counts
+};
+
+struct certificate_grant {
+  using actor_message = void;
+  std::string certificate_pem;
 };
 
 /// Maps a message to its method and the type of its reply (`void`: a notice).
@@ -99,6 +111,8 @@ template <>
 struct wire<queue::cursor_request> : wire_entry<method::cursor, std::string> {};
 template <>
 struct wire<artifact_request> : wire_entry<method::artifact_chunk, artifact_chunk> {};
+template <>
+struct wire<certificate_request> : wire_entry<method::renew_certificate, certificate_grant> {};
 
 std::string encode(const cluster::register_node& x); ///< the agent stays behind
 std::string encode(const cluster::registered& x);
@@ -125,6 +139,8 @@ std::string encode(const queue::cursor_request& x);
 std::string encode(const std::string& cursor);
 std::string encode(const artifact_request& x);
 std::string encode(const artifact_chunk& x);
+std::string encode(const certificate_request& x);
+std::string encode(const certificate_grant& x);
 
 result<void> decode(std::string_view bytes, cluster::register_node& x);
 result<void> decode(std::string_view bytes, cluster::registered& x);
@@ -151,6 +167,8 @@ result<void> decode(std::string_view bytes, queue::cursor_request& x);
 result<void> decode(std::string_view bytes, std::string& cursor);
 result<void> decode(std::string_view bytes, artifact_request& x);
 result<void> decode(std::string_view bytes, artifact_chunk& x);
+result<void> decode(std::string_view bytes, certificate_request& x);
+result<void> decode(std::string_view bytes, certificate_grant& x);
 
 /// The body of an error frame: one byte of code, then the text.
 std::string encode_failure(const failure& why);

@@ -487,6 +487,34 @@ result<void> decode(std::string_view bytes, artifact_chunk& x) {
   return {};
 }
 
+std::string encode(const certificate_request& x) {
+  pb::CertificateRequest out;
+  out.set_request_pem(x.request_pem);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, certificate_request& x) {
+  pb::CertificateRequest in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.request_pem = std::move(*in.mutable_request_pem());
+  return {};
+}
+
+std::string encode(const certificate_grant& x) {
+  pb::CertificateGrant out;
+  out.set_certificate_pem(x.certificate_pem);
+  return out.SerializeAsString();
+}
+
+result<void> decode(std::string_view bytes, certificate_grant& x) {
+  pb::CertificateGrant in;
+  if (auto ok = parse(bytes, in); !ok)
+    return ok;
+  x.certificate_pem = std::move(*in.mutable_certificate_pem());
+  return {};
+}
+
 std::string encode_failure(const failure& why) {
   std::string bytes;
   bytes.reserve(1 + why.message.size());

@@ -106,15 +106,15 @@ TEST_CASE_FIXTURE(replica_fixture, "a slow processor takes little ahead") {
   }
 }
 
-TEST_CASE_FIXTURE(replica_fixture, "a sink that is stuck stops the source after four blocks") {
+TEST_CASE_FIXTURE(replica_fixture, "a sink that is stuck stops the source") {
   auto opts = options();
   opts.processor.batch_size = 10;
   put(1000);
   queues->commit_faults.assign(1000, fault::refuse);
   spawn(std::move(opts));
   advance(60s);
-  CHECK(queues->leased_count("in") <= 50);
-  CHECK(last().in_flight <= 50);
+  CHECK(queues->leased_count("in") <= 90); // `blocks_in_hand_max` and one under way
+  CHECK(last().in_flight <= 90);
   queues->commit_faults.clear();
   advance(20s);
   CHECK(queues->payloads("out").size() == 1000);

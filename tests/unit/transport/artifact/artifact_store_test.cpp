@@ -10,6 +10,7 @@
 
 using namespace sluice;
 using namespace sluice::artifact;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -171,7 +172,9 @@ TEST_CASE_FIXTURE(store_fixture, "chunks give the bytes for another node") {
 TEST_CASE_FIXTURE(store_fixture, "what nobody refers to is collected, what somebody does is not") {
   auto kept = put("one");
   auto gone = put("two");
-  CHECK(*store->collect_garbage({kept}) == 1);
+  auto put_at = std::filesystem::last_write_time(root / gone.value);
+  CHECK(*store->collect_garbage({kept}, 10min, put_at + 9min) == 0); // perhaps on its way to a flow
+  CHECK(*store->collect_garbage({kept}, 10min, put_at + 11min) == 1);
   CHECK(store->contains(kept));
   CHECK_FALSE(store->contains(gone));
 }

@@ -1,0 +1,60 @@
+#include "runtime/daemon/address.hpp"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <memory>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+namespace sluice::daemon {
+
+namespace {
+
+std::string own_host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0' ? name : "localhost";
+}
+
+/// The first address of a family that others may reach.
+std::string own_address(int family) {
+  ifaddrs* found = nullptr;
+  if (::getifaddrs(&found) != 0)
+    return {};
+  std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> all{found, ::freeifaddrs};
+  for (auto* each = all.get(); each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != family || (each->ifa_flags & IFF_UP) == 0
+        || (each->ifa_flags & IFF_LOOPBACK) != 0)
+      continue;
+    const void* bytes = nullptr;
+    if (family == AF_INET) {
+      bytes = &reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr;
+    } else {
+      const auto& six = reinterpret_cast<const sockaddr_in6*>(each->ifa_addr)->sin6_addr;
+      if (IN6_IS_ADDR_LINKLOCAL(&six)) // means nothing without the interface
+        continue;
+      bytes = &six;
+    }
+    char text[INET6_ADDRSTRLEN] = {};
+    if (::inet_ntop(family, bytes, text, sizeof(text)) != nullptr)
+      return text;
+  }
+  return {};
+}
+
+} // namespace
+
+std::string address_for_others(const std::string& listen, std::uint16_t port) {
+  auto host = listen;
+  if (listen == "0.0.0.0")
+    host = own_address(AF_INET);
+  else if (listen == "::")
+    host = own_address(AF_INET6);
+  if (host.empty())
+    host = own_host_name();
+  if (host.find(':') != std::string::npos && host.front() != '[')
+    host = "[" + host + "]";
+  return host + ":" + std::to_string(port);
+}
+
+} // namespace sluice::daemon

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace sluice::daemon {
+
+/// "HOST:PORT" that another process can connect to when this one listens on `listen`. Where that is
+/// every address (0.0.0.0 or ::), it is the first of this machine's own that is not
+/// loopback, or its host name when it has none.
+std::string address_for_others(const std::string& listen, std::uint16_t port);
+
+} // namespace sluice::daemon
