@@ -164,7 +164,7 @@ private:
           auto done = adopted ? credentials_->update(adopted->link) : result<void>{fail(adopted)};
           if (!done)
             return cannot(done.error());
-          identity_ = std::move(*adopted);
+          identity_.link = std::move(adopted->link);
           log_line("link", "this node's certificate is renewed");
         },
         [cannot](const caf::error& why) { cannot(from_caf(why)); });
