@@ -27,7 +27,7 @@ public:
     incarnation started;
     std::string cluster_id;
     std::shared_ptr<link::tls_credentials> credentials; ///< of this node, kept fresh by whoever made them
-    std::string relay_host;    ///< IP address where other nodes bring requests
+    std::string relay_host;                             ///< IP address where other nodes bring requests
     bool is_head = false;
     queue::handle queue;                 ///< the queue actor, or the peer that stands for it
     artifact::artifact_store* artifacts; ///< outlives the part

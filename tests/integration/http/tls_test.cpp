@@ -1,5 +1,5 @@
 #include "tests/integration/http/http_fixture.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/subprocess.hpp"
 #include "transport/pki/certificate.hpp"
 
 #include <openssl/err.h>
@@ -93,7 +93,7 @@ private:
 };
 
 struct tls_fixture : http_fixture {
-  sluice::testing::temporary_folder folder = {};
+  sluice::test::temp_dir folder = {};
   std::string ca_file = folder / "ca.pem";
 
   tls_fixture() {
