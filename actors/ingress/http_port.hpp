@@ -36,6 +36,9 @@ struct head_decision {
   /// gets the fields for it. Null = no CORS. Preflights are answered by `answer`.
   std::shared_ptr<const std::vector<std::string>> cors_origins = {};
 
+  /// How the server tells failures of this request: too long, no room, no answer in time, lost.
+  error_form errors = error_form::plain;
+
   /// What the decider found, for `handle`: the route need not be looked up twice.
   std::shared_ptr<const void> route = {};
 };

@@ -178,9 +178,11 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
   const auto& client = request->client;
   const bool may_repeat = can_repeat && !has_begun && !request->is_cancelled();
   bool waits = false;
+  auto errors = error_form::plain;
   target_ptr old;
   {
     std::lock_guard lock{mutex_};
+    errors = state_.errors();
     old = state_.leave_gone(target, options_->now() + gone_pause);
     state_.count_lost();
     if (may_repeat && request->losses < losses_max) {
@@ -194,9 +196,11 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
     request->watch();
   else if (!has_begun) // else the client's connection is cut when the last one lets go of it
     client->respond(error_response(
-      502, "replica " + std::to_string(target.where.replica.value) + " of " + name()
-             + (may_repeat ? " ended while it had the request, as did those before it"
-                           : " ended while it had the request, which may or may not have been carried out")));
+      502,
+      "replica " + std::to_string(target.where.replica.value) + " of " + name()
+        + (may_repeat ? " ended while it had the request, as did those before it"
+                      : " ended while it had the request, which may or may not have been carried out"),
+      errors));
   pump();
 }
 

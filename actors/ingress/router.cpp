@@ -109,8 +109,9 @@ head_decision router::decide(request& head) {
   const auto& entry = table->table.routes[*match.route];
   head_decision out;
   out.cors_origins = table->cors_origins[*match.route];
+  out.errors = errors_of(entry.kind);
   if (match.is_malformed) {
-    out.answer = error_response(400, "path: a '%' is not followed by two hex digits");
+    out.answer = error_response(400, "path: a '%' is not followed by two hex digits", out.errors);
     return out;
   }
   head.params = std::move(match.params);

@@ -11,6 +11,7 @@ route_state::leftovers route_state::update(const route_entry& entry, const node_
   statistics_.processor = entry.processor;
   statistics_.method = entry.http.method;
   statistics_.route = entry.http.route;
+  errors_ = errors_of(entry.kind);
   in_flight_max_ = in_flight_max(entry.kind, entry.num_concurrency);
   waiting_max_ = entry.http.max_queued_requests;
   is_draining_ = entry.is_draining;

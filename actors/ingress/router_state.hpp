@@ -139,6 +139,7 @@ public:
   void reach_again(time_point now, const std::function<target_ptr(const route_target&)>& reach);
 
   std::string name() const { return statistics_.flow.value + "/" + statistics_.processor.value; }
+  error_form errors() const noexcept { return errors_; }
   bool is_draining() const noexcept { return is_draining_; }
   std::size_t waiting() const noexcept { return waiting_.size(); }
   std::uint32_t in_flight() const noexcept { return statistics_.in_flight; }
@@ -159,6 +160,7 @@ private:
   std::size_t local_count_ = 0;
   std::uint32_t in_flight_max_ = 2;
   std::uint32_t waiting_max_ = 0;
+  error_form errors_ = error_form::plain;
   bool is_draining_ = false;
   std::list<pending_ptr> waiting_;
   std::uint64_t random_;

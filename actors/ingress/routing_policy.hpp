@@ -89,6 +89,11 @@ private:
   std::vector<std::vector<std::string>> names_; ///< of the parameters, by route
 };
 
+/// How failures of a route of this kind are told.
+constexpr error_form errors_of(pattern kind) noexcept {
+  return kind == pattern::collector ? error_form::collector : error_form::plain;
+}
+
 // ---- which replica ----------------------------------------------------------------
 
 /// Calls of a collector that may wait for its sink, beside those in user code: all that come while one

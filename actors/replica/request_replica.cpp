@@ -35,9 +35,7 @@ using self_type = handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<colle
 response success_answer() { return {200, {{"Content-Type", "application/json"}}, R"({"success":true})"}; }
 
 response failure_answer(unsigned status, std::string_view text) {
-  auto out = error_response(status, text);
-  out.body.replace(0, 1, R"({"success":false,)");
-  return out;
+  return error_response(status, text, error_form::collector);
 }
 
 queue_name sink_queue_of(const processor_spec& spec) {

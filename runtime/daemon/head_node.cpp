@@ -144,6 +144,8 @@ private:
       reply(grant_join(identity_, request, std::chrono::system_clock::now()));
     };
     listen.on_refused = [](const failure& why) {
+      if (why.code == errc::cancelled) // a join that was answered: its connection has served
+        return;
       log_line("link", "refused: " + why.message, log_level::warning);
     };
     return listen_at_known_port(std::move(listen));

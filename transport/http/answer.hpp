@@ -23,6 +23,7 @@ struct answer_form {
   std::string origin = {};           ///< of the request, if CORS allows it to read the answer
   std::string websocket_accept = {}; ///< the request asks for a WebSocket and may have it
   bool origin_varies = false;        ///< the answer is another one for another origin
+  error_form errors = error_form::plain;
 };
 
 /// Bytes to send: `head` first, then `body`. Short bodies are in `head` already.

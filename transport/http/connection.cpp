@@ -313,6 +313,7 @@ void connection::begin_request(bool body_at_hand) {
     return refuse({500, "the router failed"});
   }
   allow_origin(decision, request);
+  form_.errors = decision.errors;
   if (decision.answer) {
     form_.keep_alive = form_.keep_alive && !head.has_body;
     return answer_without_handler(std::move(*decision.answer));
@@ -402,7 +403,7 @@ void connection::deliver(delivery& what) {
 /// @pre begin_request or begin_refused
 void connection::refuse(const refusal& why) {
   form_.keep_alive = false;
-  answer_without_handler(error_response(why.status, why.text));
+  answer_without_handler(error_response(why.status, why.text, form_.errors));
 }
 
 void connection::answer_without_handler(response answer) {

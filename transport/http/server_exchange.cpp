@@ -8,18 +8,18 @@ namespace sluice::http {
 
 namespace {
 
-response answer_to(const failure& why) {
+response answer_to(const failure& why, error_form form) {
   switch (why.code) {
   case errc::timeout:
-    return error_response(504, why.message);
+    return error_response(504, why.message, form);
   case errc::overloaded:
   case errc::shutting_down: {
-    auto answer = error_response(503, why.message);
+    auto answer = error_response(503, why.message, form);
     answer.headers.add("Retry-After", "1");
     return answer;
   }
   default:
-    return error_response(503, why.message);
+    return error_response(503, why.message, form);
   }
 }
 
@@ -31,9 +31,9 @@ server_exchange::server_exchange(std::shared_ptr<connection> to, std::uint64_t c
 
 server_exchange::~server_exchange() {
   if (move_on(phase::open, phase::ended))
-    send(
-      {.answer = make_answer(error_response(502, "the request was lost on its way"), form_now(), http_date()),
-       .ends = true});
+    send({.answer = make_answer(error_response(502, "the request was lost on its way", form_.errors),
+                                form_now(), http_date()),
+          .ends = true});
   else if (move_on(phase::begun, phase::ended))
     send({.aborts = true});
 }
@@ -59,7 +59,7 @@ void server_exchange::respond(response answer) noexcept {
   end();
 }
 
-void server_exchange::refuse(failure why) noexcept { respond(answer_to(why)); }
+void server_exchange::refuse(failure why) noexcept { respond(answer_to(why, form_.errors)); }
 
 void server_exchange::begin(response head) noexcept {
   if (!move_on(phase::open, phase::begun))
@@ -140,7 +140,8 @@ void server_exchange::when_cancelled(std::function<void()> stop) noexcept {
 void server_exchange::expire() {
   if (!move_on(phase::open, phase::ended))
     return;
-  send({.answer = make_answer(error_response(504, "no answer came in time"), form_now(), http_date()),
+  send({.answer =
+          make_answer(error_response(504, "no answer came in time", form_.errors), form_now(), http_date()),
         .ends = true});
   cancel();
 }

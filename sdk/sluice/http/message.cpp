@@ -123,9 +123,9 @@ std::string_view status_text(unsigned status) noexcept {
   return found == reasons.end() ? "Unknown" : found->second;
 }
 
-response error_response(unsigned status, std::string_view text) {
+response error_response(unsigned status, std::string_view text, error_form form) {
   response out{status, {{"Content-Type", "application/json"}}, {}};
-  out.body = R"({"error":)";
+  out.body = form == error_form::collector ? R"({"success":false,"error":)" : R"({"error":)";
   codec::json_writer writer{out.body};
   static_cast<void>(writer.string(codec::to_utf8(text))); // fails for what is no UTF-8 only
   out.body += '}';

@@ -103,7 +103,9 @@ private:
 /// The reason phrase, "Not Found"; "Unknown" for a status that has none.
 std::string_view status_text(unsigned status) noexcept;
 
-/// An answer {"error": text}.
-response error_response(unsigned status, std::string_view text);
+/// How a route tells failures: {"error": text}, and a collector {"success":false,"error": text}.
+enum class error_form : std::uint8_t { plain, collector };
+
+response error_response(unsigned status, std::string_view text, error_form form = error_form::plain);
 
 } // namespace sluice

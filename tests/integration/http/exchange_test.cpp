@@ -36,6 +36,26 @@ TEST_CASE_FIXTURE(http_fixture, "a refused request says whether to come again") 
   CHECK(client.ask(get("/gone")).status == 503);
 }
 
+TEST_CASE_FIXTURE(http_fixture, "failures of a collector's request say that it was none") {
+  handler.on_decide = [](request& in) {
+    return ingress::head_decision{
+      .body_bytes_max = 3, .timeout = in.path == "/late" ? 50ms : 60000ms, .errors = error_form::collector};
+  };
+  handover<exchange_ptr> held;
+  handler.on_handle = [&](exchange_ptr call) {
+    if (call->in.path == "/full")
+      call->refuse({errc::overloaded, "why"});
+    else if (call->in.path == "/late")
+      held.put(std::move(call)); // else it is dropped
+  };
+  auto client = connect();
+  CHECK(client.ask(get("/full")).body == R"({"success":false,"error":"why"})");
+  CHECK(client.ask(get("/late")).body.starts_with(R"({"success":false,)"));
+  CHECK(client.ask(get("/lost")).body.starts_with(R"({"success":false,)"));
+  CHECK(client.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd")
+          .body.starts_with(R"({"success":false,)"));
+}
+
 TEST_CASE_FIXTURE(http_fixture, "a request that is not answered in time is 504, and told so") {
   handover<exchange_ptr> calls;
   hold(calls);

@@ -477,6 +477,21 @@ TEST_CASE_FIXTURE(router_fixture, "a POST that is lost gets 502 and is not repea
   CHECK(statistics().answered_total[5] == 1);
 }
 
+TEST_CASE_FIXTURE(router_fixture, "a collector's failures are told as a collector tells them") {
+  auto route = entry(method::post, "/p", {1});
+  route.kind = pattern::collector;
+  table.routes = {route};
+  routes->set_routes(table);
+  auto seen = ask(method::post);
+  at(1).drop();
+  CHECK(seen->status() == 502);
+  CHECK(seen->body().starts_with(R"({"success":false,"error":")"));
+  request head;
+  head.method = method::post;
+  head.path = "/p";
+  CHECK(routes->decide(head).errors == error_form::collector);
+}
+
 TEST_CASE_FIXTURE(router_fixture, "a request that every replica ends with is given up") {
   set(method::get, {1, 2, 3, 4, 5});
   auto seen = ask();
