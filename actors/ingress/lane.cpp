@@ -168,8 +168,10 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
   }
   if (waits)
     request->watch();
+  else if (is_over)
+    request->client->refuse(std::move(why));
   else
-    request->client->refuse(is_over ? std::move(why) : draining);
+    request->client->refuse(draining);
   pump();
 }
 

@@ -64,7 +64,7 @@ private:
     replica_executor::turn turn{*executor_};
     try {
       for (auto& one : event(state_.value()))
-        std::visit([this](auto& what) { apply(what); }, one);
+        std::visit([this](auto& what) { this->apply(what); }, one);
       send_writes();
       executor_->run_posted();
     } catch (const std::exception& e) {
@@ -318,7 +318,7 @@ void request_actor::apply(const tear_down&) {
     }
     run_on(
       *sink_runner_, "sink", [to = opts_.to] { return to->close(); },
-      [this, torn = std::move(torn)](request_state& s, const result<void>& closed) {
+      [torn = std::move(torn)](request_state& s, const result<void>& closed) {
         return s.on_torn_down(torn ? closed : torn);
       });
   };

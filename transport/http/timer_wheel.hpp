@@ -23,9 +23,9 @@ public:
 
   private:
     friend class timer_wheel;
-    entry* before = nullptr;
-    entry* after = nullptr;
-    std::int64_t slot_tick = -1; ///< -1: not linked
+    entry* before_ = nullptr;
+    entry* after_ = nullptr;
+    std::int64_t slot_tick_ = -1; ///< -1: not linked
   };
 
   timer_wheel(std::chrono::milliseconds tick, time_point now);
@@ -47,8 +47,8 @@ public:
       ++tick_;
       entry visited;
       take_slot(tick_, visited);
-      while (visited.after != &visited) {
-        auto& next = *visited.after;
+      while (visited.after_ != &visited) {
+        auto& next = *visited.after_;
         unlink(next);
         if (next.when <= now) {
           next.when = never;
