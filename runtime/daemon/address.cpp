@@ -4,7 +4,9 @@
 #include <ifaddrs.h>
 #include <memory>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace sluice::daemon {
@@ -55,6 +57,32 @@ std::string address_for_others(const std::string& listen, std::uint16_t port) {
   if (host.find(':') != std::string::npos && host.front() != '[')
     host = "[" + host + "]";
   return host + ":" + std::to_string(port);
+}
+
+std::optional<std::string> local_address_towards(const host_port& to) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM; // connected, it has a source address, and nothing is sent
+  addrinfo* all = nullptr;
+  if (getaddrinfo(to.host.c_str(), std::to_string(to.port).c_str(), &hints, &all) != 0)
+    return std::nullopt;
+  std::optional<std::string> found;
+  for (auto* one = all; one != nullptr && !found; one = one->ai_next) {
+    const int fd = socket(one->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+      continue;
+    sockaddr_storage mine{};
+    socklen_t size = sizeof mine;
+    char text[NI_MAXHOST];
+    if (connect(fd, one->ai_addr, one->ai_addrlen) == 0
+        && getsockname(fd, reinterpret_cast<sockaddr*>(&mine), &size) == 0
+        && getnameinfo(reinterpret_cast<const sockaddr*>(&mine), size, text, sizeof text, nullptr, 0,
+                       NI_NUMERICHOST)
+             == 0)
+      found = text;
+    close(fd);
+  }
+  freeaddrinfo(all);
+  return found;
 }
 
 } // namespace sluice::daemon

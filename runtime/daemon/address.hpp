@@ -1,6 +1,9 @@
 #pragma once
 
+#include "runtime/daemon/identity.hpp"
+
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace sluice::daemon {
@@ -9,5 +12,9 @@ namespace sluice::daemon {
 /// every address (0.0.0.0 or ::), it is the first of this machine's own that is not
 /// loopback, or its host name when it has none.
 std::string address_for_others(const std::string& listen, std::uint16_t port);
+
+/// The address that this machine has towards `to`: a loopback one for itself. None if there is no
+/// way there. Looks names up, so it may wait.
+std::optional<std::string> local_address_towards(const host_port& to);
 
 } // namespace sluice::daemon

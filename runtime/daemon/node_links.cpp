@@ -1,14 +1,8 @@
 #include "runtime/daemon/node_links.hpp"
 
+#include "runtime/daemon/address.hpp"
+#include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/log.hpp"
-
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 namespace sluice::daemon {
 
@@ -72,9 +66,7 @@ result<std::unique_ptr<node_links>> node_links::start(const link::io_thread& io,
   if (!listener)
     return fail(listener);
   made->listener_ = std::move(*listener);
-  const auto host = reachable_host(what.listen_at.host);
-  made->address_ = (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":"
-                   + std::to_string(made->listener_->port());
+  made->address_ = address_for_others(what.listen_at.host, made->listener_->port());
   return made;
 }
 
@@ -97,62 +89,6 @@ void node_links::tick() {
     ticked_at_ = now;
   }
   links_.tick();
-}
-
-std::string reachable_host(const std::string& listen) {
-  if (listen != "0.0.0.0" && listen != "::")
-    return listen;
-  const int family = listen == "::" ? AF_INET6 : AF_INET;
-  ifaddrs* all = nullptr;
-  std::string found = family == AF_INET ? "127.0.0.1" : "::1";
-  if (getifaddrs(&all) != 0)
-    return found;
-  for (auto* one = all; one != nullptr; one = one->ifa_next) {
-    const bool is_fit = one->ifa_addr != nullptr && one->ifa_addr->sa_family == family
-                        && (one->ifa_flags & IFF_UP) != 0 && (one->ifa_flags & IFF_LOOPBACK) == 0;
-    if (!is_fit)
-      continue;
-    const void* address =
-      family == AF_INET
-        ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr)
-        : static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr);
-    char text[INET6_ADDRSTRLEN];
-    const bool is_link_local =
-      family == AF_INET6
-      && IN6_IS_ADDR_LINKLOCAL(&reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr);
-    if (!is_link_local && inet_ntop(family, address, text, sizeof text) != nullptr) {
-      found = text;
-      break;
-    }
-  }
-  freeifaddrs(all);
-  return found;
-}
-
-std::optional<std::string> local_address_towards(const host_port& to) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_DGRAM; // connected, it has a source address, and nothing is sent
-  addrinfo* all = nullptr;
-  if (getaddrinfo(to.host.c_str(), std::to_string(to.port).c_str(), &hints, &all) != 0)
-    return std::nullopt;
-  std::optional<std::string> found;
-  for (auto* one = all; one != nullptr && !found; one = one->ai_next) {
-    const int fd = socket(one->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-      continue;
-    sockaddr_storage mine{};
-    socklen_t size = sizeof mine;
-    char text[NI_MAXHOST];
-    if (connect(fd, one->ai_addr, one->ai_addrlen) == 0
-        && getsockname(fd, reinterpret_cast<sockaddr*>(&mine), &size) == 0
-        && getnameinfo(reinterpret_cast<const sockaddr*>(&mine), size, text, sizeof text, nullptr, 0,
-                       NI_NUMERICHOST)
-             == 0)
-      found = text;
-    close(fd);
-  }
-  freeaddrinfo(all);
-  return found;
 }
 
 } // namespace sluice::daemon

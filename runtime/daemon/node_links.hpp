@@ -1,6 +1,5 @@
 #pragma once
 
-#include "runtime/daemon/identity.hpp"
 #include "transport/link/asio_link.hpp"
 #include "transport/peer/request_links.hpp"
 #include "actors/ingress/ingress_protocol.hpp"
@@ -12,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 
 namespace sluice::daemon {
@@ -70,13 +68,5 @@ private:
   std::mutex tick_mutex_;
   std::chrono::steady_clock::time_point ticked_at_{};
 };
-
-/// What other machines call this one: `listen` itself, or where that is any address, the first of its
-/// addresses that is not loopback.
-std::string reachable_host(const std::string& listen);
-
-/// The address that this machine has towards `to`: a loopback one for itself. None if there is no
-/// way there. Looks names up, so it may wait.
-std::optional<std::string> local_address_towards(const host_port& to);
 
 } // namespace sluice::daemon

@@ -81,3 +81,8 @@ TEST_CASE("an address for others is never one that means every address") {
     CHECK(shown.find("[::]") == std::string::npos);
   }
 }
+
+TEST_CASE("a machine knows its address towards another") {
+  CHECK(local_address_towards({"127.0.0.1", 7410}) == "127.0.0.1");
+  CHECK(local_address_towards({"::1", 7410}).value_or("::1") == "::1"); // none without IPv6
+}
