@@ -157,8 +157,8 @@ bool local_system::end() {
   if (std::exchange(ended_, true))
     return true;
   // The host first: its replicas settle nothing more once the queue is gone.
-  for (auto each : {caf::actor_cast<caf::actor>(host_), caf::actor_cast<caf::actor>(owner_),
-                    caf::actor_cast<caf::actor>(queue_)}) {
+  for (const auto& each : {caf::actor_cast<caf::actor>(host_), caf::actor_cast<caf::actor>(owner_),
+                           caf::actor_cast<caf::actor>(queue_)}) {
     if (!each)
       continue;
     self_->send_exit(each, caf::exit_reason::user_shutdown);

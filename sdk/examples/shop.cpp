@@ -74,8 +74,9 @@ std::optional<product> find(const key& in) {
 std::vector<product> list(const search& in) {
   return locked([&] {
     std::vector<product> all;
-    for (const auto& [id, each] : shelf)
-      if (all.size() < in.limit && in.per.value_or(each.per) == each.per
+    for (const auto& entry : shelf)
+      if (const auto& each = entry.second;
+          all.size() < in.limit && in.per.value_or(each.per) == each.per
           && std::ranges::all_of(in.tag, [&](auto& tag) { return std::ranges::count(each.tags, tag) > 0; }))
         all.push_back(each);
     return all;

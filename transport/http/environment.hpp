@@ -49,6 +49,9 @@ private:
 };
 
 struct environment {
+  environment(server_options options, ingress::http_handler& handler)
+    : options(std::move(options)), handler(handler) {}
+
   server_options options;
   ingress::http_handler& handler;
   std::shared_ptr<const tls_certificate> tls = {};

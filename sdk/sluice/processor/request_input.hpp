@@ -192,14 +192,11 @@ std::optional<bad_request> read_members(const request& in, bool has_body, T& out
 template <class Input>
 std::optional<bad_request> read_input(request& in, bool has_body, Input& out) {
   if constexpr (std::same_as<Input, request>) {
-    auto id = in.id;
-    auto accept = in.headers.find("Accept");
-    headers kept;
-    if (accept)
-      kept.add("Accept", std::string{*accept});
     out = std::move(in);
-    in.id = std::move(id);
-    in.headers = std::move(kept);
+    in = request{};
+    in.id = out.id;
+    if (auto accept = out.headers.find("Accept"))
+      in.headers.add("Accept", std::string{*accept});
     return std::nullopt;
   } else if constexpr (std::same_as<Input, raw>) {
     out.data = std::move(in.body);
