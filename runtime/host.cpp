@@ -44,6 +44,7 @@ peer::handle spawn_peer(caf::actor_system& sys, const link::io_thread& io,
   link.self.name = std::to_string(who.host.value);
   link.self.started = random_incarnation();
   link.self.sluice_version = SLUICE_VERSION;
+  link.timing.silence_timeout = limits::host_silence_timeout; // a node that is only slow keeps its hosts
   link.expect_role = link::peer_role::node;
 
   peer::options opts;

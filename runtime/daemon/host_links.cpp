@@ -40,6 +40,7 @@ void host_links::connect(const node::launch_order& order, process::unique_fd soc
                   .started = make_incarnation(),
                   .sluice_version = SLUICE_VERSION};
   options.timing.handshake_deadline = limits::host_start_deadline; // the program may be slow to load
+  options.timing.silence_timeout = limits::host_silence_timeout;
   options.expect_role = link::peer_role::host;
   auto mine = std::make_shared<attempt>();
   auto caller = std::make_shared<peer::request_caller>();

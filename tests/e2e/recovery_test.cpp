@@ -80,6 +80,23 @@ TEST_CASE("a killed worker is known dead in under 5 s and its replicas are place
   CHECK(eventually([&] { return cluster.depth("out") == 1000; }));
 }
 
+TEST_CASE("a worker that stands still for good is known dead in under 5 s, though its link does not break") {
+  cli_cluster cluster;
+  cluster.start_head({"--no-worker"});
+  auto first = cluster.start_worker();
+  cluster.start_worker();
+  cluster.must({"submit", program("probe_flow"), "--", "--replicas", "2"});
+  cluster.wait_running("probe");
+  kill(cli_cluster::node_pid(first), SIGSTOP);
+  auto start = steady::now();
+  REQUIRE(eventually([&] { return cluster.must({"list", "nodes"}).find("dead") != std::string::npos; }));
+  auto known_dead_s = seconds_since(start);
+  std::printf("worker stopped for good: known dead after %.2f s\n", known_dead_s);
+  CHECK(known_dead_s < 5.0);
+  cluster.put_jobs("in", 1, 1000);
+  CHECK(eventually([&] { return cluster.depth("out") == 1000; }));
+}
+
 TEST_CASE("a worker that is stopped for 2 s is suspect and comes back with its work") {
   cli_cluster cluster;
   cluster.start_head({"--no-worker"});

@@ -20,7 +20,7 @@ constexpr std::size_t frame_size_bytes_max = 32u << 20; ///< believed from a pee
 constexpr std::size_t link_window_bytes = 64u << 20;    ///< unsent bytes per link before requests are refused
 constexpr auto handshake_deadline = 5s;                 ///< accept to hello
 constexpr auto ping_interval = 500ms;
-constexpr auto silence_timeout = 6s;                   ///< a link that says nothing for this long is cut
+constexpr auto silence_timeout = 4s; ///< a link between nodes that says nothing for this long is cut
 constexpr std::size_t hello_size_bytes_max = 1024;     ///< believed from a peer that has not said who it is
 constexpr std::size_t join_size_bytes_max = 16u << 10; ///< join request and grant: a CSR, two certificates
 constexpr std::size_t goodbye_text_bytes_max = 512;    ///< why a link was closed or refused
@@ -53,7 +53,7 @@ constexpr std::size_t log_line_bytes_max = 16u << 10; ///< a longer line is cut
 constexpr auto drain_timeout = 30s;
 constexpr auto host_start_deadline = 10s;  ///< launch to hello, then killed
 constexpr auto host_terminate_grace = 5s;  ///< SIGTERM to SIGKILL
-constexpr auto host_silence_timeout = 10s; ///< a host that reports nothing for this long is hung
+constexpr auto host_silence_timeout = 10s; ///< a host, or its link, that says nothing for this long is hung
 constexpr auto host_hang_grace = 400ms;    ///< on top of a processor's timeout, before its host is killed
 constexpr std::uint64_t host_memory_bytes_min =
   64u << 20; ///< no limit of a host is below this: the runtime needs room

@@ -135,7 +135,7 @@ TEST_CASE("a block that heals in time loses nothing and one that lasts ends the 
   auto node = world.connect();
   world.net.block_both("node", "head");
   CHECK(node->send(0, 2));
-  world.run(5s);
+  world.run(limits::silence_timeout - 1s);
   CHECK(world.at_head[0]->ids.empty());
   world.net.heal("node", "head");
   CHECK(node->send(2));
@@ -144,7 +144,7 @@ TEST_CASE("a block that heals in time loses nothing and one that lasts ends the 
   CHECK(node->closed.empty());
   world.net.block_both("node", "head");
   CHECK(node->send(3));
-  world.run(7s);
+  world.run(limits::silence_timeout + 1s);
   REQUIRE(node->closed.size() == 1);
   CHECK(node->closed[0].code == errc::unavailable);
   CHECK(world.at_head[0]->closed.size() == 1);
@@ -158,7 +158,7 @@ TEST_CASE("a half-open link is noticed by the side that hears nothing, which tel
   two_places world;
   auto node = world.connect();
   world.net.block("node", "head");
-  world.run(5900ms);
+  world.run(limits::silence_timeout - 100ms);
   CHECK(world.at_head[0]->closed.empty());
   world.run(200ms);
   CHECK(world.at_head[0]->closed.size() == 1);
@@ -221,7 +221,7 @@ TEST_CASE("a vanished machine is noticed by its silence only") {
   two_places world;
   auto node = world.connect();
   world.net.vanish("head");
-  world.run(5900ms);
+  world.run(limits::silence_timeout - 100ms);
   CHECK(node->closed.empty());
   world.run(200ms);
   REQUIRE(node->closed.size() == 1);

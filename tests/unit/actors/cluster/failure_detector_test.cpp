@@ -47,6 +47,20 @@ TEST_CASE_FIXTURE(fixture, "silence makes a node suspect after 1.5 s and dead af
   CHECK(pass(10s).empty());
 }
 
+TEST_CASE_FIXTURE(fixture, "a node that falls silent for good is dead in under 5 s, whenever it does") {
+  for (auto phase = 0ms; phase < 250ms; phase += 10ms) {
+    detector.watch(a, now);
+    detector.tick(now);
+    now += phase;
+    CHECK(!detector.heard(a, now)); // its last words
+    const auto silent_since = now;
+    now -= phase;
+    while (detector.of(a) != liveness::dead)
+      pass(250ms);
+    CHECK(now - silent_since < 5s);
+  }
+}
+
 TEST_CASE_FIXTURE(fixture, "a node that is heard stays alive for ever") {
   detector.watch(a, now);
   for (int beat = 0; beat < 100; ++beat) {

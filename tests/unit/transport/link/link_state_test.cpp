@@ -18,6 +18,20 @@ link_state opened() {
   return state;
 }
 
+TEST_CASE("a link whose peer vanished is given up in under 5 s, whenever between two ticks it fell silent") {
+  for (auto last_words = 1ms; last_words <= limits::ping_interval; last_words += 1ms) {
+    auto state = begin_link({}, start);
+    open_link(state, start);
+    state.heard = true; // until last_words after the first tick
+    tick(state, *next_tick(state));
+    auto vanished = *next_tick(state) - limits::ping_interval + last_words;
+    state.heard = true;
+    while (state.phase == link_phase::open)
+      tick(state, *next_tick(state));
+    CHECK(state.ticked - vanished < 5s);
+  }
+}
+
 TEST_CASE("a handshake is given up at its deadline and not before") {
   auto state = begin_link(timing(), start);
   CHECK(next_tick(state) == start + 5s);
