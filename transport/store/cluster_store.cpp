@@ -1,6 +1,7 @@
 #include "transport/store/cluster_store.hpp"
 
 #include "transport/store/cluster_rows.hpp"
+#include "transport/store/wal_mark.hpp"
 
 #include <sqlite3.h>
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -16,6 +17,7 @@ using namespace cluster;
 
 constexpr int schema_version = 1;
 constexpr int application_id = 0x51c1c100; ///< marks our file for `file` and for ourselves
+constexpr int checkpoint_pages = 1000;     ///< of the log, then it is moved into the file
 constexpr int busy_timeout_ms = 2000;      ///< somebody looks into the file with another program
 
 /// Numbers as keys sort as they count.
@@ -52,7 +54,8 @@ errc reaction_to(const SQLite::Exception& what) {
 class cluster_store : public store_port {
 public:
   explicit cluster_store(const std::filesystem::path& file)
-    : name_(file.string()), db_(name_, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, busy_timeout_ms) {}
+    : name_(file.string()), mark_(name_, "head state"),
+      db_(name_, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, busy_timeout_ms) {}
 
   /// Checks what is there, or makes the tables.
   result<void> prepare() {
@@ -70,6 +73,7 @@ public:
       return fail(errc::corrupt, name_ + " is damaged: " + health);
     db_.exec("PRAGMA journal_mode=WAL");
     db_.exec("PRAGMA synchronous=FULL");
+    sqlite3_wal_hook(db_.getHandle(), on_commit, this);
     if (tables != 0)
       return {};
     SQLite::Transaction all{db_};
@@ -224,7 +228,16 @@ private:
     }
   }
 
+  /// SQLite's own hook does as much, but for the mark.
+  static int on_commit(void* mine, sqlite3* handle, const char* schema, int pages) {
+    static_cast<cluster_store*>(mine)->mark_.note_commit(static_cast<std::uint32_t>(pages));
+    if (pages >= checkpoint_pages)
+      sqlite3_wal_checkpoint_v2(handle, schema, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    return SQLITE_OK;
+  }
+
   std::string name_;
+  wal_mark mark_; ///< outlives the database
   SQLite::Database db_;
   // Prepared at first use: the table may have yet to be made.
   struct lazy {
@@ -250,6 +263,8 @@ private:
 } // namespace
 
 result<std::shared_ptr<store_port>> open_cluster_store(const std::filesystem::path& file) {
+  if (auto whole = wal_mark{file.string(), "head state"}.check(); !whole)
+    return fail(whole);
   try {
     auto store = std::make_shared<cluster_store>(file);
     if (auto prepared = store->prepare(); !prepared)

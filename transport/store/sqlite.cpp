@@ -174,10 +174,13 @@ void sqlite_database::connect() {
   run("PRAGMA temp_store=MEMORY");
   run(("PRAGMA cache_size=-" + std::to_string(options_.cache_bytes / 1024)).c_str());
   auto page_size = read_pragma("PRAGMA page_size");
+  page_bytes_ = page_size;
   wal_pages_max_ = options_.wal_bytes / page_size;
   // SQLite's own checkpoints hide failed syncs; ours do not. Setting the hook ends its own.
   auto count_pages = [](void* mine, sqlite3*, const char*, int pages) {
-    static_cast<sqlite_database*>(mine)->wal_pages_ = pages;
+    auto& self = *static_cast<sqlite_database*>(mine);
+    self.wal_pages_ = pages;
+    self.mark_.note_commit(static_cast<std::uint32_t>(pages));
     return SQLITE_OK;
   };
   sqlite3_wal_hook(handle_, count_pages, this);
@@ -210,6 +213,8 @@ result<std::unique_ptr<sqlite_database>> sqlite_database::open(sqlite_options op
   std::unique_ptr<sqlite_database> made{new sqlite_database{std::move(options)}};
   std::error_code ignored;
   auto is_new = !std::filesystem::exists(made->path(), ignored);
+  if (auto whole = made->mark_.check(); !whole)
+    return fail(whole);
   try {
     made->connect();
   } catch (const sqlite_error& why) {
@@ -223,6 +228,7 @@ result<std::unique_ptr<sqlite_database>> sqlite_database::open(sqlite_options op
   return made;
 }
 
+// The mark goes after this, as it stands before what is closed here.
 sqlite_database::~sqlite_database() { sqlite3_close_v2(handle_); }
 
 void sqlite_database::checkpoint_if_due() {
@@ -240,6 +246,11 @@ std::int64_t sqlite_database::id_of_last_insert() const noexcept {
 }
 
 std::int64_t sqlite_database::count_of_changes() const noexcept { return sqlite3_changes64(handle_); }
+
+std::uint64_t sqlite_database::used_bytes() {
+  const auto pages = read_pragma("PRAGMA page_count") - read_pragma("PRAGMA freelist_count");
+  return static_cast<std::uint64_t>(pages * page_bytes_);
+}
 
 // -- transactions
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "transport/store/wal_mark.hpp"
+
 #include <sluice/core/result.hpp>
 
 #include <sqlite3.h>
@@ -135,21 +137,26 @@ public:
 
   std::int64_t id_of_last_insert() const noexcept;
   std::int64_t count_of_changes() const noexcept;
+  /// Of the file, without what is free in it.
+  std::uint64_t used_bytes();
   const std::string& path() const noexcept { return options_.path; }
 
   [[noreturn]] void raise(int code, const std::string& doing);
 
 private:
-  explicit sqlite_database(sqlite_options options) : options_(std::move(options)) {}
+  explicit sqlite_database(sqlite_options options)
+    : options_(std::move(options)), mark_(options_.path, options_.kind) {}
   void connect();
   void check_owner();
   std::int64_t read_pragma(const char* sql);
 
   sqlite_options options_;
+  wal_mark mark_;
   sqlite3* handle_ = nullptr;
   int schema_version_ = 0;
   std::int64_t wal_pages_ = 0;
   std::int64_t wal_pages_max_ = 0;
+  std::int64_t page_bytes_ = 0;
 };
 
 /// Begins a transaction that takes the write lock; undone unless `commit` was called.
