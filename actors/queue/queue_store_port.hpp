@@ -93,8 +93,15 @@ struct recount {
   std::uint64_t dead_count = 0;
 };
 
+/// How full the store is. `bytes_max` 0 = as large as the disk allows, and `used_bytes` is not known.
+struct store_room {
+  std::uint64_t used_bytes = 0;
+  std::uint64_t bytes_max = 0;
+};
+
 struct write_outcome {
   std::vector<recount> recounts;
+  store_room room = {}; ///< after the write
 };
 
 /// What a read found, oldest first. Settled records are left out, attempts are filled in.
@@ -135,6 +142,7 @@ struct contents {
   std::vector<stored_queue> queues;
   std::vector<producer_mark> producers; ///< least recently used first
   std::vector<std::pair<std::string, std::string>> cursors;
+  store_room room = {};
 };
 
 /// Durable memory of the queues. Implemented by SQLite (`transport/store`) and by a

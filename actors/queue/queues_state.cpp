@@ -7,12 +7,21 @@
 
 namespace sluice::queue {
 
+namespace {
+
+// Of the store's size, as one part of so many.
+constexpr std::uint64_t producers_leave_free_part = 8;
+constexpr std::uint64_t results_leave_free_part = 32;
+
+} // namespace
+
 queues_state::queues_state(bounds limits, jitter_source jitter, std::function<void(std::string)> report)
   : bounds_(limits), jitter_(std::move(jitter)), report_(std::move(report)) {}
 
 void queues_state::opened(contents found) {
   opened_ = true;
   epoch_ = found.epoch;
+  room_ = found.room;
   for (auto& stored : found.queues) {
     auto made = find_or_make(stored.name);
     if (!made) {
@@ -73,6 +82,20 @@ result<void> queues_state::check_room(std::size_t size_bytes) const {
   return {};
 }
 
+/// A store that is full to the last byte could not even note what is settled. So new records leave a part of it
+/// free for results, and results one for settling: consumers go on when producers cannot.
+result<void> queues_state::check_store_room(std::size_t size_bytes, std::uint64_t kept_free_part) const {
+  if (room_.bytes_max == 0)
+    return {};
+  const auto soon = room_.used_bytes + pending_bytes_ + (flight_ ? flight_bytes_ : 0) + size_bytes;
+  if (soon <= room_.bytes_max - room_.bytes_max / kept_free_part)
+    return {};
+  return fail(errc::overloaded,
+              "the queues are full: they hold " + std::to_string(room_.used_bytes >> 20) + " MiB of at most "
+                + std::to_string(room_.bytes_max >> 20)
+                + " MiB (queue-size-max); there is room again when records are consumed or purged");
+}
+
 result<queue_entry*> queues_state::check_records(const queue_name& name, const record_block& records) {
   auto queue = find_or_make(name);
   if (!queue)
@@ -98,6 +121,8 @@ void queues_state::append(append_request request, answer<append_reply> to) {
     return to(fail(queue));
   if (request.records.empty())
     return to(append_reply{0});
+  if (auto room = check_store_room(size, producers_leave_free_part); !room)
+    return to(fail(room));
   (*queue)->pending_count += request.records.count();
   enqueue(pending_append{*queue, std::move(request), std::move(to)}, size);
 }
@@ -140,6 +165,9 @@ void queues_state::commit(commit_request request, answer<commit_reply> to) {
       return to(fail(queue));
     what.results.emplace_back(*queue, part.records);
   }
+  if (!request.results.empty())
+    if (auto room = check_store_room(*size, results_leave_free_part); !room)
+      return to(fail(room));
   for (auto& [queue, records] : what.results)
     queue->pending_count += records.count();
   request.results.clear();
@@ -239,6 +267,7 @@ void queues_state::apply(const std::vector<recount>& recounts) {
 }
 
 void queues_state::letters_purged(const queue_name& name, std::uint64_t count) {
+  room_.used_bytes = 0; // less than before: the next write tells
   if (auto* queue = find(name))
     queue->dead_count -= std::min(queue->dead_count, count);
 }

@@ -133,6 +133,7 @@ private:
   entry* find(const queue_name& name) const;
   result<entry*> find_or_make(const queue_name& name);
   result<void> check_room(std::size_t size_bytes) const;
+  result<void> check_store_room(std::size_t size_bytes, std::uint64_t kept_free_part) const;
   result<entry*> check_records(const queue_name& name, const record_block& records);
   result<std::size_t> check_commit(const commit_request& request);
   void enqueue(pending_request what, std::size_t size_bytes);
@@ -182,6 +183,8 @@ private:
   std::map<queue_name, std::unique_ptr<entry>> queues_;
   std::deque<std::pair<pending_request, std::size_t>> pending_; ///< with its size in bytes
   std::size_t pending_bytes_ = 0;
+  std::size_t flight_bytes_ = 0; ///< of the write that is under way
+  store_room room_; ///< after the last write
   std::optional<in_flight> flight_;
   std::vector<std::pair<entry*, lease_state::given_back>> losses_; ///< to be stored with the next write
 

@@ -48,6 +48,7 @@ std::shared_ptr<queues_state::flight> queues_state::launch(wall_time now) {
   if (!wants_launch())
     return nullptr;
   flight_.emplace();
+  flight_bytes_ = 0;
   flight_->work = std::make_shared<flight>();
   if (!pending_.empty()) {
     if (auto* requeue = std::get_if<pending_requeue>(&pending_.front().first)) {
@@ -65,6 +66,7 @@ std::shared_ptr<queues_state::flight> queues_state::launch(wall_time now) {
         || (size > 0 && size + request_size > bounds_.batch_bytes))
       break;
     size += request_size;
+    flight_bytes_ = size;
     pending_bytes_ -= request_size;
     flight_->requests.push_back(std::move(request));
     std::visit(
@@ -214,6 +216,7 @@ void queues_state::landed(result<write_outcome> outcome, time_point now) {
     undo(done, outcome.error(), now);
     return;
   }
+  room_ = outcome->room;
   land(done, now);
   apply(outcome->recounts);
 }
@@ -339,6 +342,7 @@ void queues_state::landed(result<requeue_outcome> outcome, time_point now) {
   flight_.reset();
   if (!outcome)
     return what.to(fail(outcome));
+  room_.used_bytes = 0; // not told; the next write does
   auto& queue = *what.queue;
   if (outcome->count > 0 && !queue.unread_oldest_at)
     queue.unread_oldest_at = moved_at;

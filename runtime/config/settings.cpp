@@ -18,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::uint64_t queue_bytes_min = 32u << 20; ///< less has no room for what consumers have in hand
+
 constexpr std::array settings_table{
   setting{"head", "false", "run the head of a cluster"},
   setting{"worker", "true", "run flows on this node; only a head can do without"},
@@ -265,6 +267,11 @@ result<node_options> node_options_of(const settings& from) {
     auto size = parse_size(from.text("queue-size-max"));
     if (!size)
       return tl::unexpected{from.wrong("queue-size-max", size.error())};
+    if (*size < queue_bytes_min)
+      return tl::unexpected{
+        from.wrong("queue-size-max",
+                   {errc::invalid_argument, "'" + from.text("queue-size-max") + "' is too little: at least "
+                                              + std::to_string(queue_bytes_min >> 20) + "MiB"})};
     to.queue_bytes_max = *size;
   }
   auto labels = parse_labels(from.text("labels"));

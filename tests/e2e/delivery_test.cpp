@@ -136,3 +136,25 @@ TEST_CASE("scale changes the number of running replicas") {
   CHECK(refused.exit_code == 3);
   CHECK(refused.err.find("nothing") != std::string::npos);
 }
+
+TEST_CASE("a bounded queue that is full holds producers back, lets consumers go on, and has room again") {
+  cli_cluster cluster;
+  cluster.start_head({"--queue-size-max", "32MiB"});
+  std::string lines;
+  for (int i = 0; i < 5000; ++i)
+    lines += R"({"id":)" + std::to_string(i) + R"(,"pad":")" + std::string(10'000, 'x') + "\"}\n";
+  auto full = cluster.sluice({"queue", "put", "in", "-", "--wait", "0s"}, lines);
+  CHECK(full.exit_code == 8);
+  CHECK_MESSAGE(full.err.find("the queues are full") != std::string::npos, full.err);
+  CHECK(full.err.find("nothing from there on was stored") != std::string::npos);
+  auto stored = cluster.depth("in");
+  CHECK(stored > 1000);
+  CHECK(stored < 4000);
+  CHECK(cluster.sluice({"queue", "put", "other", "-", "--wait", "0s"}, lines).exit_code == 8);
+
+  cluster.must({"submit", program("probe_flow")});
+  REQUIRE(eventually([&] { return cluster.depth("out") == stored; }, 60s));
+  CHECK(cluster.depth("in") == 0);
+  cluster.put_jobs("in", 1, 100);
+  CHECK(eventually([&] { return cluster.depth("out") == stored + 100; }));
+}

@@ -32,6 +32,17 @@ result<queue::contents> fake_queue_store::load() {
   for (const auto& name : producer_use_)
     out.producers.push_back({name, producers_[name]});
   out.cursors.assign(cursors_for_test.begin(), cursors_for_test.end());
+  out.room = room();
+  return out;
+}
+
+queue::store_room fake_queue_store::room() const {
+  queue::store_room out{0, bytes_max_for_test};
+  for (const auto& [name, one] : queues_for_test)
+    for (const auto& [seq, record] : one.records)
+      out.used_bytes += record.payload.size();
+  for (const auto& [id, letter] : letters_for_test)
+    out.used_bytes += letter.payload.size();
   return out;
 }
 
@@ -86,7 +97,7 @@ result<queue::write_outcome> fake_queue_store::write(const queue::write_batch& b
     producers_.erase(name);
     std::erase(producer_use_, name);
   }
-  return queue::write_outcome{};
+  return queue::write_outcome{{}, room()};
 }
 
 result<queue::read_outcome> fake_queue_store::read(const queue_name& name, std::uint64_t after_seq,

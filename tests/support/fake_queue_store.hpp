@@ -52,9 +52,12 @@ public:
   std::map<std::uint64_t, queue::dead_letter> letters_for_test;
   std::map<std::string, std::string> cursors_for_test;
   std::size_t writes_for_test = 0;
+  std::uint64_t bytes_max_for_test = 0; ///< told as its bound; nothing is refused here
   std::size_t reads_for_test = 0;
 
 private:
+  queue::store_room room() const;
+
   std::map<std::string, std::uint64_t> producers_;
   std::vector<std::string> producer_use_;
   std::uint64_t epoch_ = 0;

@@ -78,6 +78,7 @@ private:
   letter_table::found next_letters(std::int64_t queue_id, const std::vector<std::uint64_t>& ids,
                                    std::uint64_t after_id);
 
+  queue::store_room room();
   void complain(const std::string& what);
   void keep_record(const queue_row& row, const damaged_record& record);
   void keep_segment(const damaged_segment& segment);
@@ -184,8 +185,15 @@ result<queue::contents> queue_store::load() {
     for (const auto& text : complaints)
       complain(text);
     producer_use_ = epoch_ << 32; // above every use counted before
+    out.room = room();
     return out;
   });
+}
+
+queue::store_room queue_store::room() {
+  if (opts_.size_bytes_max <= 0)
+    return {};
+  return {database_->used_bytes(), static_cast<std::uint64_t>(opts_.size_bytes_max)};
 }
 
 // -- writing
@@ -193,7 +201,7 @@ result<queue::contents> queue_store::load() {
 result<queue::write_outcome> queue_store::write(const queue::write_batch& batch) {
   auto outcome = guarded<queue::write_outcome>([&]() -> queue::write_outcome {
     transact([&] { write_all(batch); });
-    return {recounts_};
+    return {recounts_, room()};
   });
   if (!outcome)
     return outcome;

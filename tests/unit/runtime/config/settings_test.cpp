@@ -148,9 +148,9 @@ TEST_CASE_FIXTURE(settings_fixture, "a wrong value names the setting and where i
     const char* name;
     const char* text;
   };
-  for (auto [name, text] :
-       {row{"link-port", "65536"}, row{"control-port", "x"}, row{"cpus", "0"}, row{"memory", "much"},
-        row{"labels", "zone"}, row{"log-level", "loud"}, row{"head", "perhaps"}}) {
+  for (auto [name, text] : {row{"link-port", "65536"}, row{"control-port", "x"}, row{"cpus", "0"},
+                            row{"memory", "much"}, row{"labels", "zone"}, row{"log-level", "loud"},
+                            row{"queue-size-max", "1MiB"}, row{"head", "perhaps"}}) {
     flags = {{"head", "true"}};
     variables = {{variable_of(name), text}};
     if (name == std::string{"head"})

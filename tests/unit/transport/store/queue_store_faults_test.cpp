@@ -277,3 +277,24 @@ TEST_CASE_FIXTURE(queue_store_fixture, "a killed process leaves all that it was 
   sqlite3_finalize(check);
   sqlite3_close(raw);
 }
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a bounded store says how full it is, and settling makes room") {
+  store.reset();
+  size_bytes_max = 8 << 20;
+  fresh();
+  std::uint64_t seq = 1;
+  std::uint64_t used = 0;
+  for (; seq <= 40; ++seq) {
+    auto outcome = try_put("q", seq, {std::string(100'000, 'x')});
+    REQUIRE(outcome);
+    CHECK(outcome->room.bytes_max == 8u << 20);
+    CHECK(outcome->room.used_bytes > used);
+    used = outcome->room.used_bytes;
+  }
+  CHECK(used > 4'000'000);
+  reopen();
+  CHECK(store->load()->room.used_bytes == used);
+  auto settled = try_settle("q", {{1, 40}});
+  REQUIRE(settled);
+  CHECK(settled->room.used_bytes < 200'000);
+}
