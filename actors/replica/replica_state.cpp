@@ -231,7 +231,8 @@ void state::take_more(actions& out, time_point now) {
   out.push_back(take{count_next_});
 }
 
-actions state::on_taken(result<record_block> records, bool end, time_point now) {
+actions state::on_taken(result<record_block> records, bool end, time_point now,
+                        std::vector<refused_record> refused) {
   actions out;
   taking_ = false;
   if (!records) {
@@ -258,17 +259,23 @@ actions state::on_taken(result<record_block> records, bool end, time_point now) 
         back.seqs.push_back(record.seq);
       out.push_back(std::move(back));
     }
-  } else if (count == 0) {
+  } else if (count == 0 && refused.empty()) {
     if (now - take_started_ < take_wait_max / 2)
       take_not_before_ = now + empty_pause;
   } else {
     if (in_hand_ == 0)
       renew_at_ = now + limits::lease_visibility / 3;
-    in_hand_ += count;
+    in_hand_ += count + refused.size();
     unprocessed_ += count;
+    failed_total_ += refused.size();
     if (!is_queue())
-      ordered_.taken(*records);
-    out.push_back(submit{std::move(*records)});
+      ordered_.taken(*records, refused);
+    for (auto& each : refused) {
+      last_error_ = each.why;
+      ordered_.bury(each.seq, {std::move(each.payload), std::move(each.why), 1});
+    }
+    if (count > 0)
+      out.push_back(submit{std::move(*records)});
   }
   advance(out, now);
   return out;

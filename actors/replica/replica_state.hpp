@@ -120,7 +120,8 @@ public:
   actions on_source_open(result<void> outcome, time_point now);
 
   /// Answer to `take`; `end` = the source will give no more.
-  actions on_taken(result<record_block> records, bool end, time_point now);
+  actions on_taken(result<record_block> records, bool end, time_point now,
+                   std::vector<refused_record> refused = {});
   actions on_done(work_done chunk, time_point now);
   actions on_pushed(std::uint64_t group, result<std::vector<queue::nack>> refused, time_point now);
   actions on_committed(std::uint64_t group, result<std::vector<std::uint64_t>> stale, time_point now);

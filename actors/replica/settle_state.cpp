@@ -25,12 +25,17 @@ settle_group leased_settle::cut() {
   return group;
 }
 
-void ordered_settle::taken(const record_block& records) {
-  if (records.empty())
-    return;
-  for (auto record : records)
+void ordered_settle::taken(const record_block& records, const std::vector<refused_record>& refused) {
+  auto next = refused.begin();
+  for (auto record : records) {
+    for (; next != refused.end() && next->seq < record.seq; ++next)
+      open_.push_back(next->seq);
     open_.push_back(record.seq);
-  blocks_.push_back({records, open_.back()});
+  }
+  if (!records.empty())
+    blocks_.push_back({records, open_.back()});
+  for (; next != refused.end(); ++next)
+    open_.push_back(next->seq);
 }
 
 void ordered_settle::add(const work_done& chunk) {

@@ -5,6 +5,7 @@
 
 #include <sluice/core/limits.hpp>
 #include <sluice/core/record_block.hpp>
+#include <sluice/io/source.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -58,8 +59,9 @@ private:
 /// beyond it has been, and a restart repeats only what was never stored.
 class ordered_settle {
 public:
-  /// A block was taken from the source; its payloads are kept for retries.
-  void taken(const record_block& records);
+  /// A block was taken from the source; its payloads are kept for retries. Those that the source
+  /// refused stand between them and are to be buried.
+  void taken(const record_block& records, const std::vector<refused_record>& refused = {});
 
   void add(const work_done& chunk);                ///< takes the acks and results
   void bury(std::uint64_t seq, queue::burial why); ///< a record is given up

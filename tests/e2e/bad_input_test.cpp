@@ -190,6 +190,7 @@ TEST_CASE("a file that is no JSON, and CSV with a wrong row, lose only what is w
   auto letters = cluster.must({"queue", "dead-letters"});
   CHECK_MESSAGE(contains(letters, "job.id: expected"), letters);
   CHECK_MESSAGE(contains(letters, "4,a,b"), letters);
+  CHECK_MESSAGE(contains(letters, "row 5 of " + csv.string() + " has 3 fields, the header has 2"), letters);
 
   write_file(cluster.home() / "jobs.jsonl", "{\"id\":1}\nnot json\n{\"id\":3}\n");
   cluster.must({"submit", program("probe_flow"), "--", "--name", "lines", "--from",

@@ -6,13 +6,23 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace sluice {
+
+/// What stands at the origin and is no record: it goes to the dead letters, user code never sees it.
+struct refused_record {
+  std::uint64_t seq = 0; ///< among those of the records
+  std::string payload;
+  std::string why; ///< in the words of the source: where it stands and which rule it breaks
+};
 
 /// What one pull brought. `end` = the source is exhausted and will give no more.
 struct pulled {
   record_block records;
   bool end = false;
+  std::vector<refused_record> refused = {}; ///< ascending, as the records are
 };
 
 /// Where a processor's records come from when it is not the built-in queue.

@@ -20,6 +20,18 @@ bool is_bare_value(std::string_view text) {
          && reader.finish();
 }
 
+std::string fields_text(std::size_t count) {
+  return std::to_string(count) + (count == 1 ? " field" : " fields");
+}
+
+std::string count_mistake(const std::vector<std::string>& header, const std::vector<field>& row) {
+  constexpr std::size_t shown_bytes_max = 64;
+  auto text = "has " + fields_text(row.size()) + ", the header has " + std::to_string(header.size()) + ": ";
+  if (row.size() < header.size())
+    return text + "column '" + header[row.size()].substr(0, shown_bytes_max) + "' is missing";
+  return text + "nothing may follow column '" + header.back().substr(0, shown_bytes_max) + "'";
+}
+
 std::string_view without_break(std::string_view row) {
   if (row.ends_with('\n'))
     row.remove_suffix(1);
@@ -65,9 +77,9 @@ std::vector<field> split(std::string_view row) {
   return fields;
 }
 
-std::optional<std::string> to_json(const std::vector<std::string>& header, const std::vector<field>& row) {
+result<std::string> to_json(const std::vector<std::string>& header, const std::vector<field>& row) {
   if (row.size() != header.size())
-    return std::nullopt;
+    return fail(errc::invalid_argument, count_mistake(header, row));
   std::string out = "{";
   codec::json_writer writer{out};
   for (std::size_t i = 0; i < row.size(); ++i) {
@@ -76,12 +88,12 @@ std::optional<std::string> to_json(const std::vector<std::string>& header, const
     if (out.size() > 1)
       writer.character(',');
     if (!writer.string(header[i]))
-      return std::nullopt;
+      return fail(errc::invalid_argument, "the name of column " + std::to_string(i + 1) + " is no UTF-8");
     writer.character(':');
     if (!row[i].quoted && is_bare_value(row[i].text))
       writer.text(row[i].text);
     else if (!writer.string(row[i].text))
-      return std::nullopt;
+      return fail(errc::invalid_argument, "column '" + header[i] + "' is no UTF-8");
   }
   writer.character('}');
   return out;

@@ -27,9 +27,9 @@ std::optional<std::size_t> row_end(std::string_view text, std::size_t& scanned, 
 std::vector<field> split(std::string_view row);
 
 /// A row as a JSON object. Unquoted fields that are a JSON number, `true` or `false` become
-/// that; empty ones are left out; everything else is a string. nullopt when the row has
-/// another number of fields than the header.
-std::optional<std::string> to_json(const std::vector<std::string>& header, const std::vector<field>& row);
+/// that; empty ones are left out; everything else is a string. Fails with what is wrong about the
+/// row, naming the column: another number of fields than the header has, bytes that are no UTF-8.
+result<std::string> to_json(const std::vector<std::string>& header, const std::vector<field>& row);
 
 /// The members of a JSON object as (name, field), in their order: strings are quoted where
 /// they would read back as something else; nested values are their JSON text.

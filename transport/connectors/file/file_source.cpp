@@ -27,6 +27,8 @@ namespace {
 constexpr unsigned offset_bits = 48;
 constexpr std::uint64_t offset_mask = (std::uint64_t{1} << offset_bits) - 1;
 
+using refusals = std::vector<refused_record>;
+
 struct file_options {
   std::string path;
   bool is_csv = false;
@@ -53,12 +55,12 @@ public:
     for (;;) {
       pulled out;
       record_block_builder found;
-      auto at_end = read_lines(found, count_max);
+      auto at_end = read_lines(found, out.refused, count_max);
       if (!at_end)
         return fail(at_end);
       out.records = found.finish();
       out.end = *at_end && !opts_.tail;
-      if (!out.records.empty() || out.end)
+      if (!out.records.empty() || !out.refused.empty() || out.end)
         return out;
       const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -106,30 +108,31 @@ private:
   }
 
   /// Reads up to the bounds. Returns whether the end was reached.
-  result<bool> read_lines(record_block_builder& found, std::uint32_t count_max) {
+  result<bool> read_lines(record_block_builder& found, refusals& refused, std::uint32_t count_max) {
     if (!reader_) {
       auto opened = open_file();
       if (!opened)
         return opened.error().code == errc::not_found ? result<bool>{true} : fail(opened);
     }
-    while (found.count() < count_max && found.size_bytes() < limits::block_size_bytes_max) {
+    while (found.count() + refused.size() < count_max && found.size_bytes() < limits::block_size_bytes_max) {
       auto next = reader_->next(!opts_.tail);
       if (!next)
         return fail(next);
       if (!*next) {
-        auto other = found.count() == 0 ? go_to_next_file(found) : result<bool>{false};
+        const bool has_none = found.count() == 0 && refused.empty();
+        auto other = has_none ? go_to_next_file(found, refused) : result<bool>{false};
         if (!other)
           return fail(other);
         if (*other)
           continue;
         return true;
       }
-      deliver(**next, found);
+      deliver(**next, found, refused);
     }
     return false;
   }
 
-  void deliver(const line_reader::line& line, record_block_builder& found) {
+  void deliver(const line_reader::line& line, record_block_builder& found, refusals& refused) {
     if (opts_.is_csv && header_.empty()) {
       for (auto& each : csv::split(line.text))
         header_.push_back(std::move(each.text));
@@ -140,19 +143,40 @@ private:
     if (line.text.find_first_not_of(" \t\r\n") == std::string_view::npos)
       return;
     const auto seq = generation_ << offset_bits | line.end;
-    if (line.cut_bytes > 0)
-      found.add(seq, 0,
-                std::string{line.text} + "... [a line of " + std::to_string(line.cut_bytes)
-                  + " bytes, the bound is " + std::to_string(limits::record_size_bytes_max) + "]");
-    else if (auto row = opts_.is_csv ? csv::to_json(header_, csv::split(line.text)) : std::nullopt)
-      found.add(seq, 0, *row);
-    else
+    if (line.cut_bytes > 0) {
+      refused.push_back({seq, std::string{line.text},
+                         place_of(line.end) + " has " + std::to_string(line.cut_bytes)
+                           + " bytes, the bound is " + std::to_string(limits::record_size_bytes_max)});
+    } else if (!opts_.is_csv) {
       found.add(seq, 0, line.text);
+    } else if (auto row = csv::to_json(header_, csv::split(line.text))) {
+      found.add(seq, 0, *row);
+    } else {
+      refused.push_back({seq, std::string{line.text}, place_of(line.end) + " " + row.error().message});
+    }
+  }
+
+  /// "row 17 of orders.csv" for the line that ends at `end`; the header is row 1. Counted only where it
+  /// is asked for, and on from the last time.
+  std::string place_of(std::uint64_t end) {
+    if (counted_to_ > end || counted_in_ != generation_) {
+      counted_ = counted_to_ = 0;
+      counted_in_ = generation_;
+    }
+    line_reader lines{::fcntl(reader_->fd(), F_DUPFD_CLOEXEC, 0), counted_to_, opts_.is_csv};
+    while (counted_to_ < end) {
+      auto line = lines.next(true);
+      if (!line || !*line)
+        break;
+      counted_to_ = (*line)->end;
+      ++counted_;
+    }
+    return (opts_.is_csv ? "row " : "line ") + std::to_string(counted_) + " of " + opts_.path;
   }
 
   /// At the end of a file that is followed: has it been rotated? The old one's last
   /// line is given even without a line break, for nobody will finish it.
-  result<bool> go_to_next_file(record_block_builder& found) {
+  result<bool> go_to_next_file(record_block_builder& found, refusals& refused) {
     if (!opts_.tail)
       return false;
     struct stat mine {};
@@ -169,7 +193,7 @@ private:
       if (!last)
         return fail(last);
       if (*last)
-        deliver(**last, found);
+        deliver(**last, found, refused);
     }
     ++generation_;
     resume_at_ = 0;
@@ -184,6 +208,9 @@ private:
   std::uint64_t resume_at_ = 0;
   std::unique_ptr<line_reader> reader_;
   std::vector<std::string> header_;
+  std::uint64_t counted_ = 0;    ///< lines up to `counted_to_`
+  std::uint64_t counted_to_ = 0; ///< an offset
+  std::uint64_t counted_in_ = 0; ///< of this generation
   std::optional<file_watch> watch_;
 };
 

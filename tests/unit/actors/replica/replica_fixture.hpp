@@ -51,6 +51,7 @@ struct list_source final : source {
   std::optional<std::uint64_t> opened_after;
   std::uint64_t settled_seq = 0;
   std::deque<failure> failures;
+  std::string refuses = "no record"; ///< this line is none
 
   result<void> open(std::uint64_t after_seq) override {
     opened_after = after_seq;
@@ -65,11 +66,17 @@ struct list_source final : source {
       return tl::unexpected<failure>{why};
     }
     record_block_builder found;
+    pulled out;
     while (!records.empty() && found.count() < count_max) {
-      found.add(++seq, 0, records.front());
+      if (++seq; records.front() == refuses)
+        out.refused.push_back({seq, refuses, "line " + std::to_string(seq) + " is none"});
+      else
+        found.add(seq, 0, records.front());
       records.pop_front();
     }
-    return pulled{found.finish(), ends && records.empty()};
+    out.records = found.finish();
+    out.end = ends && records.empty();
+    return out;
   }
   bool has_position() const noexcept override { return position; }
   void settled(std::uint64_t to) override { settled_seq = to; }

@@ -155,6 +155,39 @@ TEST_CASE_FIXTURE(io_fixture, "a record of a file that succeeds at the second at
   CHECK(queues->payloads("out") == std::vector<std::string>{"r0", "r1", "r2"});
 }
 
+TEST_CASE_FIXTURE(
+  io_fixture, "what the source refuses is buried in its place with the source's words, unseen by user code") {
+  std::vector<std::string> seen;
+  call = [&](std::string_view in) -> result<std::vector<std::string>> {
+    seen.emplace_back(in);
+    return std::vector{std::string{in}};
+  };
+  fill(5);
+  from->records[0] = from->records[2] = from->records[4] = from->refuses;
+  spawn(file_to_file());
+  advance(1s);
+  REQUIRE(queues->letters.size() == 3);
+  CHECK(queues->letters[1].error == "line 3 is none");
+  CHECK(queues->letters[1].payload == from->refuses);
+  CHECK(queues->letters[1].attempts == 1);
+  CHECK(seen == std::vector<std::string>{"r1", "r3"});
+  CHECK(to->records == seen);
+  CHECK(cursor() == "5");
+  CHECK(last().failed_total == 3);
+  CHECK(last().exhausted);
+}
+
+TEST_CASE_FIXTURE(io_fixture, "a source that holds nothing but refusals is read to its end") {
+  fill(3);
+  for (auto& each : from->records)
+    each = from->refuses;
+  spawn(file_to_queue());
+  advance(1s);
+  CHECK(queues->letters.size() == 3);
+  CHECK(cursor() == "3");
+  CHECK(last().exhausted);
+}
+
 TEST_CASE_FIXTURE(io_fixture, "a line that does not decode is buried at once") {
   call = [](std::string_view in) -> result<std::vector<std::string>> {
     if (in == "r1")

@@ -35,12 +35,16 @@ TEST_CASE("unquoted numbers and truth values become such, empty fields are left 
   CHECK(csv::to_json({"a"}, csv::split("\"\"")) == "{\"a\":\"\"}");
 }
 
-TEST_CASE("a row with another number of fields is no object") {
-  CHECK_FALSE(csv::to_json({"a", "b"}, csv::split("1")));
-  CHECK_FALSE(csv::to_json({"a"}, csv::split("1,2")));
+TEST_CASE("a row that is no object says why in the words of a table") {
+  auto mistake = [](std::vector<std::string> header, const char* row) {
+    auto made = csv::to_json(header, csv::split(row));
+    return made ? *made : made.error().message;
+  };
+  CHECK(mistake({"a", "b"}, "1") == "has 1 field, the header has 2: column 'b' is missing");
+  CHECK(mistake({"a"}, "1,2") == "has 2 fields, the header has 1: nothing may follow column 'a'");
+  CHECK(mistake({"a", "b"}, "1,\xff") == "column 'b' is no UTF-8");
+  CHECK(mistake({"a", "\xff"}, "1,2") == "the name of column 2 is no UTF-8");
 }
-
-TEST_CASE("bytes that are no UTF-8 make no object") { CHECK_FALSE(csv::to_json({"a"}, csv::split("\xff"))); }
 
 TEST_CASE("strings are quoted where they would read back as something else") {
   CHECK(csv::quote("plain") == "plain");

@@ -118,20 +118,22 @@ TEST_CASE_FIXTURE(fixture, "a file that is not there ends the replica, a folder 
   CHECK(opened.error().code == errc::invalid_argument);
 }
 
-TEST_CASE_FIXTURE(fixture, "a line too long to be a record is cut, marked and does not hide the next") {
+TEST_CASE_FIXTURE(fixture,
+                  "a line too long to be a record is refused with its size and does not hide the next") {
   write_file(path, "{}\n" + std::string(limits::record_size_bytes_max + 10, 'x') + "\n{\"a\":1}\n"
                      + std::string(3 * limits::record_size_bytes_max, 'y') + "\n");
   auto from = make();
   REQUIRE(from->open(0));
-  auto all = pull(*from);
-  REQUIRE(all.size() == 4);
-  CHECK(all[3].second.find("yyy... [a line of 50331648 bytes") != std::string::npos);
-  CHECK(all[1].second.size() < 5000);
-  CHECK(all[1].second.find("... [a line of 16777226 bytes, the bound is 16777216]") != std::string::npos);
-  CHECK(all[2].second == "{\"a\":1}");
-  CHECK(all[3].first == std::filesystem::file_size(path));
+  auto got = from->pull(100, 0ms);
+  REQUIRE(got);
+  CHECK(got->records.count() == 2);
+  REQUIRE(got->refused.size() == 2);
+  CHECK(got->refused[0].why == "line 2 of " + path + " has 16777226 bytes, the bound is 16777216");
+  CHECK(got->refused[0].payload.size() < 5000);
+  CHECK(got->refused[1].why == "line 4 of " + path + " has 50331648 bytes, the bound is 16777216");
+  CHECK(got->refused[1].seq == std::filesystem::file_size(path));
   auto again = make();
-  REQUIRE(again->open(all[1].first));
+  REQUIRE(again->open(got->refused[0].seq));
   CHECK(texts(pull(*again, 1)) == list{"{\"a\":1}"});
 }
 
@@ -144,11 +146,25 @@ TEST_CASE_FIXTURE(fixture, "the longest line that may be a record is one") {
   CHECK(all[0].second.size() == limits::record_size_bytes_max - 1);
 }
 
-TEST_CASE_FIXTURE(fixture, "a CSV row with another number of fields is delivered as it stands") {
-  write_file(path, "a,b\n1,2\n3\n4,5,6\n\n7,8");
-  auto from = make({{"format", "csv"}});
-  REQUIRE(from->open(0));
-  CHECK(texts(pull(*from)) == list{"{\"a\":1,\"b\":2}", "3", "4,5,6", "{\"a\":7,\"b\":8}"});
+TEST_CASE_FIXTURE(fixture,
+                  "a CSV row with another number of fields is refused with its number and the rule") {
+  write_file(path, "a,b\n1,2\n3\n4,5,6\n\n7,\"8\n9\"\n10\n");
+  for (std::uint64_t from_seq : {std::uint64_t{0}, std::uint64_t{8}}) { // from the start, and resumed
+    auto from = make({{"format", "csv"}});
+    REQUIRE(from->open(from_seq));
+    auto got = from->pull(100, 0ms);
+    REQUIRE(got);
+    CHECK(got->end);
+    CHECK(got->records.count() == (from_seq == 0 ? 2 : 1));
+    REQUIRE(got->refused.size() == 3);
+    CHECK(got->refused[0].why
+          == "row 3 of " + path + " has 1 field, the header has 2: column 'b' is missing");
+    CHECK(got->refused[0].payload == "3");
+    CHECK(got->refused[1].why
+          == "row 4 of " + path + " has 3 fields, the header has 2: nothing may follow column 'b'");
+    CHECK(got->refused[2].why
+          == "row 7 of " + path + " has 1 field, the header has 2: column 'b' is missing");
+  }
 }
 
 TEST_CASE_FIXTURE(fixture, "CSV resumes behind its header") {
