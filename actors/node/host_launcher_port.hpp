@@ -87,7 +87,8 @@ public:
 
   /// Ends the host at once: SIGKILL. After a hang, `hung_after` > 0: only records that
   /// were inside user code for at least that long become `crash_report::suspects`.
-  virtual void kill(host_id host, std::chrono::milliseconds hung_after) = 0;
+  /// `why` is for its log; empty = nothing to say.
+  virtual void kill(host_id host, std::chrono::milliseconds hung_after, const std::string& why) = 0;
 };
 
 } // namespace sluice::node

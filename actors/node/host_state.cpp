@@ -87,7 +87,7 @@ void begin_kill(host_state& state, std::string reason, const moment& at, host_ac
   if (state.phase == host_phase::stopping)
     state.step = stop_step::killing;
   state.due = at.now + limits::host_terminate_grace;
-  out.emplace_back(action::kill{state.host, hung_after});
+  out.emplace_back(action::kill{state.host, hung_after, state.kill_reason});
 }
 
 void back_off_fetch(host_state& state, const std::string& why, const moment& at) {

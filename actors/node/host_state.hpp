@@ -117,6 +117,7 @@ struct terminate {
 struct kill {
   host_id host;
   std::chrono::milliseconds hung_after{0}; ///< > 0: records inside user code for that long are to blame
+  std::string why = {};                    ///< for its log
 };
 struct report_end {
   crash_report report;

@@ -148,7 +148,7 @@ void carry_out(pointer self, node_action&& each) {
     st.opts.launcher->terminate(terminate->host);
   } else if (auto* kill = std::get_if<action::kill>(&each.what)) {
     notice(self, "host of flow '" + key.flow.value + "' " + entry->second.host.detail);
-    st.opts.launcher->kill(kill->host, kill->hung_after);
+    st.opts.launcher->kill(kill->host, kill->hung_after, kill->why);
   } else if (auto* end = std::get_if<action::report_end>(&each.what)) {
     remember_end(self, key, std::move(*end));
   } else {

@@ -23,6 +23,8 @@ constexpr int nodes_shown_max = 8;
 constexpr int processors_shown_max = 14;
 constexpr int queues_shown_max = 6;
 constexpr int events_shown_max = 5;
+constexpr int crashes_shown_max = 6;
+constexpr std::int64_t crash_shown_for_ms = 600'000; ///< of a host that runs again
 constexpr std::uint32_t events_in_json = 20;
 
 struct status_arguments {
@@ -157,7 +159,14 @@ void print_flows(std::ostream& to, const terminal& where, const api::SnapshotRep
   print_more(to, where, hidden, "processors");
 }
 
-/// Why something is not as it should be: one line per flow and per failing processor.
+bool is_restarting(const api::Host& host, std::int64_t now_unix_ms) {
+  return host.phase() == "backing_off" || host.phase() == "crash_loop"
+         || (!host.last_crash().reason().empty()
+             && now_unix_ms - host.last_crash().at_unix_ms() < crash_shown_for_ms);
+}
+
+/// Why something is not as it should be: one line per flow, per failing processor, and per host that was started
+/// again.
 void print_reasons(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot) {
   style paint{where};
   auto width = where.width > 4 ? where.width - 4 : where.width;
@@ -174,14 +183,16 @@ void print_reasons(std::ostream& to, const terminal& where, const api::SnapshotR
                   width)
            << "\n";
   }
+  int shown = 0;
   for (const auto& node : snapshot.nodes())
     for (const auto& host : node.hosts())
-      if (host.phase() == "backing_off" || host.phase() == "crash_loop")
+      if (is_restarting(host, snapshot.taken_at_unix_ms()) && shown++ < crashes_shown_max)
         to << "  " << paint.phase(host.phase()) << " "
            << fit("host/" + host.id() + " of flow/" + host.flow() + ": " + host.last_crash().reason()
                     + ", restarts " + std::to_string(host.restarts()) + "; sluice logs host/" + host.id(),
                   width)
            << "\n";
+  print_more(to, where, shown - crashes_shown_max, "hosts");
 }
 
 /// Queues that no processor above shows as its backlog, and that hold something.
@@ -260,7 +271,7 @@ int watch(const environment& env, client::control_client& head, std::chrono::mil
     if (!env.out)
       return ok; // nobody reads any more
   } while (env.pause(interval));
-  return ok;
+  return interrupted;
 }
 
 int run(const environment& env, const status_arguments& args) {

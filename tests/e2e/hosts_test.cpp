@@ -14,7 +14,7 @@ struct neighbour_fixture {
   cli_cluster cluster;
 
   neighbour_fixture() {
-    cluster.start_head({"--cpus", "4"});
+    cluster.start_head({"--cpus", "4", "--memory", "1GiB"});
     cluster.must(
       {"submit", program("probe_flow"), "--", "--name", "good", "--in", "good-in", "--out", "good-out"});
   }
@@ -31,6 +31,13 @@ struct neighbour_fixture {
     cluster.must(std::move(args));
   }
 
+  /// Status, get and logs all say what became of the processor.
+  void check_shown(const std::string& what) {
+    for (auto& command :
+         std::vector<std::vector<std::string>>{{"status"}, {"get", "flow/bad"}, {"logs", "flow/bad"}})
+      CHECK_MESSAGE(eventually([&] { return shows(command, what); }, 10s), (command[0] + ": " + what));
+  }
+
   bool shows(std::vector<std::string> command, const std::string& text) {
     return cluster.must(std::move(command)).find(text) != std::string::npos;
   }
@@ -42,8 +49,7 @@ TEST_CASE_FIXTURE(neighbour_fixture, "a crashing processor is shown with its sig
   submit_bad();
   cluster.put_jobs("bad-in", 1, 1, R"(,"act":"crash")");
   REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }));
-  CHECK(shows({"get", "flow/bad"}, "SIGSEGV"));
-  CHECK(shows({"logs", "flow/bad"}, "SIGSEGV"));
+  check_shown("killed by SIGSEGV");
   CHECK(shows({"list", "events"}, "SIGSEGV"));
   check_neighbour();
 }
@@ -52,7 +58,7 @@ TEST_CASE_FIXTURE(neighbour_fixture, "an exiting processor is shown with its exi
   submit_bad();
   cluster.put_jobs("bad-in", 1, 1, R"(,"act":"exit")");
   REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }));
-  CHECK(shows({"get", "flow/bad"}, "exited with code 3"));
+  check_shown("exited with code 3");
   check_neighbour();
 }
 
@@ -60,7 +66,7 @@ TEST_CASE_FIXTURE(neighbour_fixture, "a hanging processor is killed at its timeo
   submit_bad({"--timeout-ms", "500"});
   cluster.put_jobs("bad-in", 1, 1, R"(,"act":"hang")");
   REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }, 60s));
-  CHECK(shows({"get", "flow/bad"}, "hung"));
+  check_shown("hung: processor 'work' has worked on one call");
   check_neighbour();
 }
 
@@ -68,7 +74,15 @@ TEST_CASE_FIXTURE(neighbour_fixture, "a processor that eats memory is killed at 
   submit_bad({"--memory-mib", "200"});
   cluster.put_jobs("bad-in", 1, 1, R"(,"act":"eat")");
   REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }, 60s));
-  CHECK(shows({"get", "flow/bad"}, "out of memory"));
+  check_shown("out of memory");
+  check_neighbour();
+}
+
+TEST_CASE_FIXTURE(neighbour_fixture, "one that reserves no memory may have most of its node's, and no more") {
+  submit_bad();
+  cluster.put_jobs("bad-in", 1, 1, R"(,"act":"eat")");
+  REQUIRE(eventually([&] { return cluster.queue_number("bad-in", "dead_count") == 1; }, 60s));
+  check_shown("out of memory");
   check_neighbour();
 }
 
@@ -84,6 +98,18 @@ TEST_CASE_FIXTURE(neighbour_fixture, "logs follow a running host and stay after 
     return now.size() == 1 && now[0] != pids[0];
   }));
   CHECK(shows({"logs", "flow/bad"}, "probe saw record 1"));
+}
+
+TEST_CASE_FIXTURE(neighbour_fixture,
+                  "what user code logs names its processor, down to the processor's level") {
+  submit_bad({"--log-level", "debug"});
+  cluster.put_jobs("bad-in", 1, 1, R"(,"act":"log")");
+  cluster.put_jobs("good-in", 1, 1, R"(,"act":"log")");
+  REQUIRE(eventually([&] { return cluster.depth("bad-out") + cluster.depth("good-out") == 2; }));
+  REQUIRE(eventually([&] { return shows({"logs", "flow/good"}, "info  work/1: probe saw record 1"); }));
+  CHECK_FALSE(shows({"logs", "flow/good"}, "in detail"));
+  REQUIRE(eventually([&] { return shows({"logs", "flow/bad"}, "info  work/2: probe saw record 1"); }));
+  CHECK(shows({"logs", "flow/bad"}, "debug work/2: probe sees record 1 in detail"));
 }
 
 TEST_CASE("a binary that cannot be a flow is refused with the real reason") {

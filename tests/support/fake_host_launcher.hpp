@@ -26,7 +26,7 @@ public:
     launches.push_back({std::move(order), std::move(to)});
   }
   void terminate(host_id host) override { terminated.push_back(host); }
-  void kill(host_id host, std::chrono::milliseconds hung_after) override {
+  void kill(host_id host, std::chrono::milliseconds hung_after, const std::string&) override {
     killed.emplace_back(host, hung_after);
   }
 

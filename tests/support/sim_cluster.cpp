@@ -99,7 +99,7 @@ public:
     later(5ms, [this, host] { end(host, 0, 0, "exited with code 0"); });
   }
 
-  void kill(host_id host, std::chrono::milliseconds) override {
+  void kill(host_id host, std::chrono::milliseconds, const std::string&) override {
     later(5ms, [this, host] { end(host, 0, SIGKILL, "killed by SIGKILL"); });
   }
 

@@ -70,6 +70,8 @@ std::string describe_exit(const exit_status& status, const exit_context& context
     return text;
   }
   const auto name = signal_name(status.signal);
+  if (status.signal == SIGKILL && context.we_killed && !context.kill_reason.empty())
+    return context.kill_reason;
   if (status.signal == SIGKILL && !context.we_killed)
     return context.kernel_was_short ? "out of memory: killed by the kernel"
                                     : "killed by SIGKILL (not by Sluice)";

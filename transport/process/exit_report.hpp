@@ -17,6 +17,7 @@ struct exit_context {
   bool we_terminated = false;    ///< we sent SIGTERM
   bool we_killed = false;        ///< we sent SIGKILL
   bool kernel_was_short = false; ///< the kernel's OOM killer was at work meanwhile
+  std::string kill_reason = {};  ///< why we sent SIGKILL; empty = nothing to say
 };
 
 /// "SIGSEGV"; "signal 63" for those without a name.
@@ -24,7 +25,7 @@ std::string signal_name(int number);
 
 /// "exited with code 3" · "killed by SIGSEGV" · "killed by SIGABRT after an uncaught
 /// std::runtime_error: text" · "out of memory: killed by the kernel" · "killed by SIGKILL
-/// (not by Sluice)" · "exited with code 127: libx.so.1: cannot open shared object file".
+/// (not by Sluice)" · the reason of our own kill · "exited with code 127: libx.so.1: cannot open shared object file".
 /// `log_tail` are its last lines with their time stamps.
 std::string describe_exit(const exit_status& status, const exit_context& context,
                           const std::vector<std::string>& log_tail);

@@ -81,10 +81,12 @@ void log_collector::add(std::uint64_t key, unique_fd pipe, std::filesystem::path
   });
 }
 
-void log_collector::finish(std::uint64_t key, std::function<void(std::vector<std::string>)> done) {
-  asio::post(io_, [this, key, done = std::move(done)] {
+void log_collector::finish(std::uint64_t key, std::function<std::string(const log_lines&)> last_words,
+                           std::function<void(log_lines)> done) {
+  asio::post(io_, [this, key, last_words = std::move(last_words), done = std::move(done)] {
     auto found = streams_.find(key);
     if (found == streams_.end()) {
+      last_words({});
       done({});
       return;
     }
@@ -96,6 +98,9 @@ void log_collector::finish(std::uint64_t key, std::function<void(std::vector<std
     store(which, rest);
     which.pipe.close();
     auto tail = which.tail.take();
+    std::string words;
+    which.formatter.feed(last_words(tail) + "\n", to_timestamp(unix_ms_()) + " ", words);
+    which.writer.write(words);
     streams_.erase(found);
     done(std::move(tail));
   });

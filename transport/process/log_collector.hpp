@@ -30,10 +30,13 @@ public:
   /// Takes over the reading end of a pipe. Any thread.
   void add(std::uint64_t key, unique_fd pipe, std::filesystem::path directory, log_bounds bounds = {});
 
-  /// The writer is gone: reads the rest, closes the log and calls `done` on the
-  /// collector's thread with the last `limits::crash_log_lines_max` lines, which are
-  /// also bounded in bytes. Unknown keys have none. Any thread.
-  void finish(std::uint64_t key, std::function<void(std::vector<std::string> log_tail)> done);
+  using log_lines = std::vector<std::string>;
+
+  /// The writer is gone: reads the rest, adds the line that `last_words` makes of the last
+  /// `limits::crash_log_lines_max` lines, which are also bounded in bytes, closes the log, and calls `done`
+  /// with the same lines; both on the collector's thread. Unknown keys have none. Any thread.
+  void finish(std::uint64_t key, std::function<std::string(const log_lines&)> last_words,
+              std::function<void(log_lines log_tail)> done);
 
 private:
   struct stream;

@@ -109,12 +109,14 @@ void process_launcher::terminate(host_id host) {
     found->second->is_cancelled = true;
 }
 
-void process_launcher::kill(host_id host, std::chrono::milliseconds hung_after) {
+void process_launcher::kill(host_id host, std::chrono::milliseconds hung_after, const std::string& why) {
   std::lock_guard guard{mutex_};
   auto found = hosts_.find(host);
   if (found == hosts_.end())
     return;
   found->second->context.we_killed = true;
+  if (found->second->context.kill_reason.empty())
+    found->second->context.kill_reason = why;
   if (hung_after > found->second->hung_after)
     found->second->hung_after = hung_after;
   if (found->second->is_started)
@@ -199,19 +201,26 @@ void process_launcher::on_exited(const entry_ptr& which, const exit_status& how)
     report->suspects = to_suspects(*which->recorder, which->hung_after);
   }
   context.kernel_was_short = kernel_oom_kills() > which->kernel_kills_before;
-  collector_->finish(which->order.host.value,
-                     [this, which, how, context, report](std::vector<std::string> log_tail) {
-                       report->reason = describe_exit(how, context, log_tail);
-                       report->backtrace = find_backtrace(log_tail);
-                       report->log_tail = std::move(log_tail);
-                       logs_.close(which->order.host);
-                       forget(which->order.host);
-                       caf::anon_send(which->to, node::host_exited{std::move(*report)});
-                     });
+  collector_->finish(
+    which->order.host.value,
+    [how, context, report](const log_collector::log_lines& log_tail) {
+      report->reason = describe_exit(how, context, log_tail);
+      return "sluice: the host ended: " + report->reason;
+    },
+    [this, which, report](log_collector::log_lines log_tail) {
+      report->backtrace = find_backtrace(log_tail);
+      report->log_tail = std::move(log_tail);
+      logs_.close(which->order.host);
+      forget(which->order.host);
+      caf::anon_send(which->to, node::host_exited{std::move(*report)});
+    });
 }
 
 void process_launcher::give_up(const entry_ptr& which, failure why) {
-  collector_->finish(which->order.host.value, [](const std::vector<std::string>&) {});
+  collector_->finish(
+    which->order.host.value,
+    [why](const log_collector::log_lines&) { return "sluice: the host did not start: " + why.message; },
+    [](const log_collector::log_lines&) {});
   logs_.close(which->order.host);
   forget(which->order.host);
   caf::anon_send(which->to, node::launch_failed{which->order.host, std::move(why)});

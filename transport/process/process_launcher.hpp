@@ -46,7 +46,7 @@ public:
   bool isolated() const noexcept override { return true; }
   void launch(node::launch_order order, node::host_observer to) override;
   void terminate(host_id host) override;
-  void kill(host_id host, std::chrono::milliseconds hung_after) override;
+  void kill(host_id host, std::chrono::milliseconds hung_after, const std::string& why) override;
 
 private:
   struct entry;

@@ -161,7 +161,7 @@ TEST_CASE_FIXTURE(launcher_fixture, "who ended a host is told") {
   SUBCASE("we, with SIGKILL") {
     launch("trap '' TERM; echo ready; while :; do sleep 1000; done");
     REQUIRE(book.wait_for("started"));
-    launcher->kill(host_id{7}, {});
+    launcher->kill(host_id{7}, {}, {});
     REQUIRE(book.wait_for("exited"));
     CHECK(book.report.signal == SIGKILL);
     CHECK(book.report.reason == "killed by SIGKILL");

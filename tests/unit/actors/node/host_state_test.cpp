@@ -470,6 +470,7 @@ TEST_CASE("a call that outlasts the processor's timeout ends the host, blaming w
   d.report({replica(1, host::replica_phase::running, 0, 2500ms)});
   REQUIRE(d.find<action::kill>());
   CHECK(d.find<action::kill>()->hung_after == 2s);
+  CHECK(d.find<action::kill>()->why.starts_with("hung: "));
   d.end(0, SIGKILL);
   CHECK(d.state.last_crash->reason
         == "hung: processor 'work' has worked on one call for 2.5 s, its timeout is 2 s");

@@ -31,6 +31,10 @@ TEST_CASE("a signal is named, and so is who sent it") {
   CHECK(describe_exit({0, SIGKILL}, {.kernel_was_short = true}, {}) == "out of memory: killed by the kernel");
   CHECK(describe_exit({0, SIGKILL}, {.we_killed = true, .kernel_was_short = true}, {})
         == "killed by SIGKILL");
+  CHECK(describe_exit({0, SIGKILL}, {.we_killed = true, .kill_reason = "hung: no report"}, {})
+        == "hung: no report");
+  CHECK(describe_exit({0, SIGSEGV}, {.we_killed = true, .kill_reason = "hung: no report"}, {})
+        == "killed by SIGSEGV");
   CHECK(describe_exit({0, SIGTERM}, {}, {}) == "killed by SIGTERM (not by Sluice)");
   CHECK(describe_exit({0, SIGTERM}, {.we_terminated = true}, {}) == "killed by SIGTERM");
   CHECK(signal_name(63) == "signal 63");
