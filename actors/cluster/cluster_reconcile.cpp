@@ -37,7 +37,7 @@ std::vector<node_room> rooms(const cluster_state& state) {
   for (const auto& [id, node] : state.nodes) {
     if (!node.is_connected || phase_of(state, node) != node_phase::alive)
       continue;
-    node_room room{id, node.stored.info.cpus, node.stored.info.memory_bytes};
+    node_room room{id, node.stored.info.cpus, node.stored.info.memory_bytes, node.stored.info.labels};
     for (auto replica : node.replicas) {
       auto need = need_of(state, state.replicas.at(replica).stored);
       room.cpus_free -= need.cpus;
@@ -169,13 +169,15 @@ rollout_input describe(change& it, flow_record& flow, const std::vector<replica_
     one.is_target = replica->stored.version == flow.stored.target;
     one.is_draining = replica->stored.goal == host::replica_goal::drain;
     one.health = health_of(it.state, *replica).first;
-    one.must_go = it.state.nodes.at(one.node).stored.drain_requested;
+    const auto& where = it.state.nodes.at(one.node).stored;
+    const auto need = need_of(it.state, replica->stored);
+    one.must_go = where.drain_requested || !has_labels(where.info.labels, need.node_labels);
     const bool has_failed = replica->report && replica->report->phase == host::replica_phase::failed;
     if (one.is_target && !one.is_draining && has_failed && is_due_for_retry(it, flow, *replica)) {
       one.must_go = true;
       retried.insert(one.processor);
     }
-    input.needs[one.id] = need_of(it.state, replica->stored);
+    input.needs[one.id] = need;
     input.members.push_back(std::move(one));
   }
   for (const auto& processor : retried) {

@@ -134,7 +134,7 @@ replica_need need_of(const stored_version& version, const processor_name& proces
   auto spec = std::ranges::find(version.spec.processors, processor, &processor_spec::name);
   if (spec == version.spec.processors.end())
     return {};
-  return {spec->num_cpus, spec->memory_bytes};
+  return {spec->num_cpus, spec->memory_bytes, spec->node_labels};
 }
 
 namespace {

@@ -36,6 +36,7 @@ std::vector<candidate> candidates_for(const want& wanted, const rollout_input& i
     if (auto found = seen.find(node.node); found != seen.end())
       std::tie(it.replicas_same, it.runs_flow) = found->second;
     it.failed_here = failed != input.failed_last.end() && failed->second == node.node;
+    it.labels = node.labels;
     result.push_back(std::move(it));
   }
   return result;
@@ -89,6 +90,8 @@ const member* find_room_maker(const want& wanted, const rollout_input& input,
   const member* best = nullptr;
   std::size_t best_count = 0;
   for (const auto& room : nodes) {
+    if (!has_labels(room.labels, wanted.need.node_labels))
+      continue;
     std::vector<const member*> old;
     for (const auto& it : input.members)
       if (!it.is_target && counts(it) && it.node == room.node)

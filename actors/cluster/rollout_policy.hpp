@@ -36,6 +36,7 @@ struct node_room {
   node_id node;
   double cpus_free = 0;
   std::uint64_t memory_bytes_free = 0;
+  label_map labels = {};
 };
 
 /// Frees this much when it goes.

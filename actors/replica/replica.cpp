@@ -194,9 +194,11 @@ self_type::behavior_type replica_actor::start(self_type::pointer self, options o
   opts_ = std::move(opts);
   state_ = std::make_unique<state>(state_options_of(opts_));
   auto weak = caf::weak_actor_ptr{self->ctrl()};
-  executor_ = std::make_shared<replica_executor>(weak, opts_.threads->http_client());
-  work_ = opts_.threads->make_work({opts_.owner.replica, std::max(opts_.processor.num_concurrency, 1u),
-                                    [to = executor_](work_done done) { to->send_message(std::move(done)); }});
+  const log::speaker who{opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
+  executor_ = std::make_shared<replica_executor>(weak, opts_.threads->http_client(), who);
+  work_ =
+    opts_.threads->make_work({opts_.owner.replica, std::max(opts_.processor.num_concurrency, 1u),
+                              [to = executor_](work_done done) { to->send_message(std::move(done)); }, who});
   const auto id = std::to_string(opts_.owner.replica.value);
   if (opts_.from)
     source_runner_ = opts_.threads->make_runner("source-" + id);
@@ -288,7 +290,7 @@ void replica_actor::apply(const take& what) {
       [this](state& s, result<pulled> got) {
         if (!got)
           return s.on_taken(fail(got), false, now());
-        return s.on_taken(std::move(got->records), got->end, now());
+        return s.on_taken(std::move(got->records), got->end, now(), std::move(got->refused));
       });
     return;
   }

@@ -45,7 +45,8 @@ void replica_executor::send_message(collected what) {
     caf::anon_send(caf::actor_cast<caf::actor>(to), std::move(what));
 }
 
-replica_executor::turn::turn(replica_executor& which) noexcept : before_(std::exchange(current, &which)) {}
+replica_executor::turn::turn(replica_executor& which) noexcept
+  : before_(std::exchange(current, &which)), speaking_(which.who_) {}
 
 replica_executor::turn::~turn() { current = before_; }
 

@@ -34,8 +34,9 @@ struct executor_later {
 /// Outlives the replica where a coroutine still holds it; then what is posted is dropped.
 class replica_executor final : public executor {
 public:
-  explicit replica_executor(caf::weak_actor_ptr replica, http::client_port* client = nullptr)
-    : replica_(std::move(replica)), client_(client) {}
+  explicit replica_executor(caf::weak_actor_ptr replica, http::client_port* client = nullptr,
+                            log::speaker who = {})
+    : replica_(std::move(replica)), client_(client), who_(std::move(who)) {}
 
   void post(std::function<void()> work) override;
   void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override;
@@ -46,7 +47,7 @@ public:
   void send_message(work_done done);
   void send_message(collected what);
 
-  /// Replica only: while one lives, `post` on this thread queues locally.
+  /// Replica only: while one lives, `post` on this thread queues locally, and the thread speaks for the replica.
   class turn {
   public:
     explicit turn(replica_executor& which) noexcept;
@@ -56,6 +57,7 @@ public:
 
   private:
     const replica_executor* before_;
+    log::speaking speaking_;
   };
 
   /// Runs what was posted in this turn; after a while the rest goes through the
@@ -65,6 +67,7 @@ public:
 private:
   caf::weak_actor_ptr replica_;
   http::client_port* client_;
+  log::speaker who_;
   std::deque<std::function<void()>> local_; ///< replica only
 };
 

@@ -7,6 +7,7 @@
 #include <sluice/core/record_block.hpp>
 #include <sluice/core/result.hpp>
 #include <sluice/http/client_port.hpp>
+#include <sluice/log.hpp>
 #include <sluice/processor/body.hpp>
 
 #include <chrono>
@@ -85,6 +86,7 @@ struct work_options {
   std::uint32_t num_concurrency = 1;
   /// Called from any thread, must not block.
   std::function<void(work_done)> done;
+  log::speaker who = {}; ///< whom user code speaks for
 };
 
 class request_work_port;

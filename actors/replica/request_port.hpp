@@ -58,6 +58,7 @@ struct request_work_options {
   /// Collectors only. Both are called from any thread and must not block.
   std::function<void(collected)> done;
   std::function<void()> idle;
+  log::speaker who = {}; ///< whom user code speaks for
 };
 
 /// Requests that wait at a replica beside those in user code: as many again, so that a thread

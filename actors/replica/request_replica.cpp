@@ -115,9 +115,14 @@ private:
   void on_stored(std::uint64_t id, const result<void>& outcome);
   void answer(const std::vector<std::uint64_t>& calls, const response& with);
 
+  log::speaker speaker() const {
+    return {opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
+  }
+
   request_work_options work_options() {
     request_work_options out;
     out.replica = opts_.owner.replica;
+    out.who = speaker();
     out.num_concurrency = std::max(opts_.processor.num_concurrency, 1u);
     // A collector's calls wait for a write to the sink, which takes many of them at once.
     out.waiting_max = opts_.processor.kind == pattern::collector ? limits::block_count_max
@@ -156,8 +161,8 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
   const auto seed = opts_.owner.host.value ^ opts_.owner.replica.value;
   state_.emplace(opts_.to != nullptr, seed);
   collect_.emplace(opts_.to ? 1 : collect_lanes, sinks_to_queue(), seed);
-  executor_ =
-    std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, opts_.threads->http_client());
+  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()},
+                                                 opts_.threads->http_client(), speaker());
   work_ = opts_.threads->make_request_work(work_options());
   if (opts_.to)
     sink_runner_ = opts_.threads->make_runner("sink-" + std::to_string(opts_.owner.replica.value));

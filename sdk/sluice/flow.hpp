@@ -40,11 +40,12 @@ public:
 /// autoscale       | the cluster picks a number from min to max           | true
 /// num_cpus        | reserved per replica; fractions are fine             | 1.0
 /// memory_bytes    | reserved per replica; 0 = none                       | 0
+/// node_labels     | {{"gpu", "1"}}: only on nodes started with all these | none
 /// num_concurrency | records at once per replica                          | 1
 /// timeout         | per record; 0 = none                                 | 0
 /// max_attempts    | deliveries of a record until it is a dead letter     | 5
 /// batch_size      | records per pull, up to 4096                         | 500
-/// log_level       | trace, debug, info, warn, error                      | info
+/// log_level       | what `sluice::log` writes: trace, debug, info, warn, error | info
 struct consumer_options {
   io_spec source = {};
   io_spec sink = {};
@@ -54,6 +55,7 @@ struct consumer_options {
   bool autoscale = processor_spec{}.autoscale;
   double num_cpus = processor_spec{}.num_cpus;
   std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
+  std::map<std::string, std::string> node_labels = {};
   std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
   std::uint32_t max_attempts = processor_spec{}.max_attempts;
@@ -84,6 +86,7 @@ struct endpoint_options {
   bool autoscale = processor_spec{}.autoscale;
   double num_cpus = 0.1;
   std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
+  std::map<std::string, std::string> node_labels = {};
   std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
   std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
@@ -105,6 +108,7 @@ struct collector_options {
   bool autoscale = processor_spec{}.autoscale;
   double num_cpus = 0.1;
   std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
+  std::map<std::string, std::string> node_labels = {};
   std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
   std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;

@@ -2,6 +2,7 @@
 #include <sluice/codec/reflect.hpp>
 #include <sluice/flow_spec.hpp>
 #include <sluice/http/route.hpp>
+#include <sluice/log.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -26,11 +27,12 @@ constexpr std::size_t options_max = 64;
 constexpr std::size_t type_label_bytes_max = 1024;
 constexpr std::size_t route_bytes_max = 1024;
 constexpr std::size_t cors_origins_max = 64;
+constexpr std::size_t node_labels_max = 16;
+constexpr std::size_t label_bytes_max = 256;
 constexpr std::size_t cors_origin_bytes_max = 300; // a host name has 253
 constexpr std::uint32_t queued_requests_max = 100'000;
 constexpr std::uint32_t ongoing_requests_max = 100'000;
 constexpr auto http_timeout_max = std::chrono::hours{24};
-constexpr std::string_view log_levels[] = {"trace", "debug", "info", "warn", "error"};
 
 /// Collects the first mistake of one processor.
 class rules {
@@ -181,13 +183,29 @@ private:
          "must be from 0 to " + std::to_string(static_cast<int>(limits::cpus_max)) + ", is "
            + std::to_string(spec_.num_cpus));
     check_range("num_concurrency", spec_.num_concurrency, 1, limits::concurrency_max);
+    need(spec_.node_labels.size() <= node_labels_max, "node_labels",
+         "has more than " + std::to_string(node_labels_max) + " labels");
+    for (const auto& [key, value] : spec_.node_labels)
+      need(is_label(key, value), "node_labels",
+           "\"" + key.substr(0, 64) + "=" + value.substr(0, 64)
+             + "\" is no label that a node can have: KEY=VALUE without commas, up to "
+             + std::to_string(label_bytes_max) + " bytes each");
+  }
+
+  /// What `sluice start --labels` can say.
+  static bool is_label(std::string_view key, std::string_view value) {
+    return !key.empty() && key.find_first_of("=,") == std::string_view::npos
+           && value.find(',') == std::string_view::npos && key.size() <= label_bytes_max
+           && value.size() <= label_bytes_max;
   }
 
   void check_delivery() {
     need(spec_.timeout >= spec_.timeout.zero(), "timeout", "must not be negative");
     check_range("max_attempts", spec_.max_attempts, 1, limits::attempts_max);
     check_range("batch_size", spec_.batch_size, 1, limits::block_count_max);
-    need(std::ranges::find(log_levels, spec_.log_level) != std::end(log_levels), "log_level",
+    need(std::ranges::any_of(codec::enum_entries_v<log::level>,
+                             [&](const auto& entry) { return entry.name == spec_.log_level; }),
+         "log_level",
          "must be trace, debug, info, warn or error, is \"" + spec_.log_level.substr(0, 64) + "\"");
     need(spec_.input_type.size() <= type_label_bytes_max, "input_type", "is too long");
     need(spec_.output_type.size() <= type_label_bytes_max, "output_type", "is too long");

@@ -53,7 +53,8 @@ struct processor_spec {
   std::uint32_t max_replicas = 1;
   bool autoscale = true;
   double num_cpus = 1.0;
-  std::uint64_t memory_bytes = 0; ///< reserved per replica; 0 = not reserved
+  std::uint64_t memory_bytes = 0;                      ///< reserved per replica; 0 = not reserved
+  std::map<std::string, std::string> node_labels = {}; ///< runs only on nodes that have all of them
   std::uint32_t num_concurrency = 1;
   std::chrono::milliseconds timeout{0}; ///< per record; 0 = none
   std::uint32_t max_attempts = limits::attempts_max_default;

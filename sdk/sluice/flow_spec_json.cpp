@@ -36,6 +36,7 @@ struct processor_json {
   bool autoscale = processor_spec{}.autoscale;
   double num_cpus = processor_spec{}.num_cpus;
   std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
+  std::optional<std::map<std::string, std::string>> node_labels;
   std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
   std::chrono::milliseconds timeout_ms = processor_spec{}.timeout;
   std::uint32_t max_attempts = processor_spec{}.max_attempts;
@@ -105,6 +106,7 @@ processor_json to_document(const processor_spec& from) {
           .autoscale = from.autoscale,
           .num_cpus = from.num_cpus,
           .memory_bytes = from.memory_bytes,
+          .node_labels = from.node_labels.empty() ? std::nullopt : std::optional{from.node_labels},
           .num_concurrency = from.num_concurrency,
           .timeout_ms = from.timeout,
           .max_attempts = from.max_attempts,
@@ -125,6 +127,7 @@ processor_spec from_document(processor_json from) {
           .autoscale = from.autoscale,
           .num_cpus = from.num_cpus,
           .memory_bytes = from.memory_bytes,
+          .node_labels = std::move(from.node_labels).value_or(std::map<std::string, std::string>{}),
           .num_concurrency = from.num_concurrency,
           .timeout = from.timeout_ms,
           .max_attempts = from.max_attempts,

@@ -11,6 +11,7 @@
 #include <sluice/generator.hpp>
 #include <sluice/http/client.hpp>
 #include <sluice/io/makers.hpp>
+#include <sluice/log.hpp>
 #include <sluice/run.hpp>
 #include <sluice/stream.hpp>
 #include <sluice/timeout.hpp>

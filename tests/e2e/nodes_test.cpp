@@ -49,6 +49,22 @@ TEST_CASE("start, list, stop: everything that was started is gone afterwards") {
   CHECK(contains(after.err, "sluice start --head"));
 }
 
+TEST_CASE(
+  "a processor that asks for labels runs only on nodes that have them, and says so while there are none") {
+  cli_cluster cluster;
+  cluster.start_head();
+  auto submitted = cluster.sluice({"submit", program("probe_flow"), "--wait", "5s", "--", "--on", "gpu=1"});
+  CHECK(submitted.exit_code == 8);
+  CHECK(contains(submitted.err, "no node has the label gpu=1"));
+  CHECK(contains(cluster.must({"status"}), "no node has the label gpu=1"));
+  CHECK(contains(cluster.must({"get", "flow/probe"}), "no node has the label gpu=1"));
+  auto worker = cluster.start_worker({"--labels", "gpu=1,zone=a"});
+  cluster.wait_running("probe");
+  CHECK(contains(cluster.must({"list", "nodes", "-f", "labels.gpu=1"}), "gpu=1,zone=a"));
+  auto id = cli_cluster::record_of(worker, "node_id");
+  CHECK(contains(cluster.must({"list", "replicas", "-f", "node=" + id}), "work"));
+}
+
 TEST_CASE("without a head every command says so and ends with 5") {
   cli_cluster cluster;
   for (auto& command : std::vector<std::vector<std::string>>{{"status"},

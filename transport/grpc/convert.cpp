@@ -172,6 +172,7 @@ v1::ProcessorSpec to_proto(const processor_spec& spec) {
   to.set_autoscale(spec.autoscale);
   to.set_num_cpus(spec.num_cpus);
   to.set_memory_bytes(spec.memory_bytes);
+  to.mutable_node_labels()->insert(spec.node_labels.begin(), spec.node_labels.end());
   to.set_num_concurrency(spec.num_concurrency);
   to.set_timeout_ms(to_ms(spec.timeout));
   to.set_max_attempts(spec.max_attempts);
@@ -205,6 +206,7 @@ result<processor_spec> from_proto(const v1::ProcessorSpec& from) {
   to.autoscale = from.autoscale();
   to.num_cpus = from.num_cpus();
   to.memory_bytes = from.memory_bytes();
+  to.node_labels.insert(from.node_labels().begin(), from.node_labels().end());
   to.num_concurrency = from.num_concurrency();
   to.timeout = std::chrono::milliseconds{from.timeout_ms()};
   to.max_attempts = from.max_attempts();

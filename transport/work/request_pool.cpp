@@ -116,6 +116,7 @@ private:
   void work(std::size_t index) {
     auto& me = workers_[index];
     process::crash_stack stack_of_crash; // user code may run out of stack
+    const log::speaking in_its_name{opts_.who};
     encoded_results results;
     std::unique_lock lock{mutex_};
     while (take(lock, index, me)) {

@@ -154,6 +154,7 @@ private:
   void work(std::size_t index) {
     auto& me = workers_[index];
     process::crash_stack stack_of_crash; // user code may run out of stack
+    const log::speaking in_its_name{opts_.who};
     std::size_t claim_max = 1;
     encoded_results results;
     me.handed_over = clock::now();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -46,8 +47,10 @@ done work(const job& in) {
   }
   if (act == "slow")
     usleep(static_cast<useconds_t>(in.us.value_or(in.ms.value_or(10) * 1000)));
-  if (act == "log")
-    std::fprintf(stderr, "probe saw record %llu\n", static_cast<unsigned long long>(in.id));
+  if (act == "log") {
+    sluice::log::debug("probe sees record {} in detail", in.id);
+    sluice::log::info("probe saw record {}", in.id);
+  }
   if (act == "fork") {
     auto child = fork();
     if (child == 0)
@@ -60,7 +63,7 @@ done work(const job& in) {
 
 int main(int argc, char** argv) {
   // Arguments after "--" at submit come here: --name NAME --in QUEUE --out QUEUE --from FILE --to FILE
-  // --replicas N --timeout-ms N --memory-mib N
+  // --replicas N --timeout-ms N --memory-mib N --log-level LEVEL --on KEY=VALUE
   std::string name = "probe";
   std::string in = "in";
   std::string out = "out";
@@ -69,6 +72,8 @@ int main(int argc, char** argv) {
   std::uint32_t replicas = 1;
   long timeout_ms = 0;
   std::uint64_t memory_mib = 0;
+  std::string log_level = "info";
+  std::map<std::string, std::string> node_labels;
   std::vector<char*> rest{argv[0]};
   for (int i = 1; i < argc; ++i) {
     std::string arg = argv[i];
@@ -89,6 +94,10 @@ int main(int argc, char** argv) {
       timeout_ms = std::atol(argv[++i]);
     else if (arg == "--memory-mib" && has_value)
       memory_mib = static_cast<std::uint64_t>(std::atol(argv[++i]));
+    else if (arg == "--log-level" && has_value)
+      log_level = argv[++i];
+    else if (std::string on = arg == "--on" && has_value ? argv[++i] : ""; !on.empty())
+      node_labels[on.substr(0, on.find('='))] = on.substr(on.find('=') + 1);
     else
       rest.push_back(argv[i]);
   }
@@ -99,8 +108,10 @@ int main(int argc, char** argv) {
                                .max_replicas = from.empty() ? 8U : 1U, // a file has one owner
                                .num_cpus = 0.1,
                                .memory_bytes = memory_mib << 20,
+                               .node_labels = node_labels,
                                .timeout = std::chrono::milliseconds{timeout_ms},
-                               .max_attempts = 3});
+                               .max_attempts = 3,
+                               .log_level = log_level});
   rest.push_back(nullptr);
   return sluice::run(flow, static_cast<int>(rest.size()) - 1, rest.data());
 }

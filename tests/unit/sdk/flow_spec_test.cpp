@@ -92,6 +92,13 @@ TEST_CASE("a mistake names the processor, the option and the rule") {
         == "processor \"price\": batch_size: must be from 1 to 4096, is 0");
   CHECK(mistake([](auto& p) { p.batch_size = 4097; })
         == "processor \"price\": batch_size: must be from 1 to 4096, is 4097");
+  CHECK(mistake([](auto& p) {
+          p.node_labels = {{"a,b", "1"}};
+        })
+        == "processor \"price\": node_labels: \"a,b=1\" is no label that a node can have: KEY=VALUE without "
+           "commas, up to 256 bytes each");
+  CHECK_FALSE(mistake([](auto& p) { p.node_labels = {{"", "1"}}; }).empty());
+  CHECK(mistake([](auto& p) { p.node_labels = {{"gpu", "a=b"}, {"disk", ""}}; }) == "");
   CHECK(mistake([](auto& p) { p.timeout = -1ms; }) == "processor \"price\": timeout: must not be negative");
   CHECK(mistake([](auto& p) { p.log_level = "loud"; })
         == "processor \"price\": log_level: must be trace, debug, info, warn or error, is \"loud\"");
@@ -196,6 +203,7 @@ TEST_CASE("a description reads back as the same flow") {
   full.autoscale = false;
   full.num_cpus = 0.1 + 0.2;
   full.memory_bytes = 18446744073709551615u;
+  full.node_labels = {{"gpu", "1"}, {"disk", ""}};
   full.num_concurrency = 17;
   full.timeout = std::chrono::milliseconds{9223372036854775807};
   full.max_attempts = 9;

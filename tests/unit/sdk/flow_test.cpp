@@ -113,6 +113,7 @@ TEST_CASE("options arrive in the description") {
                     .autoscale = false,
                     .num_cpus = 0.25,
                     .memory_bytes = 1 << 20,
+                    .node_labels = {{"gpu", "1"}},
                     .num_concurrency = 8,
                     .timeout = 5s,
                     .max_attempts = 2,
@@ -128,6 +129,7 @@ TEST_CASE("options arrive in the description") {
   expected.autoscale = false;
   expected.num_cpus = 0.25;
   expected.memory_bytes = 1 << 20;
+  expected.node_labels = {{"gpu", "1"}};
   expected.num_concurrency = 8;
   expected.timeout = 5000ms;
   expected.max_attempts = 2;

@@ -61,6 +61,23 @@ TEST_CASE("memory counts only where it is reserved") {
   CHECK(chosen({1, 1000ull << 20}, nodes) == "b"); // to the last byte
 }
 
+TEST_CASE("a replica goes only where a node has all of its labels, and says so where none has") {
+  std::vector<candidate> nodes{node("a", 8), node("b", 2), node("c", 1)};
+  nodes[1].labels = {{"gpu", "1"}, {"zone", "x"}};
+  nodes[2].labels = {{"gpu", "1"}};
+  CHECK(chosen({1, 0, {{"gpu", "1"}}}, nodes) == "b");
+  CHECK(chosen({1, 0, {{"zone", "x"}, {"gpu", "1"}}}, nodes) == "b");
+  CHECK(chosen({1, 0, {}}, nodes) == "a");
+  CHECK(chosen({1, 0, {{"gpu", "2"}}}, nodes) == "nowhere: no node has the label gpu=2");
+  CHECK(chosen({1, 0, {{"gpu", "1"}, {"zone", "y"}}}, nodes)
+        == "nowhere: no node has the labels gpu=1, zone=y");
+  CHECK(chosen({4, 0, {{"gpu", "1"}}}, nodes)
+        == "nowhere: needs 4.0 CPUs on a node with gpu=1, most free is 2.0 on b");
+  CHECK(
+    chosen({1, 2048ull << 20, {{"gpu", "1"}}}, nodes)
+    == "nowhere: needs 2048 MiB of memory on a node with gpu=1, most free with 1.0 CPUs is 1024 MiB on b");
+}
+
 TEST_CASE("where nothing fits, the reason names the need and the most that is free") {
   std::vector<candidate> nodes{node("node-a", 0.5), node("node-b", 1), node("node-c", -0.2)};
   CHECK(chosen({2, 0}, nodes) == "nowhere: needs 2.0 CPUs, most free is 1.0 on node-b");

@@ -29,6 +29,7 @@ processor_spec full_spec() {
   spec.max_attempts = 3;
   spec.batch_size = 100;
   spec.log_level = "debug";
+  spec.node_labels = {{"gpu", "1"}};
   spec.input_type = "order";
   spec.output_type = "priced";
   return spec;
