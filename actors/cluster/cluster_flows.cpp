@@ -146,6 +146,14 @@ void take(change& it, const scale_request& what) {
     return it.refuse(errc::invalid_argument, what.flow.value + "/" + what.processor.value + ": at most "
                                                + std::to_string(it.state.limits.replicas_per_processor_max)
                                                + " replicas, asked for " + std::to_string(what.replicas));
+  const auto& processors = flow->versions.at(flow->stored.target)->spec.processors;
+  const auto spec = std::ranges::find(processors, what.processor, &processor_spec::name);
+  if (spec != processors.end() && what.replicas > spec->max_replicas)
+    return it.refuse(errc::invalid_argument, what.flow.value + "/" + what.processor.value + ": at most "
+                                               + std::to_string(spec->max_replicas)
+                                               + (spec->max_replicas == 1 ? " replica" : " replicas")
+                                               + ", the flow's max_replicas; asked for "
+                                               + std::to_string(what.replicas));
   if (wanted->second == what.replicas)
     return;
   it.tell("info", subject_of(what.flow),

@@ -168,7 +168,7 @@ void take(change& it, const node_registers& what) {
     it.store(node);
   if (is_new)
     it.tell("info", subject_of(info.id), "joined with " + offer_of(info));
-  else if (is_other_process)
+  else if (is_other_process && !was_gone)
     it.tell("warning", subject_of(info.id), "was started again; what ran on it starts again");
   else if (was_gone)
     it.tell("info", subject_of(info.id), "is back");
@@ -277,7 +277,8 @@ void take(change& it, const host_ended& what) {
 void take(change& it, const drain_node_request& what) {
   auto found = it.state.nodes.find(what.node);
   if (found == it.state.nodes.end())
-    return it.refuse(errc::not_found, "there is no node " + what.node.value);
+    return it.refuse(errc::not_found,
+                     "there is no node " + what.node.value + "; `sluice list nodes` shows those there are");
   auto& node = found->second;
   if (node.stored.drain_requested == !what.resume)
     return;

@@ -55,6 +55,7 @@ struct environment {
   std::function<bool(std::chrono::milliseconds)> pause;
   std::function<std::chrono::steady_clock::time_point()> now;
   std::function<std::string()> make_id; ///< a random id for requests
+  bool json_errors = false;             ///< `-o json`: what went wrong is JSON too
 };
 
 /// How a command ends. Stable: scripts test for it.

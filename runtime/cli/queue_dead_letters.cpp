@@ -2,6 +2,7 @@
 #include "runtime/cli/commands.hpp"
 #include "runtime/cli/format.hpp"
 #include "runtime/cli/payload.hpp"
+#include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/cli/table.hpp"
 
@@ -66,6 +67,9 @@ int run(const environment& env, const letters_arguments& args) {
   auto letters = read_letters(**head, args);
   if (!letters)
     return complain(env, letters.error());
+  if (letters->empty() && !args.queue.empty())
+    if (auto known = check_queue_known(**head, args.queue); !known)
+      return complain(env, known.error());
   if (args.output == "json") {
     std::vector<const google::protobuf::Message*> all;
     for (const auto& letter : *letters)

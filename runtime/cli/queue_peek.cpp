@@ -1,6 +1,7 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
 #include "runtime/cli/payload.hpp"
+#include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/cli/table.hpp"
 
@@ -50,13 +51,20 @@ int run(const environment& env, const peek_arguments& args) {
   if (!head)
     return complain(env, head.error());
   if (args.output == "jsonl") { // printed as it comes: it may be a lot
-    auto done = for_each_record(
-      **head, args, [&](const auto& record) { env.out << to_json_line(record.payload()) << "\n"; });
+    bool any = false;
+    auto done = for_each_record(**head, args, [&](const auto& record) {
+      any = true;
+      env.out << to_json_line(record.payload()) << "\n";
+    });
+    if (done && !any && args.after == 0)
+      done = check_queue_known(**head, args.queue);
     return done ? ok : complain(env, done.error());
   }
   std::vector<client::api::QueueRecord> records;
-  if (auto done = for_each_record(**head, args, [&](const auto& record) { records.push_back(record); });
-      !done)
+  auto done = for_each_record(**head, args, [&](const auto& record) { records.push_back(record); });
+  if (done && records.empty() && args.after == 0)
+    done = check_queue_known(**head, args.queue);
+  if (!done)
     return complain(env, done.error());
   if (args.output == "json") {
     std::vector<const google::protobuf::Message*> all;

@@ -113,7 +113,7 @@ result<void> check_line(const std::string& line, std::uint64_t number) {
     return fail(errc::invalid_argument, name + " has " + std::to_string(line.size()) + " bytes, at most "
                                           + std::to_string(limits::record_size_bytes_max) + " are allowed");
   if (auto done = check_json(line); !done)
-    return fail(errc::invalid_argument, name + " is not JSON: " + done.error().message);
+    return fail(errc::invalid_argument, name + ": " + done.error().message);
   return {};
 }
 

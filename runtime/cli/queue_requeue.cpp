@@ -1,6 +1,7 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
 #include "runtime/cli/format.hpp"
+#include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/render.hpp"
 
 #include <CLI/CLI.hpp>
@@ -27,6 +28,9 @@ int run(const environment& env, const requeue_arguments& args) {
   auto reply = (*head)->queue_requeue(request);
   if (!reply)
     return complain(env, reply.error());
+  if (reply->count() == 0)
+    if (auto known = check_queue_known(**head, args.queue); !known)
+      return complain(env, known.error());
   if (args.client->format() == output::json)
     env.out << to_json(*reply);
   env.err << count_text(reply->count()) << (reply->count() == 1 ? " record is" : " records are")

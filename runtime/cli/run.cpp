@@ -2,6 +2,8 @@
 #include "runtime/cli/style.hpp"
 #include "runtime/config/suggest.hpp"
 
+#include <sluice/codec/json_writer.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -147,21 +149,49 @@ int run_command(const environment& env, const command& what, const std::string& 
     env.out << app.help();
     return ok;
   } catch (const CLI::ParseError& why) {
-    env.err << style(env.err_terminal).error("error:") << " " << usage_problem(app, why) << "\n"
-            << formatter->usage << "\n`sluice " << path << " --help` says more.\n";
+    complain(env, {errc::invalid_argument, usage_problem(app, why)});
+    if (!env.json_errors)
+      env.err << formatter->usage << "\n`sluice " << path << " --help` says more.\n";
     return bad_usage;
   }
   return act();
 }
 
-} // namespace
+bool asks_for_json(std::span<const std::string> args) {
+  for (std::size_t i = 0; i < args.size() && args[i] != "--"; ++i) {
+    const bool is_output = args[i] == "-o" || args[i] == "--output";
+    const auto format = is_output && i + 1 < args.size()   ? args[i + 1]
+                        : args[i].starts_with("--output=") ? args[i].substr(9)
+                        : args[i].starts_with("-o")        ? args[i].substr(2)
+                                                           : std::string{};
+    if (format == "json" || format == "jsonl" || format == "=json")
+      return true;
+  }
+  return false;
+}
 
-int run(const environment& env, const std::vector<std::string>& args) {
+/// {"error":{"code":"not_found","message":"..."}}
+std::string to_json(const failure& why) {
+  std::string text = R"({"error":{"code":)";
+  codec::json_writer writer{text};
+  static_cast<void>(writer.string(to_string(why.code)));
+  text += R"(,"message":)";
+  if (!writer.string(why.message)) // of another program's making
+    static_cast<void>(writer.string("no UTF-8"));
+  return text + "}}\n";
+}
+
+int dispatch(const environment& env, const std::vector<std::string>& args) {
   if (args.empty()) {
     print_overview(env.err);
     return bad_usage;
   }
   if (asks_for_help(args[0])) {
+    if (args.size() > 1) {
+      std::vector<std::string> about{args.begin() + 1, args.end()};
+      about.emplace_back("--help");
+      return dispatch(env, about);
+    }
     print_overview(env.out);
     return ok;
   }
@@ -183,6 +213,18 @@ int run(const environment& env, const std::vector<std::string>& args) {
   if (child == nullptr)
     return unknown_command(env, args[1], found->children, name + " ");
   return run_command(env, *child, name + " " + args[1], {args.begin() + 2, args.end()});
+}
+
+} // namespace
+
+int run(const environment& env, const std::vector<std::string>& args) {
+  auto here = env;
+  here.json_errors = asks_for_json(args);
+  const auto code = dispatch(here, args);
+  env.out.flush();
+  if (code == ok && !env.out)
+    return complain(here, {errc::internal, "the output could not be written"});
+  return code;
 }
 
 exit_code exit_code_of(errc code) noexcept {
@@ -217,7 +259,10 @@ exit_code exit_code_of(errc code) noexcept {
 }
 
 int complain(const environment& env, const failure& why) {
-  env.err << style(env.err_terminal).error("error:") << " " << why.message << "\n";
+  if (env.json_errors)
+    env.err << to_json(why);
+  else
+    env.err << style(env.err_terminal).error("error:") << " " << why.message << "\n";
   return exit_code_of(why.code);
 }
 

@@ -180,7 +180,8 @@ private:
     if (!listener && listener.error().code == errc::conflict)
       listener = link::listen(io_, std::move(listen));
     if (!listener)
-      return fail(listener);
+      return fail(listener.error().code,
+                  listener.error().message + "; choose another with --link-port (0 = any free one)");
     listener_ = std::move(*listener);
     std::ofstream{memory} << listener_->port() << "\n";
     return {};

@@ -64,7 +64,8 @@ result<std::unique_ptr<node_links>> node_links::start(const link::io_thread& io,
   listen.on_refused = [](const failure& why) { log_line("link", "refused: " + why.message); };
   auto listener = link::listen(io, std::move(listen));
   if (!listener)
-    return fail(listener);
+    return fail(listener.error().code,
+                listener.error().message + "; choose another with --relay-port (0 = any free one)");
   made->listener_ = std::move(*listener);
   made->address_ = address_for_others(what.listen_at.host, made->listener_->port());
   return made;

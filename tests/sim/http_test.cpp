@@ -42,6 +42,7 @@ struct world : sim_cluster {
       work.http->route = "/items";
       work.http->method = by;
       work.num_replicas = replicas;
+      work.max_replicas = 100;
       work.min_replicas = 0;
       work.max_replicas = 1000;
       work.num_cpus = cpus;

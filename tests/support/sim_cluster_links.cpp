@@ -250,6 +250,7 @@ result<cluster::submit_reply> sim_cluster::submit(const std::string& flow, std::
   work.source = {"queue", {{"name", flow + "-in"}}};
   work.sink = {"queue", {{"name", flow + "-out"}}};
   work.num_replicas = replicas;
+  work.max_replicas = limits::replicas_max;
   work.min_replicas = 0;
   work.max_replicas = 1000;
   work.num_cpus = cpus;

@@ -371,7 +371,9 @@ TEST_CASE_FIXTURE(fixture, "a scale request names what is there, and has a bound
         == "flow/orders has no processor 'x'; there is price");
   CHECK(does(scale_request{flow_name{"x"}, price, 1}).refused->message
         == "there is no flow 'x'; there is orders");
-  CHECK(does(scale_request{orders, price, 1001}).refused->code == errc::invalid_argument);
+  CHECK(does(scale_request{orders, price, 101}).refused->message
+        == "orders/price: at most 100 replicas, the flow's max_replicas; asked for 101");
+  CHECK(does(scale_request{orders, price, 100001}).refused->code == errc::invalid_argument);
   CHECK(does(scale_request{orders, price, 1}).changes.empty());
 }
 

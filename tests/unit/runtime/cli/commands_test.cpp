@@ -283,7 +283,7 @@ TEST_CASE_FIXTURE(cli_fixture, "an empty cluster's status says what to do next")
 TEST_CASE_FIXTURE(cli_fixture, "a watched status is drawn until Ctrl-C and outlives a head that is away") {
   pauses_until_interrupt = 2;
   head.refuse_first = {failure{errc::unavailable, "it is away"}};
-  CHECK(run({"status", "--watch"}) == cli::ok);
+  CHECK(run({"status", "--watch"}) == cli::interrupted);
   CHECK(out_has("it is away"));
   CHECK(out_has("cluster"));
   CHECK(clock == std::chrono::seconds{6});
@@ -454,4 +454,27 @@ TEST_CASE_FIXTURE(cli_fixture, "config show says where each value comes from") {
   write_file(dir.path() / "a.toml", "cups = 2\n");
   CHECK(run({"config", "show"}) == cli::bad_usage);
   CHECK(err_has("did you mean 'cpus'?"));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "with -o json what goes wrong is JSON too, and stdout stays empty") {
+  for (const auto& args : std::vector<std::vector<std::string>>{{"get", "flow/none", "-o", "json"},
+                                                                {"get", "flow/none", "-ojson"},
+                                                                {"get", "flow/none", "--output=json"}}) {
+    CHECK(run(args) == cli::not_found);
+    CHECK(out.empty());
+    CHECK(err_has(R"({"error":{"code":"not_found","message":"there is no flow/none)"));
+  }
+  CHECK(run({"get", "flow/none", "-o", "json", "--bogus"}) == cli::bad_usage);
+  CHECK(err == "{\"error\":{\"code\":\"invalid_argument\",\"message\":\"unknown option '--bogus'\"}}\n");
+  CHECK(run({"get", "flow/none"}) == cli::not_found);
+  CHECK(err_has("error: there is no flow/none"));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "help about a command is its own help") {
+  CHECK(run({"help", "submit"}) == cli::ok);
+  CHECK(out_has("Usage: sluice submit BINARY"));
+  CHECK(run({"help", "queue", "put"}) == cli::ok);
+  CHECK(out_has("Usage: sluice queue put"));
+  CHECK(run({"help", "sumbit"}) == cli::bad_usage);
+  CHECK(err_has("did you mean 'submit'?"));
 }

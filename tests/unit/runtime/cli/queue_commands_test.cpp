@@ -60,7 +60,7 @@ TEST_CASE_FIXTURE(queue_fixture, "large records make small batches") {
 TEST_CASE_FIXTURE(queue_fixture, "the first line that is not JSON stops it; what came before is stored") {
   CHECK(run({"queue", "put", "in", "-", "--batch", "2"}, "1\n2\n3\nnot json\n5\n") == cli::bad_usage);
   CHECK(stored() == std::vector<std::string>{"1", "2", "3"});
-  CHECK(err_has("line 4 is not JSON"));
+  CHECK(err_has("line 4: not valid JSON"));
   CHECK(err_has("3 records are in queue/in, all from before line 4"));
 }
 
@@ -146,8 +146,13 @@ TEST_CASE_FIXTURE(queue_fixture, "dead letters show the error and the record") {
   CHECK(run({"queue", "dead-letters", "-o", "jsonl"}) == cli::ok);
   CHECK(out == "{\"id\": 1}\n");
   head.letters.clear();
+  head.snapshot.add_queues()->set_name("in");
   CHECK(run({"queue", "dead-letters", "in"}) == cli::ok);
   CHECK(out.empty());
+  for (const char* what : {"dead-letters", "peek", "requeue"}) {
+    CHECK(run({"queue", what, "im"}) == cli::not_found);
+    CHECK(err_has("there is no queue 'im'; did you mean 'in'?"));
+  }
 }
 
 TEST_CASE_FIXTURE(queue_fixture, "requeue says how many came back, and when some did not") {

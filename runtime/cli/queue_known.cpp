@@ -1,0 +1,24 @@
+#include "runtime/cli/queue_known.hpp"
+
+#include "runtime/config/suggest.hpp"
+
+#include <string_view>
+#include <vector>
+
+namespace sluice::cli {
+
+result<void> check_queue_known(client::control_client& head, const std::string& queue) {
+  auto snapshot = head.snapshot(0);
+  if (!snapshot)
+    return fail(snapshot);
+  std::vector<std::string_view> known;
+  for (const auto& each : snapshot->queues()) {
+    if (each.name() == queue)
+      return {};
+    known.push_back(each.name());
+  }
+  return fail(errc::not_found, "there is no queue '" + queue + "'" + config::did_you_mean(queue, known)
+                                 + (known.empty() ? "" : "; `sluice queue list` shows those there are"));
+}
+
+} // namespace sluice::cli
