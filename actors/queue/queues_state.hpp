@@ -184,7 +184,7 @@ private:
   std::deque<std::pair<pending_request, std::size_t>> pending_; ///< with its size in bytes
   std::size_t pending_bytes_ = 0;
   std::size_t flight_bytes_ = 0; ///< of the write that is under way
-  store_room room_; ///< after the last write
+  store_room room_;              ///< after the last write
   std::optional<in_flight> flight_;
   std::vector<std::pair<entry*, lease_state::given_back>> losses_; ///< to be stored with the next write
 
