@@ -181,7 +181,7 @@ void queues_state::purge_records(queue_name name, answer<count_reply> to) {
     return to(fail(room));
   auto* queue = find(name);
   if (queue == nullptr && opened_)
-    return to(fail(errc::not_found, "queue '" + name.value + "' does not exist"));
+    return to(fail(errc::not_found, "there is no queue '" + name.value + "'"));
   auto made = find_or_make(name);
   if (!made)
     return to(fail(made));
@@ -198,6 +198,8 @@ void queues_state::requeue(requeue_request request, answer<count_reply> to) {
   auto size = request.ids.size() * sizeof(std::uint64_t);
   if (auto room = check_room(size); !room)
     return to(fail(room));
+  if (opened_ && find(request.queue) == nullptr)
+    return to(fail(errc::not_found, "there is no queue '" + request.queue.value + "'"));
   auto made = find_or_make(request.queue);
   if (!made)
     return to(fail(made));

@@ -1,5 +1,6 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/render.hpp"
 #include "runtime/cli/wait.hpp"
 #include "runtime/config/quantity.hpp"
 
@@ -33,6 +34,8 @@ int run(const environment& env, const delete_arguments& args) {
   request.set_flow(target->id);
   if (auto done = (*head)->delete_flow(request); !done)
     return complain(env, done.error());
+  if (args.client->format() == output::json)
+    env.out << to_json(request);
   if (args.detach) {
     env.err << args.target << " is drained and then deleted\n";
     return ok;
@@ -57,7 +60,7 @@ action declare(CLI::App& app, const environment& env) {
   app.add_option("TARGET", args->target, "flow/NAME")->required();
   app.add_flag("--detach", args->detach, "do not wait until it is gone");
   app.add_option("--wait", args->wait, "how long to wait [60s]")->type_name("SPAN");
-  args->client = add_client_options(app, false);
+  args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/render.hpp"
 #include "runtime/cli/wait.hpp"
 #include "runtime/config/quantity.hpp"
 
@@ -79,6 +80,8 @@ int run(const environment& env, const drain_arguments& args) {
   request.set_resume(args.resume);
   if (auto done = (*head)->drain(request); !done)
     return complain(env, done.error());
+  if (args.client->format() == output::json)
+    env.out << to_json(request);
   if (args.resume)
     env.err << args.target << " takes work again\n";
   else if (args.detach)
@@ -94,7 +97,7 @@ action declare(CLI::App& app, const environment& env) {
   app.add_flag("--resume", args->resume, "take work again");
   app.add_flag("--detach", args->detach, "do not wait until nothing is in flight");
   app.add_option("--wait", args->wait, "how long to wait [60s]")->type_name("SPAN");
-  args->client = add_client_options(app, false);
+  args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };
 }
 

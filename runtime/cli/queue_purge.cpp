@@ -1,6 +1,7 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
 #include "runtime/cli/format.hpp"
+#include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/render.hpp"
 
 #include <CLI/CLI.hpp>
@@ -25,8 +26,11 @@ int run(const environment& env, const purge_arguments& args) {
   request.set_queue(args.queue);
   request.set_dead_letters(args.dead_letters);
   auto reply = (*head)->queue_purge(request);
-  if (!reply)
-    return complain(env, reply.error());
+  if (!reply) {
+    const bool is_unknown = reply.error().code == errc::not_found;
+    auto known = is_unknown ? check_queue_known(**head, args.queue) : result<void>{};
+    return complain(env, known ? reply.error() : known.error());
+  }
   if (args.client->format() == output::json)
     env.out << to_json(*reply);
   env.err << count_text(reply->count()) << (args.dead_letters ? " dead letters" : " records") << " of queue/"

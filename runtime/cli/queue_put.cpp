@@ -2,6 +2,7 @@
 #include "runtime/cli/commands.hpp"
 #include "runtime/cli/format.hpp"
 #include "runtime/cli/payload.hpp"
+#include "runtime/cli/render.hpp"
 #include "runtime/config/quantity.hpp"
 
 #include <sluice/core/limits.hpp>
@@ -168,6 +169,11 @@ int run(const environment& env, const put_arguments& args) {
   auto stored =
     count_text(to.stored()) + (to.stored() == 1 ? " record is" : " records are") + " in queue/" + args.queue;
   if (done) {
+    if (args.client->format() == output::json) {
+      client::api::QueuePutReply reply;
+      reply.set_count(to.stored());
+      env.out << to_json(reply);
+    }
     env.err << stored << "\n";
     return ok;
   }
@@ -187,7 +193,7 @@ action declare(CLI::App& app, const environment& env) {
     ->type_name("COUNT")
     ->check(CLI::Range(std::size_t{1}, limits::block_count_max));
   app.add_option("--wait", args->wait, "how long to wait for a head that is away [60s]")->type_name("SPAN");
-  args->client = add_client_options(app, false);
+  args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };
 }
 

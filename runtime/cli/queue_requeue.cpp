@@ -26,8 +26,11 @@ int run(const environment& env, const requeue_arguments& args) {
   request.set_queue(args.queue);
   request.mutable_ids()->Add(args.ids.begin(), args.ids.end());
   auto reply = (*head)->queue_requeue(request);
-  if (!reply)
-    return complain(env, reply.error());
+  if (!reply) {
+    const bool is_unknown = reply.error().code == errc::not_found;
+    auto known = is_unknown ? check_queue_known(**head, args.queue) : result<void>{};
+    return complain(env, known ? reply.error() : known.error());
+  }
   if (reply->count() == 0)
     if (auto known = check_queue_known(**head, args.queue); !known)
       return complain(env, known.error());

@@ -1,5 +1,6 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/render.hpp"
 #include "runtime/config/quantity.hpp"
 
 #include <CLI/CLI.hpp>
@@ -34,6 +35,8 @@ int run(const environment& env, const scale_arguments& args) {
   request.set_replicas(static_cast<std::uint32_t>(*replicas));
   if (auto done = (*head)->scale(request); !done)
     return complain(env, done.error());
+  if (args.client->format() == output::json)
+    env.out << to_json(request);
   env.err << args.target << " will have " << *replicas << (*replicas == 1 ? " replica" : " replicas")
           << "; watch it with `sluice status --watch`\n";
   return ok;
@@ -43,7 +46,7 @@ action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<scale_arguments>();
   app.add_option("FLOW/PROCESSOR", args->target, "what to scale")->required();
   app.add_option("N", args->replicas, "how many replicas it should have")->required();
-  args->client = add_client_options(app, false);
+  args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };
 }
 

@@ -348,6 +348,8 @@ TEST_CASE_FIXTURE(queue_fixture, "a record of another source is buried with what
   CHECK(letters[0].queue.empty());
   CHECK(letters[0].payload == "bad line");
   CHECK(ask<count_reply>(queues, requeue_request{}).error().code == errc::invalid_argument);
+  CHECK(ask<count_reply>(queues, requeue_request{queue_name{"none"}, {}}).error().code == errc::not_found);
+  CHECK(stat("none").name.value.empty()); // and it was not made
 }
 
 TEST_CASE_FIXTURE(queue_fixture,

@@ -470,6 +470,20 @@ TEST_CASE_FIXTURE(cli_fixture, "with -o json what goes wrong is JSON too, and st
   CHECK(err_has("error: there is no flow/none"));
 }
 
+TEST_CASE_FIXTURE(cli_fixture, "commands that change something say in JSON what they asked for") {
+  head.snapshot = one_flow("drained", 1, 1);
+  for (const auto& args : std::vector<std::vector<std::string>>{{"scale", "orders/price", "2"},
+                                                                {"drain", "flow/orders", "--detach"},
+                                                                {"delete", "flow/orders", "--detach"}}) {
+    auto with = args;
+    with.insert(with.end(), {"-o", "json"});
+    CHECK(run(with) == cli::ok);
+    CHECK(out_has(R"("flow": "orders")"));
+    CHECK(run(args) == cli::ok);
+    CHECK(out.empty());
+  }
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "help about a command is its own help") {
   CHECK(run({"help", "submit"}) == cli::ok);
   CHECK(out_has("Usage: sluice submit BINARY"));
