@@ -69,6 +69,7 @@ result<std::unique_ptr<http_front>> http_front::start(settings what) {
   options.here = std::move(what.here);
   options.seed = std::random_device{}();
   options.reach = std::move(what.reach);
+  options.rooms = std::move(what.rooms);
   options.now = [] { return std::chrono::steady_clock::now(); };
   options.openapi = openapi_of;
   options.docs = [](const ingress::route_table&, const std::optional<flow_name>&) {

@@ -18,8 +18,9 @@ namespace sluice::http {
 class server;
 }
 namespace sluice::ingress {
+class rooms;
 class router;
-}
+} // namespace sluice::ingress
 
 namespace sluice::runtime {
 
@@ -34,7 +35,8 @@ public:
     node_id here; ///< its replicas go first
     /// Where requests for a replica go; as `ingress::router_options::reach`.
     std::function<ingress::target_ptr(const ingress::route_target&)> reach;
-    std::function<void()> on_beat = {}; ///< called with every beat, on its thread; must not block
+    std::shared_ptr<ingress::rooms> rooms = {}; ///< as `ingress::router_options::rooms`
+    std::function<void()> on_beat = {};         ///< called with every beat, on its thread; must not block
   };
 
   /// Listens when it returns. Fails as `http::server::start` does.

@@ -88,6 +88,15 @@ void add_flow(ingress::route_table& table, const flow_record& flow, const servin
     }
 }
 
+/// Where clients may be connected: every node that is up has a public listener.
+std::vector<ingress::ingress_node> ingresses_of(const cluster_state& state) {
+  std::vector<ingress::ingress_node> all;
+  for (const auto& [id, node] : state.nodes)
+    if (node.is_connected && !node.stored.info.address.empty())
+      all.push_back({id, node.stored.info.address});
+  return all;
+}
+
 } // namespace
 
 ingress::route_table routes_of(const cluster_state& state) {
@@ -102,6 +111,8 @@ ingress::route_table routes_of(const cluster_state& state) {
   for (const auto& [name, flow] : state.flows)
     if (std::ranges::any_of(flow.versions, [](const auto& one) { return has_routes(one.second->spec); }))
       add_flow(table, flow, targets[name]);
+  if (std::ranges::find(table.routes, pattern::websocket, &ingress::route_entry::kind) != table.routes.end())
+    table.nodes = ingresses_of(state);
   return table;
 }
 

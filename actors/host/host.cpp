@@ -119,7 +119,7 @@ result<replica::handle> host_actor::spawn_replica(const replica_order& order) {
   const auto* for_requests = std::get_if<request_body_factory>(&code->second);
   if (spec->kind == pattern::consumer && for_records != nullptr)
     return spawn_consumer(order, *spec, *for_records);
-  if ((spec->kind == pattern::endpoint || spec->kind == pattern::collector) && for_requests != nullptr)
+  if (spec->http && for_requests != nullptr)
     return spawn_for_requests(order, *spec, *for_requests);
   return fail(errc::unsupported, "processor '" + spec->name.value + "': this version does not run it as a "
                                    + std::string{to_string(spec->kind)});

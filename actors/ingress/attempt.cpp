@@ -121,15 +121,15 @@ void attempt::finish() noexcept {
 }
 
 bool attempt::upgrade(std::shared_ptr<websocket_session> session) noexcept {
-  constexpr unsigned switching_protocols = 101;
   if (!move(stage::taken, stage::ended))
     return false;
-  if (!whole_->client->upgrade(std::move(session))) {
+  auto entered = whole_->where->enter(std::move(session), target_);
+  if (!whole_->client->upgrade(entered)) {
+    entered->give_up();
     stage_ = stage::taken; // it may still be answered
     return false;
   }
   whole_->forget_stop();
-  whole_->where->answered(*target_, switching_protocols);
   return true;
 }
 

@@ -19,7 +19,8 @@ struct head_decision {
   /// that is not read. For 404, 405, OPTIONS, 401.
   std::optional<response> answer = {};
 
-  /// A longer body is 413, counted as it comes in. Read before the request is handled.
+  /// A longer body is 413, counted as it comes in. Read before the request is handled. Of a WebSocket: a longer
+  /// message closes it with 1009.
   std::uint64_t body_bytes_max = limits::http_body_bytes_max_default;
   /// A body on GET, HEAD or DELETE is refused with 400 unless this is set.
   bool body_on_any_method = false;

@@ -37,10 +37,19 @@ struct route_entry {
   friend bool operator==(const route_entry&, const route_entry&) = default;
 };
 
+/// Another place where clients connect.
+struct ingress_node {
+  node_id node;
+  std::string address; ///< "host:port" of its link, for other nodes
+
+  friend bool operator==(const ingress_node&, const ingress_node&) = default;
+};
+
 /// All routes of the cluster. Level-triggered: complete every time, a part of
 /// `node::desired_state`.
 struct route_table {
   std::vector<route_entry> routes;
+  std::vector<ingress_node> nodes = {}; ///< all that may have members of rooms; none without a WebSocket
 
   friend bool operator==(const route_table&, const route_table&) = default;
 };

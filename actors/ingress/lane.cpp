@@ -75,12 +75,27 @@ void lane::submit(exchange_ptr client) {
     pump();
     break;
   case admission::queue_full:
-    request->client->refuse({errc::overloaded, name() + " has too many requests waiting"});
+    request->client->refuse({errc::overloaded, name() + " has too many requests waiting, or connections"});
     break;
   case admission::draining:
     request->client->refuse(draining);
     break;
   }
+}
+
+std::shared_ptr<rooms::member> lane::enter(std::shared_ptr<websocket_session> session, slot_ptr target) {
+  constexpr unsigned switching_protocols = 101;
+  flow_name flow;
+  processor_name processor;
+  {
+    std::lock_guard lock{mutex_};
+    flow = state_.flow();
+    processor = state_.processor();
+  }
+  return options_->rooms->enter(std::move(flow), std::move(processor), std::move(session),
+                                [self = shared_from_this(), target = std::move(target)] {
+                                  self->answered(*target, switching_protocols);
+                                });
 }
 
 void lane::update(const route_entry& entry) {
@@ -150,7 +165,7 @@ void lane::answered(target_slot& target, unsigned status) noexcept {
 }
 
 void lane::refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept {
-  const bool is_over = why.code == errc::timeout || why.code == errc::cancelled || request->is_cancelled();
+  bool is_over = why.code == errc::timeout || why.code == errc::cancelled || request->is_cancelled();
   bool waits = false;
   target_ptr old;
   {
@@ -162,6 +177,7 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
       state_.leave_full(target, options_->now() + full_pause);
     else
       old = state_.leave_gone(target, options_->now() + gone_pause);
+    is_over = is_over || (why.code == errc::overloaded && state_.turns_away(options_->now()));
     waits = !is_over && state_.put_back(request);
     if (!waits)
       state_.count_answer(why.code == errc::timeout ? 504 : 503);

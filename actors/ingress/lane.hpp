@@ -29,6 +29,9 @@ public:
   void pump();
 
   void submit(exchange_ptr client);
+  /// The session of a request that is to be a WebSocket, with the rooms of this processor. It has its place at the
+  /// target until it ends.
+  std::shared_ptr<rooms::member> enter(std::shared_ptr<websocket_session> session, slot_ptr target);
   route_statistics statistics() const;
 
   // What becomes of a request at a target.
@@ -88,7 +91,7 @@ public:
   std::size_t waiting_bytes() const noexcept override;
   void when_writable(std::function<void()> resume) noexcept override;
   void finish() noexcept override;
-  /// From then on it is no request any more and takes no place at its target.
+  /// From then on it is no request any more, but it has its place at the target until the connection ends.
   bool upgrade(std::shared_ptr<websocket_session> session) noexcept override;
   void when_cancelled(std::function<void()> stop) noexcept override;
 

@@ -22,6 +22,16 @@ head_decision at_once(response answer) {
 
 } // namespace
 
+namespace {
+
+router_options with_rooms(router_options options) {
+  if (!options.rooms)
+    options.rooms = std::make_shared<rooms>(nullptr);
+  return options;
+}
+
+} // namespace
+
 /// A table, compiled. Never changed.
 struct router::table_view {
   route_table table;
@@ -35,7 +45,7 @@ struct router::table_view {
 };
 
 router::router(router_options options)
-  : options_(std::make_shared<const router_options>(std::move(options))), seeds_(options_->seed),
+  : options_(std::make_shared<const router_options>(with_rooms(std::move(options)))), seeds_(options_->seed),
     view_(std::make_shared<const table_view>()) {}
 
 router::~router() = default;

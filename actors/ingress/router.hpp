@@ -2,6 +2,7 @@
 
 #include "actors/ingress/http_port.hpp"
 #include "actors/ingress/ingress_protocol.hpp"
+#include "actors/ingress/rooms.hpp"
 #include "actors/ingress/router_state.hpp"
 #include "actors/ingress/target_port.hpp"
 
@@ -30,6 +31,9 @@ struct router_options {
 
   /// The clock. Any thread.
   std::function<time_point()> now;
+
+  /// Of the WebSockets here; none = the router makes its own, which no other ingress knows.
+  std::shared_ptr<ingress::rooms> rooms = {};
 
   page_maker openapi = {}; ///< none = 404, as for `docs`
   page_maker docs = {};

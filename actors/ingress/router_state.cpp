@@ -12,7 +12,9 @@ route_state::leftovers route_state::update(const route_entry& entry, const node_
   statistics_.method = entry.http.method;
   statistics_.route = entry.http.route;
   errors_ = errors_of(entry.kind);
-  in_flight_max_ = in_flight_max(entry.kind, entry.num_concurrency);
+  is_websocket_ = entry.kind == pattern::websocket;
+  in_flight_max_ =
+    is_websocket_ ? entry.http.max_connections : in_flight_max(entry.kind, entry.num_concurrency);
   waiting_max_ = entry.http.max_queued_requests;
   is_draining_ = entry.is_draining;
   leftovers old{targets_.begin(), targets_.end()};
@@ -72,7 +74,7 @@ admission route_state::admit(pending_ptr request, time_point now, assigned& out)
     out.request = std::move(request);
     return admission::taken;
   }
-  if (waiting_.size() >= waiting_max_) {
+  if (waiting_.size() >= waiting_max_ || turns_away(now)) {
     ++statistics_.queue_full_total;
     return admission::queue_full;
   }
@@ -80,6 +82,12 @@ admission route_state::admit(pending_ptr request, time_point now, assigned& out)
   waits.place_ = waiting_.insert(waiting_.end(), std::move(request));
   waits.is_waiting_ = true;
   return admission::waiting;
+}
+
+bool route_state::turns_away(time_point now) const noexcept {
+  return is_websocket_
+         && std::ranges::any_of(targets_, [](const slot_ptr& each) { return each->port != nullptr; })
+         && std::ranges::none_of(targets_, [&](const slot_ptr& each) { return is_open(*each, now); });
 }
 
 std::optional<assigned> route_state::next(time_point now) {

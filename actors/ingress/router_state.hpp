@@ -63,7 +63,7 @@ struct assigned {
   target_ptr port; ///< of `target`, which may change without the caller's lock
 };
 
-/// What became of a request that was handed in.
+/// What became of a request that was handed in. `queue_full`: turned away, whatever is full.
 enum class admission : std::uint8_t { taken, waiting, queue_full, draining };
 
 /// Counters of one route on this ingress since it first saw it; gauges are of the moment.
@@ -74,7 +74,7 @@ struct route_statistics {
   std::string route;
   std::uint32_t targets = 0; ///< open ones
   std::uint32_t waiting = 0;
-  std::uint32_t in_flight = 0;
+  std::uint32_t in_flight = 0; ///< of a WebSocket: open connections, too
   std::chrono::milliseconds wait_oldest{0};
   std::array<std::uint64_t, 6> answered_total{}; ///< by first digit of the status; 0: ended without one
   std::uint64_t queue_full_total = 0;            ///< turned away
@@ -138,6 +138,11 @@ public:
   /// Tries again to reach targets that were out of reach.
   void reach_again(time_point now, const std::function<target_ptr(const route_target&)>& reach);
 
+  /// Its replicas are there and have all the connections they may have: it makes no sense to wait for one to end.
+  bool turns_away(time_point now) const noexcept;
+
+  const flow_name& flow() const noexcept { return statistics_.flow; }
+  const processor_name& processor() const noexcept { return statistics_.processor; }
   std::string name() const { return statistics_.flow.value + "/" + statistics_.processor.value; }
   error_form errors() const noexcept { return errors_; }
   bool is_draining() const noexcept { return is_draining_; }
@@ -162,6 +167,7 @@ private:
   std::uint32_t waiting_max_ = 0;
   error_form errors_ = error_form::plain;
   bool is_draining_ = false;
+  bool is_websocket_ = false;
   std::list<pending_ptr> waiting_;
   std::uint64_t random_;
   route_statistics statistics_;

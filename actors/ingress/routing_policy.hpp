@@ -100,7 +100,7 @@ constexpr error_form errors_of(pattern kind) noexcept {
 /// write is under way share the next, so its throughput is this over the time of a write.
 constexpr std::uint32_t collected_in_flight = 1024;
 
-/// Requests at one replica from this ingress until others wait here: one per place in
+/// Requests, of what is no WebSocket, at one replica from this ingress until others wait here: one per place in
 /// user code and one more each, so that none is idle between two answers.
 constexpr std::uint32_t in_flight_max(pattern kind, std::uint32_t num_concurrency) noexcept {
   const auto busy = num_concurrency < 1 ? 2 : 2 * num_concurrency;

@@ -57,16 +57,27 @@ public:
 
   void close() {
     std::deque<exchange_ptr> refused;
+    std::shared_ptr<request_body> body;
     {
       std::lock_guard lock{mutex_};
       open_ = false;
       closed_ = true;
+      body = body_;
+      connected_ = body && body->connections() != nullptr;
       refused.swap(waiting_);
-      if (active_.empty() && abandoned_.empty())
-        tell_idle();
+      tell_if_idle();
     }
     for (auto& each : refused)
       each->refuse({errc::shutting_down, "the replica takes no requests"});
+    if (body && body->connections())
+      body->connections()->drain([weak = weak_from_this()] {
+        auto self = weak.lock();
+        if (!self)
+          return;
+        std::lock_guard lock{self->mutex_};
+        self->connected_ = false;
+        self->tell_if_idle();
+      });
   }
 
   /// The replica ends without a drain.
@@ -91,6 +102,12 @@ public:
     out.in_flight = static_cast<std::uint32_t>(waiting_.size() + active_.size());
     out.handled_total = handled_total_;
     out.failed_total = failed_total_;
+    if (body_ && body_->connections()) {
+      const auto connections = body_->connections()->load();
+      out.in_flight += connections.open;
+      out.handled_total = connections.handled_total; // messages; requests only open the way for them
+      out.failed_total = connections.failed_total;
+    }
     const auto& all = abandoned_.size() >= requests_abandoned_max ? abandoned_ : active_;
     const auto now = opts_.now();
     for (const auto* each : all) {
@@ -157,8 +174,8 @@ private:
     failed_total_ += which.call->status >= 500 ? 1 : 0;
     if (!waiting_.empty())
       post_pump();
-    else if (closed_ && active_.empty() && abandoned_.empty())
-      tell_idle();
+    else
+      tell_if_idle();
   }
 
   void abandon_late() {
@@ -176,8 +193,8 @@ private:
       post_pump();
   }
 
-  void tell_idle() {
-    if (opts_.work.idle)
+  void tell_if_idle() {
+    if (closed_ && !connected_ && active_.empty() && abandoned_.empty() && opts_.work.idle)
       std::exchange(opts_.work.idle, nullptr)();
   }
 
@@ -189,6 +206,7 @@ private:
   std::list<flight*> abandoned_; ///< their clients are gone
   bool open_ = false;
   bool closed_ = false;
+  bool connected_ = false; ///< closed, and there are connections left
   bool held_back_ = false;
   bool pump_posted_ = false;
   std::uint64_t handled_total_ = 0;

@@ -36,12 +36,13 @@ peer::request_links::options connecting(const link::io_thread& io, link::link_op
 node_links::node_links(const link::io_thread& io, const settings& what)
   : id_(what.link.self.name), links_(connecting(io, what.link)) {
   directory_->way = what.here;
-  door_ =
-    std::make_shared<peer::request_door>([directory = directory_](replica_id replica) -> ingress::target_ptr {
+  door_ = std::make_shared<peer::request_door>(
+    [directory = directory_](replica_id replica) -> ingress::target_ptr {
       std::lock_guard lock{directory->mutex};
       auto found = directory->replicas.find(replica);
       return found != directory->replicas.end() && directory->way ? directory->way(found->second) : nullptr;
-    });
+    },
+    what.rooms);
 }
 
 node_links::~node_links() {
@@ -77,8 +78,23 @@ void node_links::set_routes(const ingress::route_table& table) {
     for (const auto& target : route.targets)
       if (target.node == id_)
         replicas.emplace(target.replica, target);
+  auto others = std::make_shared<std::vector<ingress::ingress_node>>();
+  for (const auto& each : table.nodes)
+    if (each.node != id_)
+      others->push_back(each);
   std::lock_guard lock{directory_->mutex};
   directory_->replicas.swap(replicas);
+  directory_->others = std::move(others);
+}
+
+void node_links::publish(const ingress::room_message& what) {
+  std::shared_ptr<const std::vector<ingress::ingress_node>> others;
+  {
+    std::lock_guard lock{directory_->mutex};
+    others = directory_->others;
+  }
+  if (others)
+    links_.publish(what, *others);
 }
 
 void node_links::tick() {

@@ -3,6 +3,7 @@
 #include "transport/link/asio_link.hpp"
 #include "transport/peer/request_links.hpp"
 #include "actors/ingress/ingress_protocol.hpp"
+#include "actors/ingress/rooms_port.hpp"
 #include "actors/ingress/target_port.hpp"
 
 #include <sluice/core/result.hpp>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace sluice::daemon {
 
@@ -28,6 +30,7 @@ public:
     /// Where requests for a replica of this node go; none if it is not there. On the links' thread, not after
     /// the end of this.
     std::function<ingress::target_ptr(const ingress::route_target&)> here;
+    std::shared_ptr<ingress::rooms_port> rooms; ///< get what other nodes tell the rooms of this one
   };
 
   /// `io` must outlive it. Fails as `link::listen` does.
@@ -42,7 +45,10 @@ public:
   /// Where requests for a replica on another node go.
   ingress::target_ptr reach(const ingress::route_target& where) { return links_.reach(where); }
 
-  /// Says which replicas are here: others are refused.
+  /// Brings a message of a room to all other nodes.
+  void publish(const ingress::room_message& what);
+
+  /// Says which replicas are here, others are refused, and which other nodes there are.
   void set_routes(const ingress::route_table& table);
 
   /// Closes links that nobody has used for long. Cheap enough to be called all the time.
@@ -55,6 +61,7 @@ private:
     std::mutex mutex;
     std::map<replica_id, ingress::route_target> replicas;
     std::function<ingress::target_ptr(const ingress::route_target&)> way;
+    std::shared_ptr<const std::vector<ingress::ingress_node>> others; ///< null = none
   };
 
   node_links(const link::io_thread& io, const settings& what);

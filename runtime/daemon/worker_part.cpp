@@ -7,6 +7,7 @@
 #include "runtime/http_front.hpp"
 #include "transport/process/process_launcher.hpp"
 #include "transport/process/resources.hpp"
+#include "actors/ingress/rooms.hpp"
 
 #include <sluice/core/version.hpp>
 
@@ -38,7 +39,8 @@ struct worker_part::parts {
   std::shared_ptr<process::log_store> log_reader;
   std::shared_ptr<artifact::artifact_fetcher> fetcher;
   std::shared_ptr<process::process_launcher> launcher;
-  std::unique_ptr<node_links> others;
+  std::shared_ptr<ingress::rooms> rooms;
+  std::shared_ptr<node_links> others;
   std::unique_ptr<runtime::http_front> front;
 };
 
@@ -58,8 +60,10 @@ node::node_info info_of(const worker_part::settings& what, const node_links& oth
 }
 
 result<std::unique_ptr<node_links>> link_nodes(const worker_part::settings& what, const link::io_thread& io,
-                                               const host_links& links) {
+                                               const host_links& links,
+                                               const std::shared_ptr<ingress::rooms>& rooms) {
   node_links::settings out;
+  out.rooms = rooms;
   out.link.self = {.role = link::peer_role::node,
                    .cluster_id = what.cluster_id,
                    .name = what.id.value,
@@ -79,6 +83,7 @@ result<std::unique_ptr<node_links>> link_nodes(const worker_part::settings& what
 /// The public listener of this node. Its port is taken: any other will do, unless somebody chose it.
 result<std::unique_ptr<runtime::http_front>> listen(const worker_part::settings& what,
                                                     const host_links& links, node_links& others,
+                                                    const std::shared_ptr<ingress::rooms>& rooms,
                                                     http::listen_address at) {
   const auto settings = [&] {
     runtime::http_front::settings out;
@@ -88,6 +93,7 @@ result<std::unique_ptr<runtime::http_front>> listen(const worker_part::settings&
     out.server.key_file = what.options.http_key;
     out.server.on_trouble = [](std::string_view line) { log_line("http", std::string{line}); };
     out.here = what.id;
+    out.rooms = rooms;
     out.reach = [here = what.id, &links, &others](const ingress::route_target& to) {
       return to.node == here ? links.reach(to.flow, to.version, to.replica) : others.reach(to);
     };
@@ -139,14 +145,21 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   };
   launcher.work_dir = fs::path{what.options.state_dir} / "work";
   its->launcher = std::make_shared<process::process_launcher>(std::move(launcher), its->logs);
-  auto others = link_nodes(what, io, its->links);
+  // Each needs the other: the rooms publish to the links once there are some.
+  auto way_out = std::make_shared<std::weak_ptr<node_links>>();
+  its->rooms = std::make_shared<ingress::rooms>([way_out](const ingress::room_message& message) {
+    if (auto links = way_out->lock())
+      links->publish(message);
+  });
+  auto others = link_nodes(what, io, its->links, its->rooms);
   if (!others)
     return fail(others);
   its->others = std::move(*others);
+  *way_out = its->others;
   auto at = runtime::parse_http_address(what.options.http);
   if (!at)
     return fail(at.error().code, "http: " + at.error().message);
-  auto front = listen(what, its->links, *its->others, *at);
+  auto front = listen(what, its->links, *its->others, its->rooms, *at);
   if (!front)
     return fail(front);
   its->front = std::move(*front);

@@ -78,6 +78,15 @@ processor::request_settings flow::request_settings(const std::string& name, cons
           .factories = values_};
 }
 
+processor::websocket_settings flow::websocket_settings(const std::string& name,
+                                                       const websocket_options& options) const {
+  return {
+    .request = {.style = {name, false}, .has_body = false, .guard = options.guard, .factories = values_},
+    .connections = {.style = {name, false},
+                    .connections_max = options.max_connections,
+                    .num_concurrency = options.num_concurrency}};
+}
+
 endpoint_options flow::without_sink(collector_options options) {
   return {.route = std::move(options.route),
           .method = options.method,
@@ -132,6 +141,41 @@ void flow::add_request(std::string name, pattern kind, endpoint_options options,
                                                 .body_bytes_max = options.body_bytes_max,
                                                 .max_queued_requests = options.max_queued_requests,
                                                 .target_ongoing_requests = options.target_ongoing_requests,
+                                                .cors_origins = std::move(options.cors_origins),
+                                                .openapi = std::move(openapi)}});
+  bodies_.emplace(std::move(key), std::move(make));
+}
+
+void flow::add_websocket(std::string name, websocket_options options, const processor::websocket_shape& shape,
+                         request_body_factory make) {
+  auto replicas = replicas_of(options);
+  if (options.guard)
+    if (auto mistake = find_mistake(*options.guard); !mistake.empty())
+      note_mistake(name, "guard: " + mistake);
+  auto openapi = processor::describe_websocket(shape, options.route, options.guard);
+  processor_name key{std::move(name)};
+  spec_.processors.push_back({.name = key,
+                              .kind = pattern::websocket,
+                              .source = {},
+                              .sink = {},
+                              .num_replicas = replicas.num,
+                              .min_replicas = replicas.min,
+                              .max_replicas = replicas.max,
+                              .autoscale = options.autoscale,
+                              .num_cpus = options.num_cpus,
+                              .memory_bytes = options.memory_bytes,
+                              .node_labels = std::move(options.node_labels),
+                              .num_concurrency = options.num_concurrency,
+                              .timeout = options.timeout,
+                              .log_level = std::move(options.log_level),
+                              .input_type = shape.input_label,
+                              .output_type = shape.output_label,
+                              .http = http_spec{.route = std::move(options.route),
+                                                .method = method::get,
+                                                .body_bytes_max = options.message_bytes_max,
+                                                .max_queued_requests = options.max_queued_requests,
+                                                .target_ongoing_requests = options.target_connections,
+                                                .max_connections = options.max_connections,
                                                 .cors_origins = std::move(options.cors_origins),
                                                 .openapi = std::move(openapi)}});
   bodies_.emplace(std::move(key), std::move(make));

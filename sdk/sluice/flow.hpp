@@ -9,6 +9,9 @@
 #include <sluice/processor/provide.hpp>
 #include <sluice/processor/request_body.hpp>
 #include <sluice/processor/request_shape.hpp>
+#include <sluice/processor/websocket.hpp>
+#include <sluice/processor/websocket_shape.hpp>
+#include <sluice/websocket.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -119,6 +122,38 @@ struct collector_options {
   std::string log_level = processor_spec{}.log_level;
 };
 
+/// How a WebSocket is reached and run. Options that are not in the table are those of an endpoint.
+///
+/// Option                    | Meaning                                                     | Default
+/// ------------------------- | ----------------------------------------------------------- | -------
+/// route                     | "/chat/{room}"; required                                    | -
+/// num_concurrency           | messages in user code at once per replica                   | 1
+/// timeout                   | per message of a function that is not async; 0 = none       | 0
+/// max_connections           | per replica, then 503                                       | 10,000
+/// target_connections        | per replica; what the autoscaler aims at                    | 1,000
+/// message_bytes_max         | of a client, then closed with 1009; up to 16 MiB            | 1 MiB
+/// max_queued_requests       | that wait for a replica per ingress, then 503               | 1000
+/// cors_origins              | other web sites whose pages may connect; "*" = any          | none
+struct websocket_options {
+  std::string route = {};
+  std::optional<std::uint32_t> num_replicas = {};
+  std::optional<std::uint32_t> min_replicas = {};
+  std::optional<std::uint32_t> max_replicas = {};
+  bool autoscale = processor_spec{}.autoscale;
+  double num_cpus = 0.1;
+  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
+  std::map<std::string, std::string> node_labels = {};
+  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
+  std::chrono::milliseconds timeout = processor_spec{}.timeout;
+  std::uint32_t max_connections = http_spec{}.max_connections;
+  std::uint32_t target_connections = 1000;
+  std::uint64_t message_bytes_max = http_spec{}.body_bytes_max;
+  std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
+  std::vector<std::string> cors_origins = {};
+  std::optional<route_guard> guard = {};
+  std::string log_level = processor_spec{}.log_level;
+};
+
 /// What a program describes: processors by name. Filled in `main`, given to `run`.
 ///
 /// Mistakes do not throw where they are made but from `spec`, so that `run` can tell them
@@ -199,6 +234,32 @@ public:
     return *this;
   }
 
+  /// Adds a WebSocket: each message of a client is read into the argument of the function, and what it returns is sent
+  /// back. Messages of one connection come in order and never at the same time, those of several in up to
+  /// num_concurrency threads, or interleaved if they are coroutines.
+  ///
+  /// The function takes the message, or `sluice::connection<Out>&` and the message: a plain struct or another type with
+  /// a JSON form (JSON text), std::string (the text itself) or sluice::bytes (binary). It returns void, Out,
+  /// std::optional<Out>, std::vector<Out> (a message each), sluice::generator<Out>, `sluice::async` of one of the first
+  /// four, or sluice::stream<Out>. While a client does not read what it is sent, its next message waits.
+  ///
+  /// A message that does not fit the type closes the connection with 1007 and the place, text for bytes or the other way
+  /// round with 1003. A thrown `sluice::websocket_error` closes it with its code, another exception with 1011 and an id
+  /// under which the logs have its text. A replica that is drained says 1001, one that is lost 1012: connect again.
+  template <auto Function>
+  flow& websocket(std::string name, websocket_options options) {
+    return add_websocket<processor::connection_function<Function>>(std::move(name), std::move(options));
+  }
+  /// The same with a class, of which every connection has an object: `process` is the function. `open` and `close`, where
+  /// the class has them, take `sluice::connection<Out>&` or nothing, and run before the first message and after the last
+  /// one, whoever ended it. A coroutine other than `close` ends where it stands when its client goes.
+  template <class Processor>
+  flow& websocket(std::string name, websocket_options options) {
+    if constexpr (check_class<Processor>())
+      add_websocket<processor::connection_object<Processor>>(std::move(name), std::move(options));
+    return *this;
+  }
+
   /// Makes a value for processor classes whose constructor takes a `T&` or `std::shared_ptr<T>`: one for
   /// all replicas in a host process, or one for each replica. `factory()` returns a T, or a std::unique_ptr
   /// or std::shared_ptr to one; an exception is a failed setup. It is called when the first replica that
@@ -267,6 +328,17 @@ private:
   }
 
   template <class Target>
+  flow& add_websocket(std::string name, websocket_options options) {
+    if constexpr (processor::check_websocket<Target>()) {
+      auto settings = websocket_settings(name, options);
+      add_websocket(name, std::move(options), processor::websocket_shape_of<Target>(),
+                    processor::websocket_factory<Target>(std::move(settings)));
+      note_needs<Target>(name);
+    }
+    return *this;
+  }
+
+  template <class Target>
   void note_needs(const std::string& name) {
     if constexpr (requires { Target::needed_types(); })
       for (const auto& need : Target::needed_types())
@@ -278,10 +350,14 @@ private:
            body_factory make);
   void add_request(std::string name, pattern kind, endpoint_options options, io_spec sink,
                    const processor::request_shape& shape, request_body_factory make);
+  void add_websocket(std::string name, websocket_options options, const processor::websocket_shape& shape,
+                     request_body_factory make);
   void add_value(std::type_index type, const std::string& name, scope where,
                  processor::value_factories::make_value make);
   processor::request_settings request_settings(const std::string& name, const endpoint_options& options,
                                                bool is_collector) const;
+  processor::websocket_settings websocket_settings(const std::string& name,
+                                                   const websocket_options& options) const;
   static endpoint_options without_sink(collector_options options);
   void note_mistake(const std::string& processor, const std::string& mistake);
 

@@ -32,6 +32,7 @@ constexpr std::size_t label_bytes_max = 256;
 constexpr std::size_t cors_origin_bytes_max = 300; // a host name has 253
 constexpr std::uint32_t queued_requests_max = 100'000;
 constexpr std::uint32_t ongoing_requests_max = 100'000;
+constexpr std::uint32_t connections_max = 1'000'000;
 constexpr auto http_timeout_max = std::chrono::hours{24};
 
 /// Collects the first mistake of one processor.
@@ -94,6 +95,7 @@ private:
     check_range("body_bytes_max", http.body_bytes_max, 1, limits::http_body_bytes_max);
     check_range("max_queued_requests", http.max_queued_requests, 0, queued_requests_max);
     check_range("target_ongoing_requests", http.target_ongoing_requests, 1, ongoing_requests_max);
+    check_range("max_connections", http.max_connections, 1, connections_max);
     need(spec_.timeout <= http_timeout_max, "timeout", "must not be above 24 hours");
     need(http.cors_origins.size() <= cors_origins_max, "cors_origins",
          "has more than " + std::to_string(cors_origins_max) + " origins");

@@ -33,10 +33,13 @@ struct io_spec {
 struct http_spec {
   std::string route; ///< "/orders/{id}"; a last "{rest...}" takes the rest of the path
   sluice::method method = sluice::method::get;
-  std::uint64_t body_bytes_max = limits::http_body_bytes_max_default;
-  std::uint32_t max_queued_requests = 1000;   ///< wait per ingress, then 503
-  std::uint32_t target_ongoing_requests = 2;  ///< per replica; what the autoscaler aims at
-  std::vector<std::string> cors_origins = {}; ///< allowed to read answers; "*" = any; empty = no CORS
+  std::uint64_t body_bytes_max = limits::http_body_bytes_max_default; ///< of a WebSocket: one message
+  std::uint32_t max_queued_requests = 1000;                           ///< wait per ingress, then 503
+  std::uint32_t target_ongoing_requests =
+    2; ///< per replica; what the autoscaler aims at. WebSocket: connections
+  std::uint32_t max_connections =
+    limits::websocket_connections_max_default; ///< WebSocket: per replica, then 503
+  std::vector<std::string> cors_origins = {};  ///< allowed to read answers; "*" = any; empty = no CORS
   std::string openapi = {}; ///< JSON: {"operation":{...},"schemas":{"order":{...}}}; empty = not documented
 
   friend bool operator==(const http_spec&, const http_spec&) = default;

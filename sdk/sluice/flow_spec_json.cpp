@@ -20,6 +20,7 @@ struct http_json {
   std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
   std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
   std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
+  std::uint32_t max_connections = http_spec{}.max_connections;
   std::optional<std::vector<std::string>> cors_origins;
   std::optional<json_text> openapi;
 };
@@ -76,6 +77,7 @@ std::optional<http_json> to_document(const std::optional<http_spec>& http) {
                    .body_bytes_max = http->body_bytes_max,
                    .max_queued_requests = http->max_queued_requests,
                    .target_ongoing_requests = http->target_ongoing_requests,
+                   .max_connections = http->max_connections,
                    .cors_origins = http->cors_origins,
                    .openapi = http->openapi.empty() ? std::nullopt : std::optional{json_text{http->openapi}}};
 }
@@ -90,6 +92,7 @@ std::optional<http_spec> from_document(http_json http) {
                    .body_bytes_max = http.body_bytes_max,
                    .max_queued_requests = http.max_queued_requests,
                    .target_ongoing_requests = http.target_ongoing_requests,
+                   .max_connections = http.max_connections,
                    .cors_origins = std::move(http.cors_origins).value_or(std::vector<std::string>{}),
                    .openapi = std::move(http.openapi).value_or(json_text{""}).text};
 }

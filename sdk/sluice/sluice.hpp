@@ -15,6 +15,7 @@
 #include <sluice/run.hpp>
 #include <sluice/stream.hpp>
 #include <sluice/timeout.hpp>
+#include <sluice/websocket.hpp>
 
 namespace sluice {
 

@@ -1,5 +1,6 @@
 // Goal: every example does by hand what its first lines say, asked with curl as there, and ends with Ctrl-C.
 #include "tests/support/cli_cluster.hpp"
+#include "tests/support/websocket_client.hpp"
 
 #include <boost/json/parse.hpp>
 #include <doctest/doctest.h>
@@ -44,6 +45,11 @@ public:
               std::vector<std::string> more = {}) {
     more.insert(more.end(), {"-X", method, "-H", "Content-Type: application/json", "-d", json});
     return curl(path, std::move(more));
+  }
+
+  /// A real WebSocket client.
+  sluice::testing::websocket_client open(const std::string& path) {
+    return {static_cast<std::uint16_t>(std::stoul(base_.substr(base_.rfind(':') + 1))), path};
   }
 
   std::string output() const { return process_->output(); }
@@ -129,6 +135,35 @@ TEST_CASE("example stream: JSON lines, or events for who accepts them") {
         == "data: {\"left\":0,\"text\":\"lift-off\"}\n\n");
   CHECK(countdown.curl("/countdown/2000").status == 422);
   CHECK(countdown.curl("/squares/3").body == "1\n4\n9\n");
+}
+
+TEST_CASE("example chat: a room reaches everybody in it, and ends with the program") {
+  example chat{"chat"};
+  auto ada = chat.open("/chat/lobby?name=ada");
+  REQUIRE(ada.status() == 101);
+  CHECK(ada.read() == R"({"name":"ada","text":"is here"})");
+  auto bob = chat.open("/chat/lobby?name=bob");
+  CHECK(bob.read() == R"({"name":"bob","text":"is here"})");
+  CHECK(ada.read() == R"({"name":"bob","text":"is here"})");
+  CHECK(ada.send(R"({"text":"hello"})"));
+  CHECK(ada.read() == R"({"name":"ada","text":"hello"})");
+  CHECK(bob.read() == R"({"name":"ada","text":"hello"})");
+
+  auto nobody = chat.open("/chat/lobby?name=");
+  CHECK(nobody.read_to_close() == 1008);
+  CHECK(nobody.close_reason() == "a name is needed");
+  CHECK(ada.send(R"({"text":7})"));
+  CHECK(ada.read_to_close() == 1007);
+  CHECK(ada.close_reason() == "say.text: expected string, got number");
+  CHECK(bob.read() == R"({"name":"ada","text":"has gone after 1"})");
+
+  auto echo = chat.open("/echo");
+  CHECK(echo.send("hi"));
+  CHECK(echo.read() == "hi");
+  CHECK(chat.curl("/echo").status == 426);
+  CHECK(chat.curl("/openapi.json").body.find("x-websocket") != std::string::npos);
+  CHECK(chat.end_with_ctrl_c() == 130);
+  CHECK(bob.read_to_close() == 1001);
 }
 
 TEST_CASE("example provide: processors share one table") {

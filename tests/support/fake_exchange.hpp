@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sluice/processor/request_body.hpp>
+#include <sluice/processor/websocket_session.hpp>
 
 #include <chrono>
 #include <functional>
@@ -119,9 +120,11 @@ public:
   }
   /// Set for a request that asks for a WebSocket.
   bool asks_for_upgrade = false;
-  bool upgrade(std::shared_ptr<websocket_session>) noexcept override {
+  std::shared_ptr<websocket_session> session; ///< whose it is then
+  bool upgrade(std::shared_ptr<websocket_session> whose) noexcept override {
     if (!asks_for_upgrade)
       return false;
+    session = std::move(whose);
     std::lock_guard lock{seen->mutex_};
     ++seen->ends_;
     seen->is_upgraded_ = true;

@@ -33,6 +33,7 @@ void fill(v1::HttpSpec& to, const http_spec& from) {
   to.set_body_bytes_max(from.body_bytes_max);
   to.set_max_queued_requests(from.max_queued_requests);
   to.set_target_ongoing_requests(from.target_ongoing_requests);
+  to.set_max_connections(from.max_connections);
   to.mutable_cors_origins()->Add(from.cors_origins.begin(), from.cors_origins.end());
 }
 
@@ -43,6 +44,7 @@ http_spec http_from_proto(const v1::HttpSpec& from) {
   to.body_bytes_max = from.body_bytes_max();
   to.max_queued_requests = from.max_queued_requests();
   to.target_ongoing_requests = from.target_ongoing_requests();
+  to.max_connections = from.max_connections();
   to.cors_origins.assign(from.cors_origins().begin(), from.cors_origins().end());
   return to;
 }

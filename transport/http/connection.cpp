@@ -331,6 +331,7 @@ void connection::begin_request(bool body_at_hand) {
       return answer_without_handler(std::move(*handshake.refused));
     }
     form_.websocket_accept = std::move(handshake.accept);
+    message_bytes_max_ = decision.body_bytes_max;
   }
   if (head.content_length > decision.body_bytes_max)
     return refuse({413, "the body is too large"});

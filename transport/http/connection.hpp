@@ -143,6 +143,7 @@ private:
   std::optional<time_point> blocked_since_;
   std::size_t sent_since_ = 0;
 
+  std::size_t message_bytes_max_ = 0; ///< of a WebSocket
   std::unique_ptr<websocket_state, websocket_deleter> websocket_;
 };
 

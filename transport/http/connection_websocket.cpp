@@ -34,7 +34,7 @@ void connection::open_websocket(delivery& what) {
   reader_.next();
   exchange_.reset();
   phase_ = phase::websocket;
-  websocket_.reset(new websocket_state{within().websocket_message_bytes_max});
+  websocket_.reset(new websocket_state{message_bytes_max_});
   websocket_->session = std::move(what.session);
   auto way = std::make_shared<server_websocket>(shared_from_this(), call_, websocket_->untaken);
   before_stream_ = out_.bytes();
@@ -104,6 +104,8 @@ void connection::deliver_websocket(delivery& what) {
     return;
   answer_bytes_ += what.answer.body_bytes;
   out_.add(std::move(what.answer.head));
+  if (what.shared)
+    out_.add(std::move(what.shared));
   if (what.ends) {
     websocket_->close_sent = true;
     set_deadline(home_->now() + close_patience);

@@ -12,30 +12,42 @@ constexpr std::size_t joined_bytes_max = 16u << 10;
 
 } // namespace
 
+bool out_queue::joins(std::size_t count) const noexcept {
+  return !pieces_.empty() && !pieces_.back().shared && pieces_.back().own.size() + count <= joined_bytes_max;
+}
+
 void out_queue::add(std::string_view bytes) {
   if (bytes.empty())
     return;
   bytes_ += bytes.size();
-  if (!pieces_.empty() && pieces_.back().size() + bytes.size() <= joined_bytes_max)
-    pieces_.back().append(bytes);
+  if (joins(bytes.size()))
+    pieces_.back().own.append(bytes);
   else
-    pieces_.emplace_back(bytes);
+    pieces_.push_back({std::string{bytes}});
 }
 
 void out_queue::add(std::string&& bytes) {
   if (bytes.empty())
     return;
-  if (!pieces_.empty() && pieces_.back().size() + bytes.size() <= joined_bytes_max)
+  if (joins(bytes.size()))
     return add(std::string_view{bytes});
   bytes_ += bytes.size();
-  pieces_.push_back(std::move(bytes));
+  pieces_.push_back({std::move(bytes)});
+}
+
+void out_queue::add(std::shared_ptr<const std::string> bytes) {
+  if (bytes->empty())
+    return;
+  bytes_ += bytes->size();
+  pieces_.push_back({{}, std::move(bytes)});
 }
 
 std::size_t out_queue::gather(std::span<iovec> pieces) {
   std::size_t count = 0;
   for (auto at = first_; at < pieces_.size() && count < pieces.size(); ++at, ++count) {
     auto offset = count == 0 ? offset_ : 0;
-    pieces[count] = {pieces_[at].data() + offset, pieces_[at].size() - offset};
+    const auto& bytes = pieces_[at].bytes();
+    pieces[count] = {const_cast<char*>(bytes.data()) + offset, bytes.size() - offset}; // only read
   }
   return count;
 }
@@ -48,11 +60,12 @@ void out_queue::drop(std::size_t count) {
     return;
   }
   while (count > 0) {
-    auto part = std::min(count, pieces_[first_].size() - offset_);
+    const auto size = pieces_[first_].bytes().size();
+    auto part = std::min(count, size - offset_);
     count -= part;
     offset_ += part;
-    if (offset_ == pieces_[first_].size()) {
-      std::string{}.swap(pieces_[first_++]);
+    if (offset_ == size) {
+      pieces_[first_++] = {};
       offset_ = 0;
     }
   }

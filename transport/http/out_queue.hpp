@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,8 @@ class out_queue {
 public:
   void add(std::string_view bytes);
   void add(std::string&& bytes);
+  /// Bytes that are sent to others too: never copied.
+  void add(std::shared_ptr<const std::string> bytes);
 
   std::size_t bytes() const noexcept { return bytes_; }
 
@@ -25,7 +28,16 @@ public:
   void drop(std::size_t count);
 
 private:
-  std::vector<std::string> pieces_;
+  struct piece {
+    std::string own;
+    std::shared_ptr<const std::string> shared = {}; ///< instead, if there is one
+
+    const std::string& bytes() const noexcept { return shared ? *shared : own; }
+  };
+
+  bool joins(std::size_t count) const noexcept;
+
+  std::vector<piece> pieces_;
   std::size_t first_ = 0;  ///< index of what is sent next
   std::size_t offset_ = 0; ///< what of it has gone
   std::size_t bytes_ = 0;

@@ -33,7 +33,6 @@ struct server_limits {
   std::size_t connections_per_client_max = limits::http_connections_per_client_max;
   std::size_t gzip_bytes_min = limits::http_gzip_bytes_min;
 
-  std::size_t websocket_message_bytes_max = limits::websocket_message_bytes_max;
   std::chrono::milliseconds websocket_ping_interval = limits::websocket_ping_interval; ///< unanswered: cut
 };
 

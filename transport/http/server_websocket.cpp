@@ -27,6 +27,23 @@ bool server_websocket::send(websocket_opcode opcode, std::string_view payload) {
   return !window_.closed();
 }
 
+bool server_websocket::send_shared(const websocket_message& message) noexcept {
+  constexpr std::size_t copied_bytes_max = 256; // a short one costs less than a second piece to write
+  const auto opcode = message.is_text ? websocket_opcode::text : websocket_opcode::binary;
+  const auto size = message.payload->size();
+  if (size <= copied_bytes_max)
+    return send(opcode, *message.payload);
+  if (closed_ || window_.closed())
+    return false;
+  delivery more{.to = to_, .call = call_};
+  more.answer.body_bytes = size;
+  more.answer.head = websocket_frame_head(opcode, size);
+  more.shared = message.payload;
+  window_.add(more.answer.head.size() + size);
+  to_->home().send(std::move(more));
+  return !window_.closed();
+}
+
 void server_websocket::taken(std::size_t bytes) noexcept {
   auto before = untaken_->load();
   while (!untaken_->compare_exchange_weak(before, before - std::min(bytes, before))) {

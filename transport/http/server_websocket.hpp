@@ -24,6 +24,7 @@ public:
 
   bool send_text(std::string message) noexcept override;
   bool send_binary(std::string message) noexcept override;
+  bool send_shared(const websocket_message& message) noexcept override;
   std::size_t waiting_bytes() const noexcept override { return window_.waiting(); }
   void when_writable(std::function<void()> resume) noexcept override {
     window_.when_writable(std::move(resume));

@@ -48,22 +48,27 @@ bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
-std::string websocket_frame(websocket_opcode opcode, std::string_view payload) {
+std::string websocket_frame_head(websocket_opcode opcode, std::size_t payload_bytes) {
   constexpr unsigned final = 0x80;
   std::string out;
-  out.reserve(payload.size() + 10);
   out += static_cast<char>(final | static_cast<unsigned>(opcode));
   auto append_length = [&](char marker, int bytes) {
     out += marker;
     for (int i = bytes - 1; i >= 0; --i)
-      out += static_cast<char>(static_cast<std::uint64_t>(payload.size()) >> (8 * i));
+      out += static_cast<char>(static_cast<std::uint64_t>(payload_bytes) >> (8 * i));
   };
-  if (payload.size() < 126)
-    out += static_cast<char>(payload.size());
-  else if (payload.size() <= 0xffff)
+  if (payload_bytes < 126)
+    out += static_cast<char>(payload_bytes);
+  else if (payload_bytes <= 0xffff)
     append_length(126, 2);
   else
     append_length(127, 8);
+  return out;
+}
+
+std::string websocket_frame(websocket_opcode opcode, std::string_view payload) {
+  auto out = websocket_frame_head(opcode, payload.size());
+  out.reserve(out.size() + payload.size());
   out += payload;
   return out;
 }

@@ -20,7 +20,9 @@ enum class websocket_opcode : std::uint8_t {
   pong = 10,
 };
 
-/// A whole frame of the server: not masked, not split.
+/// What goes before the payload in a frame of the server: not masked, not split.
+std::string websocket_frame_head(websocket_opcode opcode, std::size_t payload_bytes);
+/// A whole frame of the server.
 std::string websocket_frame(websocket_opcode opcode, std::string_view payload);
 /// With `websocket_code::none` an empty one; the reason is cut at a character's end.
 std::string websocket_close_frame(std::uint16_t code, std::string_view reason);

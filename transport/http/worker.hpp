@@ -26,6 +26,7 @@ struct delivery {
   std::shared_ptr<connection> to = {};
   std::uint64_t call = 0; ///< the request of that connection that it answers
   wire_answer answer = {};
+  std::shared_ptr<const std::string> shared = {}; ///< goes behind `answer`, to others too
   bool begins = false;
   bool ends = false;
   bool aborts = false;                             ///< the answer cannot be completed: the connection ends

@@ -273,6 +273,18 @@ void dispatch(self_ptr self, link::frame& in) {
   case method::http_end:
   case method::http_cancel:
   case method::http_taken:
+  case method::websocket_accept:
+  case method::websocket_opened:
+  case method::websocket_text:
+  case method::websocket_binary:
+  case method::websocket_taken:
+  case method::websocket_close:
+  case method::websocket_closed:
+  case method::websocket_join:
+  case method::websocket_leave:
+  case method::websocket_cast:
+  case method::websocket_release:
+  case method::room_message:
     break; // whoever serves them has a side channel
   }
   // From a newer neighbour.

@@ -51,6 +51,30 @@ public:
       way->submit(std::move(call)); // without a link it refuses
   }
 
+  void send_room_message(const std::string& body) {
+    bool must_connect = false;
+    {
+      std::lock_guard lock{mutex_};
+      used_at_ = options_->now();
+      if (phase_ == phase::idle && (is_over_ || used_at_ < pause_until_))
+        return;
+      if (phase_ != phase::up) {
+        if (room_bytes_waiting_ + body.size() > room_bytes_waiting_max)
+          return;
+        must_connect = phase_ == phase::idle;
+        phase_ = phase::connecting;
+        room_bytes_waiting_ += body.size();
+        room_messages_waiting_.push_back(body);
+      }
+      if (phase_ == phase::connecting && !must_connect)
+        return;
+    }
+    if (must_connect)
+      connect();
+    else
+      caller_->send_room_message(body);
+  }
+
   /// Closes the link if nobody has used it for long. Returns true if nothing of it is left.
   bool close_if_unused() {
     link::connection_ptr link;
@@ -120,10 +144,13 @@ private:
          [self = shared_from_this(), link = made->get()](const failure& why) { self->broken(link, why); }});
     }
     std::vector<waiting> ready;
+    std::vector<std::string> room_messages;
     bool is_over = false;
     {
       std::lock_guard lock{mutex_};
       ready.swap(waiting_);
+      room_messages.swap(room_messages_waiting_);
+      room_bytes_waiting_ = 0;
       is_over = is_over_;
       used_at_ = options_->now();
       phase_ = link_ ? phase::up : phase::idle; // it may have broken already
@@ -132,6 +159,9 @@ private:
     }
     if (made && is_over)
       (*made)->close({errc::shutting_down, "the node stops"});
+    if (made)
+      for (auto& each : room_messages)
+        caller_->send_room_message(std::move(each));
     for (auto& each : ready)
       if (made)
         each.way->submit(std::move(each.call));
@@ -168,6 +198,8 @@ private:
   link::connection_ptr link_;
   std::shared_ptr<link::connector> connector_; ///< of who has just begun to connect
   std::vector<waiting> waiting_;
+  std::vector<std::string> room_messages_waiting_;
+  std::size_t room_bytes_waiting_ = 0;
   clock::time_point used_at_{};
   clock::time_point pause_until_ = clock::time_point::min();
   std::uint32_t failures_ = 0;
@@ -194,11 +226,24 @@ request_links::~request_links() {
 ingress::target_ptr request_links::reach(const ingress::route_target& where) {
   if (where.address.empty())
     return nullptr;
+  return std::make_shared<remote_target>(link_to(where.node, where.address), where.replica);
+}
+
+std::shared_ptr<request_links::node_link> request_links::link_to(const node_id& node,
+                                                                 const std::string& address) {
   std::lock_guard lock{mutex_};
-  auto& link = links_[{where.node, where.address}];
+  auto& link = links_[{node, address}];
   if (!link)
-    link = std::make_shared<node_link>(options_, where.node, where.address);
-  return std::make_shared<remote_target>(link, where.replica);
+    link = std::make_shared<node_link>(options_, node, address);
+  return link;
+}
+
+void request_links::publish(const ingress::room_message& what, const std::vector<ingress::ingress_node>& to) {
+  if (to.empty())
+    return;
+  const auto body = encode(what);
+  for (const auto& each : to)
+    link_to(each.node, each.address)->send_room_message(body);
 }
 
 void request_links::tick() {
@@ -223,8 +268,9 @@ struct request_door::open_links {
   bool is_over = false;
 };
 
-request_door::request_door(std::function<ingress::target_ptr(replica_id)> find)
-  : find_(std::move(find)), links_(std::make_shared<open_links>()) {}
+request_door::request_door(std::function<ingress::target_ptr(replica_id)> find,
+                           std::shared_ptr<ingress::rooms_port> rooms)
+  : find_(std::move(find)), rooms_(std::move(rooms)), links_(std::make_shared<open_links>()) {}
 
 request_door::~request_door() {
   std::set<link::connection_ptr> all;
@@ -238,7 +284,7 @@ request_door::~request_door() {
 }
 
 void request_door::serve(link::connection_ptr link) {
-  auto server = std::make_shared<request_server>(find_);
+  auto server = std::make_shared<request_server>(find_, rooms_);
   {
     std::lock_guard lock{links_->mutex};
     if (links_->is_over)

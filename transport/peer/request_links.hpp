@@ -14,10 +14,14 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <vector>
 
 /// Requests between the nodes of a cluster: links that carry nothing else, beside those to the head,
 /// which must never wait behind a body.
 namespace sluice::peer {
+
+/// Of messages to rooms, per link that is being made.
+constexpr std::size_t room_bytes_waiting_max = 4u << 20;
 
 /// This node's links to other nodes' replicas: one per node, made with the first request for it, kept
 /// while it is used. Any thread.
@@ -46,6 +50,10 @@ public:
   /// Where requests for a replica on another node go; none without an address.
   ingress::target_ptr reach(const ingress::route_target& where);
 
+  /// Brings a message of a room to other ingresses, each at most once: it is lost where there is no link and none can
+  /// be made, and when `room_bytes_waiting_max` wait for one.
+  void publish(const ingress::room_message& what, const std::vector<ingress::ingress_node>& to);
+
   /// Closes links that nobody has used for long. To be called every few seconds.
   void tick();
 
@@ -55,6 +63,8 @@ public:
 private:
   class node_link;
   class remote_target;
+
+  std::shared_ptr<node_link> link_to(const node_id& node, const std::string& address);
 
   const std::shared_ptr<const options> options_;
   mutable std::mutex mutex_;
@@ -66,7 +76,9 @@ class request_door {
 public:
   /// `find` is called on the links' thread for replicas of this node; none = no such replica here. It must
   /// never lead to another node: requests go one step.
-  explicit request_door(std::function<ingress::target_ptr(replica_id)> find);
+  /// @param rooms get what other nodes tell the rooms of this one
+  explicit request_door(std::function<ingress::target_ptr(replica_id)> find,
+                        std::shared_ptr<ingress::rooms_port> rooms = {});
   /// Closes all links.
   ~request_door();
   request_door(const request_door&) = delete;
@@ -80,6 +92,7 @@ private:
   struct open_links;
 
   const std::function<ingress::target_ptr(replica_id)> find_;
+  const std::shared_ptr<ingress::rooms_port> rooms_;
   const std::shared_ptr<open_links> links_;
 };
 

@@ -129,7 +129,7 @@ bool request_caller::is_open() const {
 bool request_caller::leave_if_unused() {
   link::connection_ptr gone;
   std::lock_guard lock{mutex_};
-  if (!pending_.empty())
+  if (!pending_.empty() || !websockets_->empty())
     return false;
   gone.swap(connection_);
   return true;
@@ -211,9 +211,29 @@ bool request_caller::take(link::frame& in) {
     if (auto call = remove(in.id))
       call->finish();
     return true;
+  case method::websocket_accept:
+    accept_websocket(in.id);
+    return true;
   default:
-    return false;
+    return websockets_->take(in);
   }
+}
+
+void request_caller::accept_websocket(std::uint64_t id) {
+  auto call = remove(id);
+  link::connection_ptr to;
+  {
+    std::lock_guard lock{mutex_};
+    to = connection_;
+  }
+  if (call && to)
+    websockets_->accept(id, *call, to);
+  else // its client has gone
+    send_notice(method::websocket_closed, id);
+}
+
+void request_caller::send_room_message(std::string body) {
+  send_notice(method::room_message, side_channel_id, std::move(body));
 }
 
 void request_caller::on_part(std::uint64_t id, std::string part) {
@@ -288,11 +308,14 @@ void request_caller::closed(const failure&) {
   std::unordered_map<std::uint64_t, pending>
     dropped; // outside of the lock: they go elsewhere, perhaps back here
   link::connection_ptr gone;
-  std::lock_guard lock{mutex_};
-  gone = std::move(connection_);
-  connection_ = nullptr;
-  closed_ = true;
-  dropped.swap(pending_);
+  {
+    std::lock_guard lock{mutex_};
+    gone = std::move(connection_);
+    connection_ = nullptr;
+    closed_ = true;
+    dropped.swap(pending_);
+  }
+  websockets_->closed();
 }
 
 // ---- the end that has the replicas ---------------------------------------------------
@@ -364,6 +387,15 @@ public:
   void finish() noexcept override {
     if (is_streaming && end())
       send(link::frame_kind::notice, method::http_end, {});
+  }
+
+  bool upgrade(std::shared_ptr<websocket_session> session) noexcept override {
+    auto server = server_.lock();
+    if (!server || is_streaming || !end())
+      return false;
+    status = 101;
+    server->websockets_->accept(id_, std::move(session), connection_);
+    return true;
   }
 
   void when_cancelled(std::function<void()> stop) noexcept override {
@@ -449,8 +481,15 @@ bool request_server::take(link::frame& in) {
       call->taken(count.count());
     return true;
   }
+  case method::room_message: {
+    if (!rooms_)
+      return false;
+    if (auto what = decode_room_message(in.body))
+      rooms_->deliver(std::move(*what));
+    return true;
+  }
   default:
-    return false;
+    return websockets_->take(in);
   }
 }
 
@@ -498,6 +537,7 @@ void request_server::closed(const failure&) {
   }
   for (auto& each : all)
     each->cancelled();
+  websockets_->closed();
 }
 
 } // namespace sluice::peer

@@ -43,6 +43,18 @@ enum class method : std::uint16_t {
   http_end = 53,
   http_cancel = 54,
   http_taken = 55,
+  websocket_accept = 56, ///< and these: see websocket_relay.hpp
+  websocket_opened = 57,
+  websocket_text = 58,
+  websocket_binary = 59,
+  websocket_taken = 60,
+  websocket_close = 61,  ///< the session ends it
+  websocket_closed = 62, ///< it has ended
+  websocket_join = 63,
+  websocket_leave = 64,
+  websocket_cast = 65,
+  websocket_release = 66,
+  room_message = 67, ///< between nodes
 };
 
 /// Reads a piece of an artifact from the head's store.

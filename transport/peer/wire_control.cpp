@@ -153,6 +153,7 @@ void pack(const ingress::route_entry& from, pb::Route& to) {
   to.set_body_bytes_max(from.http.body_bytes_max);
   to.set_max_queued_requests(from.http.max_queued_requests);
   to.set_target_ongoing_requests(from.http.target_ongoing_requests);
+  to.set_max_connections(from.http.max_connections);
   to.mutable_cors_origins()->Add(from.http.cors_origins.begin(), from.http.cors_origins.end());
   to.set_openapi(from.http.openapi);
   to.set_num_concurrency(from.num_concurrency);
@@ -178,6 +179,7 @@ ingress::route_entry unpack(const pb::Route& from) {
   to.http.body_bytes_max = from.body_bytes_max();
   to.http.max_queued_requests = from.max_queued_requests();
   to.http.target_ongoing_requests = from.target_ongoing_requests();
+  to.http.max_connections = from.max_connections();
   to.http.cors_origins.assign(from.cors_origins().begin(), from.cors_origins().end());
   to.http.openapi = from.openapi();
   to.num_concurrency = from.num_concurrency();
@@ -301,9 +303,15 @@ std::string encode(const node::desired_state& x) {
     to.set_processor(from.processor.value);
     to.set_goal(static_cast<std::uint32_t>(from.goal));
   }
-  if (x.routes)
+  if (x.routes) {
     for (auto& route : x.routes->routes)
       pack(route, *out.add_routes());
+    for (auto& from : x.routes->nodes) {
+      auto& to = *out.add_ingresses();
+      to.set_node(from.node.value);
+      to.set_address(from.address);
+    }
+  }
   return out.SerializeAsString();
 }
 
@@ -332,6 +340,8 @@ result<void> decode(std::string_view bytes, node::desired_state& x) {
     for (auto& route : in.routes())
       if (route.method() <= static_cast<std::uint32_t>(sluice::method::options)) // else of a newer neighbour
         table->routes.push_back(unpack(route));
+    for (auto& node : in.ingresses())
+      table->nodes.push_back({node_id{node.node()}, node.address()});
     x.routes = std::move(table);
   }
   return {};

@@ -19,7 +19,9 @@ failure not_taking() { return {errc::shutting_down, "the replica takes no reques
 
 /// What one thread is at. Guarded by the pool's mutex.
 struct worker {
-  exchange_ptr call; ///< inside user code
+  exchange_ptr call;          ///< inside user code
+  std::function<void()> turn; ///< or this: of a connection
+  bool in_turn = false;
   clock::time_point began{};
 };
 
@@ -42,6 +44,11 @@ public:
   }
 
   void start(std::shared_ptr<request_body> body) {
+    if (auto* connections = body->connections())
+      connections->run_on([weak = weak_from_this()](std::function<void()> turn) {
+        if (auto self = weak.lock())
+          self->add_turn(std::move(turn));
+      });
     {
       std::lock_guard lock{mutex_};
       body_ = std::move(body);
@@ -68,15 +75,27 @@ public:
 
   void close() {
     std::deque<exchange_ptr> refused;
+    std::shared_ptr<request_body> body;
     {
       std::lock_guard lock{mutex_};
       open_ = false;
       closed_ = true;
+      body = body_;
+      connected_ = body && body->connections() != nullptr;
       refused.swap(waiting_);
       tell_if_idle();
     }
     for (auto& each : refused)
       each->refuse(not_taking());
+    if (body && body->connections())
+      body->connections()->drain([weak = weak_from_this()] {
+        auto self = weak.lock();
+        if (!self)
+          return;
+        std::lock_guard lock{self->mutex_};
+        self->connected_ = false;
+        self->tell_if_idle();
+      });
   }
 
   void hold_back(bool on) {
@@ -91,8 +110,14 @@ public:
     out.handled_total = handled_total_;
     out.failed_total = failed_total_;
     const auto now = clock::now();
+    if (body_ && body_->connections()) {
+      const auto connections = body_->connections()->load();
+      out.in_flight += connections.open;
+      out.handled_total = connections.handled_total; // messages; requests only open the way for them
+      out.failed_total = connections.failed_total;
+    }
     for (const auto& each : workers_) {
-      if (each.call && !each.call->is_streaming)
+      if (each.in_turn || (each.call && !each.call->is_streaming))
         out.busy_longest =
           std::max(out.busy_longest, std::chrono::duration_cast<std::chrono::milliseconds>(now - each.began));
     }
@@ -101,6 +126,7 @@ public:
 
   void end() {
     std::deque<std::function<void()>> jobs;
+    std::deque<std::function<void()>> turns;
     std::deque<exchange_ptr> dropped;
     std::lock_guard lock{mutex_};
     ended_ = true;
@@ -108,11 +134,21 @@ public:
     opts_.done = nullptr;
     opts_.idle = nullptr;
     jobs.swap(jobs_);
+    turns.swap(turns_);
     dropped.swap(waiting_);
     changed_.notify_all();
   }
 
 private:
+  void add_turn(std::function<void()> turn) {
+    std::lock_guard lock{mutex_};
+    if (ended_)
+      return;
+    turns_.push_back(std::move(turn));
+    if (sleeping_ > 0)
+      changed_.notify_one();
+  }
+
   void work(std::size_t index) {
     auto& me = workers_[index];
     process::crash_stack stack_of_crash; // user code may run out of stack
@@ -121,6 +157,14 @@ private:
     std::unique_lock lock{mutex_};
     while (take(lock, index, me)) {
       lock.unlock();
+      if (me.in_turn) {
+        std::exchange(me.turn, nullptr)();
+        lock.lock();
+        me.in_turn = false;
+        --inside_;
+        tell_if_idle();
+        continue;
+      }
       results.clear();
       const bool to_sink = call_body(me.call, results);
       lock.lock();
@@ -161,6 +205,14 @@ private:
         ++inside_;
         return true;
       }
+      if (!turns_.empty()) {
+        me.turn = std::move(turns_.front());
+        turns_.pop_front();
+        me.in_turn = true;
+        me.began = clock::now();
+        ++inside_;
+        return true;
+      }
       ++sleeping_;
       changed_.wait(lock);
       --sleeping_;
@@ -180,7 +232,7 @@ private:
   }
 
   void tell_if_idle() {
-    if (closed_ && inside_ == 0 && opts_.idle)
+    if (closed_ && inside_ == 0 && !connected_ && opts_.idle)
       std::exchange(opts_.idle, nullptr)();
   }
 
@@ -194,12 +246,14 @@ private:
   std::condition_variable changed_;
   std::deque<std::function<void()>> jobs_;
   std::deque<exchange_ptr> waiting_;
+  std::deque<std::function<void()>> turns_; ///< of connections
   std::size_t sleeping_ = 0;
   std::size_t inside_ = 0; ///< requests inside user code
   std::uint64_t handled_total_ = 0;
   std::uint64_t failed_total_ = 0;
   bool open_ = false;
   bool closed_ = false;
+  bool connected_ = false; ///< closed, and there are connections left
   bool held_back_ = false;
   bool ended_ = false;
 

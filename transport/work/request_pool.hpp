@@ -7,8 +7,9 @@
 
 namespace sluice::work {
 
-/// Threads of one replica with a sync endpoint or collector: `num_concurrency` of them take
-/// requests from one queue. A request costs a lock on each side and, if a thread sleeps, its wake-up.
+/// Threads of one replica with a sync endpoint, collector or WebSocket: `num_concurrency` of them take
+/// requests, and what happens on connections, from one queue. Each costs a lock on each side and, if a thread sleeps,
+/// its wake-up.
 class request_pool final : public replica::request_work_port {
 public:
   request_pool(std::shared_ptr<worker_threads::counter> counter, replica::request_work_options opts);

@@ -88,8 +88,12 @@ constexpr std::size_t http_connections_max = 12000;
 constexpr std::size_t http_connections_per_client_max = 256; ///< of one address that is not loopback
 constexpr auto http_request_timeout_default = 30s;           ///< of a route whose processor names none
 constexpr std::size_t http_gzip_bytes_min = 1024;            ///< a shorter answer is not worth it
-constexpr std::size_t websocket_message_bytes_max = 1u << 20;
 constexpr auto websocket_ping_interval = 20s;
+constexpr std::size_t websocket_unsent_bytes_max = 1u << 20; ///< a client that reads slower is closed
+constexpr std::uint32_t websocket_connections_max_default =
+  10'000; ///< per replica; what one public listener takes
+constexpr std::size_t room_name_bytes_max = 256;
+constexpr std::size_t rooms_per_connection_max = 100; ///< that it is in at once
 
 // Control
 constexpr std::size_t artifact_size_bytes_max = 512u << 20;

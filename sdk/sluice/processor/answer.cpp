@@ -51,18 +51,18 @@ std::string as_line(std::string_view text) {
   return line;
 }
 
-void log(const failure_style& style, const std::string& request_id, std::string_view text) {
-  // In one piece, so that lines of several threads do not mix.
-  std::cerr << "error: processor \"" + style.processor + "\": request " + as_line(request_id) + ": "
-                 + as_line(text) + "\n";
-}
-
 response internal_error(const failure_style& style, const std::string& request_id, std::string_view text) {
-  log(style, request_id, text);
+  log_failure(style, request_id, text);
   return failure_object{style}.add("error", "internal error").add("id", request_id).answer(500);
 }
 
 } // namespace
+
+void log_failure(const failure_style& style, const std::string& request_id, std::string_view text) {
+  // In one piece, so that lines of several threads do not mix.
+  std::cerr << "error: processor \"" + style.processor + "\": request " + as_line(request_id) + ": "
+                 + as_line(text) + "\n";
+}
 
 response failure_answer(const failure_style& style, const bad_request& why) {
   failure_object object{style};
@@ -89,7 +89,7 @@ response failure_answer(const failure_style& style, std::exception_ptr thrown,
     std::rethrow_exception(thrown);
   } catch (const http_error& e) {
     if (e.status() >= 500)
-      log(style, request_id, e.what());
+      log_failure(style, request_id, e.what());
     return failure_object{style}.add("error", e.what()).answer(e.status());
   } catch (const std::exception& e) {
     return internal_error(style, request_id, e.what());

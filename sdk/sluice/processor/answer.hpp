@@ -55,4 +55,7 @@ response failure_answer(const failure_style& style, const guard_check::denial& w
 /// stderr with id and text, where the logs of a host come from.
 response failure_answer(const failure_style& style, std::exception_ptr thrown, const std::string& request_id);
 
+/// One line on stderr, which the logs of a host come from, that the id of a failure leads to.
+void log_failure(const failure_style& style, const std::string& request_id, std::string_view text);
+
 } // namespace sluice::processor

@@ -2,6 +2,7 @@
 #include <sluice/http/openapi.hpp>
 #include <sluice/http/route.hpp>
 #include <sluice/processor/request_shape.hpp>
+#include <sluice/processor/websocket_shape.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -49,6 +50,24 @@ public:
     out_.schemas.emplace(error_name, json_text{std::string{error_schema}});
     for (const auto& [name, schema] : shape.schemas)
       out_.schemas.emplace(name, json_text{schema});
+  }
+
+  /// Of a WebSocket: what goes over it is beside what OpenAPI describes.
+  std::string websocket_text(const websocket_shape& messages, const std::optional<route_guard>& guard) {
+    add_parameters();
+    add("101", json_text{R"({"description":"A WebSocket: takes and sends messages","x-websocket":{"takes":)"
+                         + messages.input_schema + R"(,"sends":)" + messages.output_schema + "}}"});
+    add_failure("400", "The request is malformed");
+    add_failure("403", "The page that asks is of another site");
+    add_failure("405", "The path has other methods");
+    add_failure("426", "The request asks for no WebSocket");
+    add_failure("502", "The replica was lost with the request");
+    add_failure("503", "Too many connections; try again after the time in Retry-After");
+    add_failure("504", "It took too long");
+    add("default", answer("Refused", "application/json", reference(error_name)));
+    if (guard)
+      add_guard(*guard);
+    return http::to_json(out_);
   }
 
   std::string text(const std::optional<route_guard>& guard) {
@@ -241,6 +260,14 @@ private:
 std::string describe_operation(const request_shape& shape, std::string_view route, method by,
                                const std::optional<route_guard>& guard) {
   return operation_builder{shape, route, by}.text(guard);
+}
+
+std::string describe_websocket(const websocket_shape& shape, std::string_view route,
+                               const std::optional<route_guard>& guard) {
+  request_shape path; // of the request nothing but the path's parameters is known
+  path.input = input_kind::request;
+  path.schemas = shape.schemas;
+  return operation_builder{path, route, method::get}.websocket_text(shape, guard);
 }
 
 } // namespace sluice::processor

@@ -47,6 +47,7 @@ std::shared_ptr<void> value_factories::get(std::type_index type, const std::stri
 }
 
 std::shared_ptr<void> replica_values::get(std::type_index type, const std::string& name) {
+  std::lock_guard lock{mutex_};
   auto& held = held_[type];
   if (!held)
     held = factories_->get(type, name);

@@ -51,10 +51,18 @@ private:
   std::map<std::type_index, std::unique_ptr<entry>> entries_;
 };
 
-/// The values that one replica holds. Its destruction releases them.
+struct needed_type {
+  std::type_index type;
+  std::string name;
+};
+
+/// The values that one replica holds. Its destruction releases them. Any thread.
 class replica_values {
 public:
   explicit replica_values(std::shared_ptr<value_factories> factories) : factories_(std::move(factories)) {}
+
+  /// As `value_factories::get`.
+  std::shared_ptr<void> get(const needed_type& what) { return get(what.type, what.name); }
 
   template <class T>
   std::shared_ptr<T> get() {
@@ -65,12 +73,8 @@ private:
   std::shared_ptr<void> get(std::type_index type, const std::string& name);
 
   std::shared_ptr<value_factories> factories_;
+  std::mutex mutex_;
   std::map<std::type_index, std::shared_ptr<void>> held_;
-};
-
-struct needed_type {
-  std::type_index type;
-  std::string name;
 };
 
 namespace detail {

@@ -79,7 +79,30 @@ using exchange_ptr = std::shared_ptr<exchange>;
 /// Written and not taken parts of a streamed answer, per exchange, until the writer waits.
 constexpr std::size_t stream_window_bytes = 256u << 10;
 
-/// User code behind one endpoint or collector with the types rubbed off.
+/// What became of the connections of a WebSocket processor since its replica started.
+struct connection_load {
+  std::uint32_t open = 0;
+  std::uint64_t handled_total = 0; ///< messages
+  std::uint64_t failed_total = 0;
+};
+
+/// The connections that a body has accepted: they outlive the requests that opened them. Any thread.
+class connection_keeper {
+public:
+  virtual ~connection_keeper() = default;
+
+  /// Sync bodies: where user code is called when something happens on a connection. Before the first request; `run`
+  /// never runs what it is given at once.
+  virtual void run_on(std::function<void(std::function<void()>)> run) = 0;
+
+  virtual connection_load load() const = 0;
+
+  /// Takes no more, lets user code end what has come in, then tells each client to go (`going_away`). Calls `idle`
+  /// once when none is left.
+  virtual void drain(std::function<void()> idle) = 0;
+};
+
+/// User code behind one endpoint, collector or WebSocket with the types rubbed off.
 ///
 /// Made, set up, used and torn down by one replica. A sync body is called from up to
 /// `num_concurrency` threads at once, an async body only from its executor. User exceptions become
@@ -93,12 +116,17 @@ public:
 
   virtual bool is_async() const noexcept { return false; }
 
+  /// None, but for a WebSocket processor. Lives as long as this.
+  virtual connection_keeper* connections() noexcept { return nullptr; }
+
   /// Endpoint: reads the request, calls the user's function, ends the exchange. May block for as
   /// long as the user's code does.
   ///
   /// Collector: calls the user's function with its results encoded into `results` (empty on entry)
   /// and does not end the exchange unless the request is refused or fails; returns whether the results
   /// are to go to the sink, after which the replica answers.
+  ///
+  /// WebSocket: accepts the connection, or refuses it. What happens on it comes later.
   virtual bool handle(const exchange_ptr& call, encoded_results& results) = 0;
 
   /// The same for a coroutine. Called on `where`; `done(bool)` is called exactly once, on `where`.

@@ -21,7 +21,23 @@ constexpr std::uint16_t not_utf8 = 1007;
 constexpr std::uint16_t policy = 1008;
 constexpr std::uint16_t too_big = 1009;
 constexpr std::uint16_t server_error = 1011;
+constexpr std::uint16_t restart = 1012;   ///< what served it has ended: connect again
+constexpr std::uint16_t try_later = 1013; ///< it did not read what was sent to it
 } // namespace websocket_code
+
+/// A message for many: made once, shared by all connections that it goes to.
+struct websocket_message {
+  std::shared_ptr<const std::string> payload; ///< never null; UTF-8 if it is text
+  bool is_text = true;
+};
+
+/// A message to everybody in a room.
+struct room_cast {
+  std::string room;
+  std::string payload;
+  bool is_text = true;
+  bool to_self = true; ///< also to the connection that it comes from, if that is in the room
+};
 
 /// The way to the client of one open WebSocket. From any thread; never blocks nor throws; what comes after
 /// the end is ignored. One that is dropped without `close` is closed with `server_error`.
@@ -32,6 +48,10 @@ public:
   /// Sends one message. Bytes that are no UTF-8 are replaced in text. Returns false when nobody reads any more.
   virtual bool send_text(std::string message) noexcept = 0;
   virtual bool send_binary(std::string message) noexcept = 0;
+
+  virtual bool send_shared(const websocket_message& message) noexcept {
+    return message.is_text ? send_text(*message.payload) : send_binary(*message.payload);
+  }
 
   /// What was sent and the client has not taken. Above `stream_window_bytes` the sender waits.
   virtual std::size_t waiting_bytes() const noexcept = 0;
@@ -44,6 +64,14 @@ public:
 
   /// Sends what was sent so far, then the code; a reason is cut at 123 bytes. `on_close` follows.
   virtual void close(std::uint16_t code, std::string_view reason) noexcept = 0;
+
+  /// Rooms are kept where the clients' connections are, for all replicas of the processor together; a way that
+  /// leads to no such place has none. They may be used until this is dropped, after the end too: to tell others
+  /// that somebody has gone. What one connection does happens in its order. A message reaches a member at most
+  /// once; a slow one is closed with `try_later`.
+  virtual void join(std::string room) noexcept { static_cast<void>(room); }
+  virtual void leave(std::string room) noexcept { static_cast<void>(room); }
+  virtual void broadcast(room_cast what) noexcept { static_cast<void>(what); }
 };
 
 using websocket_ptr = std::shared_ptr<websocket>;
@@ -54,9 +82,9 @@ class websocket_session {
 public:
   virtual ~websocket_session() = default;
 
-  /// First.
+  /// First. If the client goes before it, nothing is called at all.
   virtual void on_open(websocket_ptr to) = 0;
-  /// A whole message, at most `limits::websocket_message_bytes_max`; text is UTF-8. Then, or later, `taken`.
+  /// A whole message, within the bound of its route; text is UTF-8. Then, or later, `taken`.
   virtual void on_message(std::string message, bool is_text) = 0;
   /// Last, whoever ended it. `none` if the client gave no code, `lost` if it said nothing.
   virtual void on_close(std::uint16_t code, std::string_view reason) = 0;

@@ -35,6 +35,7 @@ std::vector<int> numbers(std::vector<int> in) { return in; }
 raw untouched(raw in) { return in; }
 response whole(request) { return {}; }
 void none() {}
+void none_at(const request&) {}
 void consume(raw) {}
 
 struct with_database {
@@ -263,4 +264,57 @@ TEST_CASE("what a class takes must be provided, once") {
   CHECK(mistake(f) == "");
   f.provide<database>([] { return database{8}; }, scope::replica);
   CHECK(mistake(f) == "flow \"shop\": provide: database is provided twice");
+}
+
+namespace {
+
+struct guest {
+  explicit guest(database&) {}
+  void open(connection<order>& to) { to.join("lobby"); }
+  void process(const key&) {}
+};
+
+} // namespace
+
+TEST_CASE("a WebSocket becomes a route of GET with its bounds and messages") {
+  flow f{"shop"};
+  f.websocket<find>("echo", {.route = "/echo/{name}",
+                             .num_concurrency = 4,
+                             .max_connections = 7,
+                             .target_connections = 5,
+                             .message_bytes_max = 2000,
+                             .cors_origins = {"https://a.example"}});
+  auto spec = f.spec();
+  REQUIRE(spec.processors.size() == 1);
+  const auto& echo = spec.processors[0];
+  CHECK(echo.kind == pattern::websocket);
+  CHECK(echo.num_cpus == 0.1);
+  CHECK(echo.num_concurrency == 4);
+  CHECK(echo.input_type == "key");
+  CHECK(echo.output_type == "string");
+  REQUIRE(echo.http);
+  CHECK(echo.http->method == method::get);
+  CHECK(echo.http->body_bytes_max == 2000);
+  CHECK(echo.http->max_connections == 7);
+  CHECK(echo.http->target_ongoing_requests == 5);
+  CHECK(echo.http->openapi.find("\"101\"") != std::string::npos);
+  CHECK(echo.http->openapi.find("\"name\"") != std::string::npos);
+  CHECK(flow_spec_from_json(to_json(spec)) == spec);
+  CHECK(std::holds_alternative<request_body_factory>(f.bodies().at(processor_name{"echo"})));
+}
+
+TEST_CASE("what a WebSocket may not be is told with option and rule") {
+  flow none{"shop"};
+  none.websocket<find>("echo", {.route = "/echo", .max_connections = 0});
+  CHECK(mistake(none) == "processor \"echo\": max_connections: must be from 1 to 1000000, is 0");
+  flow wild{"shop"};
+  wild.websocket<find>("echo", {.route = "/echo", .cors_origins = {"example.org"}});
+  CHECK(mistake(wild).find("cors_origins") != std::string::npos);
+  flow needy{"shop"};
+  needy.websocket<guest>("chat", {.route = "/chat"});
+  CHECK(mistake(needy).find("flow.provide<database>") != std::string::npos);
+  flow taken{"shop"};
+  taken.websocket<find>("echo", {.route = "/echo/{a}"});
+  taken.endpoint<none_at>("page", {.route = "/echo/{b}"});
+  CHECK(mistake(taken).find("is taken by processor") != std::string::npos);
 }

@@ -160,6 +160,23 @@ struct fixture {
 
 } // namespace
 
+TEST_CASE_FIXTURE(fixture, "with a WebSocket every node is told where else clients may be") {
+  join("a");
+  join("b");
+  auto chat = endpoint("chat", method::get, "/chat");
+  submit({endpoint("lookup", method::get, "/orders/{id}")});
+  beat("a");
+  beat("b");
+  REQUIRE(told[node_id{"a"}].routes);
+  CHECK(told[node_id{"a"}].routes->nodes.empty()); // nobody needs to know
+  chat.kind = pattern::websocket;
+  submit({chat}, flow_name{"talk"});
+  const std::vector<ingress::ingress_node> both = {{node_id{"a"}, "a:7410"}, {node_id{"b"}, "b:7410"}};
+  CHECK(told[node_id{"a"}].routes->nodes == both);
+  join("c");
+  CHECK(told[node_id{"b"}].routes->nodes.size() == 3);
+}
+
 TEST_CASE_FIXTURE(fixture, "replicas are in the table of every node once they run") {
   join("a");
   join("b");

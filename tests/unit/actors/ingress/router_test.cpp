@@ -1,5 +1,6 @@
 #include "tests/support/fake_exchange.hpp"
 #include "tests/support/fake_target.hpp"
+#include "tests/support/fake_websocket.hpp"
 #include "actors/ingress/router.hpp"
 
 #include <doctest/doctest.h>
@@ -12,6 +13,8 @@ using namespace std::chrono_literals;
 using sluice::test::fake_answer;
 using sluice::test::fake_exchange;
 using sluice::test::fake_target;
+using sluice::testing::fake_session;
+using sluice::testing::fake_websocket;
 
 namespace {
 
@@ -234,7 +237,7 @@ TEST_CASE_FIXTURE(router_fixture, "a streamed answer passes through and counts o
   CHECK(statistics().answered_total[2] == 1);
 }
 
-TEST_CASE_FIXTURE(router_fixture, "a WebSocket that is accepted takes no place at its replica") {
+TEST_CASE_FIXTURE(router_fixture, "a WebSocket has its place at its replica until it ends") {
   table.routes = {entry(method::get, "/p", {1})};
   table.routes[0].kind = pattern::websocket;
   routes->set_routes(table);
@@ -244,19 +247,69 @@ TEST_CASE_FIXTURE(router_fixture, "a WebSocket that is accepted takes no place a
   call->asks_for_upgrade = true;
   routes->handle(call, nullptr);
   auto held = at(1).take();
-  CHECK(held->upgrade(nullptr));
-  CHECK_FALSE(held->upgrade(nullptr));
+  auto session = std::make_shared<fake_session>();
+  CHECK(held->upgrade(session));
+  CHECK_FALSE(held->upgrade(session));
   held->respond({500, {}, {}});
   held.reset();
   CHECK(call->seen->is_upgraded());
   CHECK(call->seen->ends() == 1);
+  CHECK(statistics().in_flight == 1); // as long as it is open
+  call->session->on_open(std::make_shared<fake_websocket>());
+  call->session->on_close(1000, "bye");
+  CHECK(session->take() == std::vector<std::string>{"open", "close 1000 bye"});
   CHECK(statistics().in_flight == 0);
+  CHECK(statistics().answered_total[1] == 1);
+  call->session.reset();
   CHECK(statistics().answered_total[1] == 1);
 
   auto plain = ask(); // one that asks for none is answered
-  CHECK_FALSE(at(1).held[0]->upgrade(nullptr));
+  CHECK_FALSE(at(1).held[0]->upgrade(session));
   at(1).answer(426);
   CHECK(plain->status() == 426);
+}
+
+TEST_CASE_FIXTURE(router_fixture,
+                  "a WebSocket goes where the fewest are, and is turned away when all are full") {
+  auto one = entry(method::get, "/p", {1, 2});
+  one.kind = pattern::websocket;
+  one.http.max_connections = 2;
+  table.routes = {one};
+  routes->set_routes(table);
+  std::vector<std::shared_ptr<fake_exchange>> open;
+  auto connect = [&] {
+    auto call = fake_exchange::make(method::get, "/p", now + 10s);
+    call->asks_for_upgrade = true;
+    routes->handle(call, nullptr);
+    for (std::uint64_t number : {1, 2})
+      while (!at(number).held.empty())
+        at(number).take()->upgrade(std::make_shared<fake_session>());
+    open.push_back(call);
+    return call->seen;
+  };
+  for (int i = 0; i < 4; ++i)
+    CHECK(connect()->is_upgraded());
+  CHECK(at(1).taken == 2);
+  CHECK(at(2).taken == 2);
+  CHECK(connect()->refused() == errc::overloaded); // at once: nobody knows when one ends
+  open.front()->session.reset();
+  CHECK(connect()->is_upgraded());
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a WebSocket that all replicas refuse as full is turned away") {
+  auto one = entry(method::get, "/p", {1, 2});
+  one.kind = pattern::websocket;
+  table.routes = {one};
+  routes->set_routes(table);
+  at(1).refuses = at(2).refuses = failure{errc::overloaded, "full"};
+  CHECK(ask()->refused());
+  CHECK(at(1).taken == 1);
+  CHECK(at(2).taken == 1);
+  set(method::get, {}); // no replica: it may come any moment
+  table.routes[0].kind = pattern::websocket;
+  routes->set_routes(table);
+  CHECK_FALSE(ask()->refused());
+  CHECK(statistics().waiting == 1);
 }
 
 TEST_CASE_FIXTURE(router_fixture, "local replicas go first, others when they are full") {

@@ -23,6 +23,26 @@ TEST_CASE("small pieces become one, long ones stay where they are") {
   CHECK(queue.bytes() == 100'002);
 }
 
+TEST_CASE("bytes that others send too are neither copied nor joined") {
+  out_queue queue;
+  queue.add(std::string_view{"head"});
+  auto shared = std::make_shared<const std::string>("shared");
+  queue.add(std::shared_ptr<const std::string>{shared});
+  queue.add(std::make_shared<const std::string>());
+  queue.add(std::string_view{"tail"});
+  std::array<iovec, 4> pieces;
+  REQUIRE(queue.gather(pieces) == 3);
+  CHECK(pieces[1].iov_base == shared->data());
+  CHECK(queue.bytes() == 14);
+  queue.drop(6); // into the shared one
+  REQUIRE(queue.gather(pieces) == 2);
+  CHECK(std::string_view{static_cast<char*>(pieces[0].iov_base), pieces[0].iov_len} == "ared");
+  queue.drop(5);
+  CHECK(shared.use_count() == 1);
+  REQUIRE(queue.gather(pieces) == 1);
+  CHECK(std::string_view{static_cast<char*>(pieces[0].iov_base), pieces[0].iov_len} == "ail");
+}
+
 TEST_CASE("what goes out is what came in, however little is taken at a time") {
   for (unsigned seed = 0; seed < 50; ++seed) {
     CAPTURE(seed);

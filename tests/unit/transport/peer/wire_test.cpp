@@ -111,7 +111,7 @@ TEST_CASE("desired state keeps the routes") {
   route.flow = flow_name{"shop"};
   route.processor = processor_name{"lookup"};
   route.kind = pattern::collector;
-  route.http = {"/orders/{id}",       sluice::method::delete_, 77, 5, 3, {"*", "https://a.example"},
+  route.http = {"/orders/{id}",       sluice::method::delete_, 77, 5, 3, 9, {"*", "https://a.example"},
                 R"({"operation":{}})"};
   route.num_concurrency = 4;
   route.timeout = 1500ms;
@@ -121,7 +121,8 @@ TEST_CASE("desired state keeps the routes") {
                    {replica_id{10}, flow_version{3}, node_id{"node-2"}, "", route.flow}};
   node::desired_state x;
   x.revision = 3;
-  x.routes = std::make_shared<const ingress::route_table>(ingress::route_table{{route, {}}});
+  x.routes = std::make_shared<const ingress::route_table>(
+    ingress::route_table{{route, {}}, {{node_id{"node-1"}, "10.0.0.1:7410"}, {node_id{"node-2"}, ""}}});
   auto back = round_trip(x);
   REQUIRE(back.routes);
   CHECK(*back.routes == *x.routes);

@@ -1,0 +1,398 @@
+// Goal: user code gets the messages of each connection, in order, as what it takes, and what it returns or sends goes
+// back; what fails ends its own connection with a code that says why.
+#include "tests/support/fake_websocket.hpp"
+#include "tests/unit/sdk/processor/request_fixture.hpp"
+
+#include <sluice/processor/websocket.hpp>
+
+#include <cstdlib>
+#include <deque>
+#include <thread>
+
+using namespace sluice;
+using sluice::testing::fake_websocket;
+using texts = std::vector<std::string>;
+
+namespace {
+
+struct ask {
+  int number;
+};
+struct told {
+  int twice;
+};
+
+told twice(const ask& in) { return {2 * in.number}; }
+std::optional<std::string> maybe(std::string in) { return in.empty() ? std::nullopt : std::optional{in}; }
+std::vector<told> count(const ask& in) {
+  std::vector<told> all;
+  for (int i = 1; i <= in.number; ++i)
+    all.push_back({i});
+  return all;
+}
+generator<told> count_lazily(ask in) {
+  for (int i = 1; i <= in.number; ++i) {
+    told next{i};
+    co_yield next;
+  }
+}
+bytes reversed(const bytes& in) { return {{in.data.rbegin(), in.data.rend()}}; }
+void fails(const std::string& in) {
+  if (in == "code")
+    throw websocket_error{4001, "not like this"};
+  throw std::runtime_error{"broken by " + in};
+}
+void relays(connection<std::string>& to, const std::string& in) { to.broadcast_others("all", in); }
+async<told> twice_later(ask in) {
+  co_await sleep(std::chrono::milliseconds{10 * in.number});
+  told out{2 * in.number};
+  co_return out;
+}
+
+struct session_log {
+  texts heard;
+  int alive = 0;
+};
+
+/// Counts its own messages; says what it hears.
+class counter {
+public:
+  explicit counter(session_log& log) : log_(log) { ++log_.alive; }
+  ~counter() { --log_.alive; }
+  counter(const counter&) = delete;
+  counter& operator=(const counter&) = delete;
+
+  void open(connection<told>& to) {
+    name_ = to.request().param("name");
+    if (name_ == "nobody")
+      throw websocket_error{websocket_code::policy, "a name is needed"};
+    to.join("all");
+    log_.heard.push_back(name_ + " opens");
+  }
+  void process(connection<told>& to, const ask& in) { to.send({in.number + ++count_}); }
+  void close(connection<told>& to) {
+    to.broadcast("all", {count_});
+    log_.heard.push_back(name_ + " closes");
+  }
+
+private:
+  session_log& log_;
+  std::string name_;
+  int count_ = 0;
+};
+
+/// Upgrades to whatever client the test gives it.
+class opening final : public exchange {
+public:
+  opening(request in, std::shared_ptr<websocket_session>& to)
+    : exchange(std::move(in), std::chrono::steady_clock::time_point::max()), to_(to) {}
+
+  void respond(response answer) noexcept override { answer_status = answer.status; }
+  void refuse(failure why) noexcept override { refused = why.code; }
+  void begin(response) noexcept override {}
+  bool write(std::string) noexcept override { return false; }
+  std::size_t waiting_bytes() const noexcept override { return 0; }
+  void when_writable(std::function<void()>) noexcept override {}
+  void finish() noexcept override {}
+  void when_cancelled(std::function<void()>) noexcept override {}
+  bool upgrade(std::shared_ptr<websocket_session> session) noexcept override {
+    to_ = std::move(session);
+    return true;
+  }
+
+  unsigned answer_status = 0;
+  std::optional<errc> refused;
+
+private:
+  std::shared_ptr<websocket_session>& to_;
+};
+
+/// One client of a body, connected.
+struct client {
+  std::shared_ptr<fake_websocket> way = std::make_shared<fake_websocket>();
+  std::shared_ptr<websocket_session> session;
+
+  void say(std::string text) { session->on_message(std::move(text), true); }
+  void go(std::uint16_t code = websocket_code::normal) { session->on_close(code, {}); }
+};
+
+/// A body of which turns run when the test says so.
+template <class Target>
+struct replica_of {
+  std::shared_ptr<processor::value_factories> factories = std::make_shared<processor::value_factories>();
+  std::unique_ptr<request_body> body;
+  std::deque<std::function<void()>> turns;
+  std::shared_ptr<manual_executor> where = std::make_shared<manual_executor>();
+
+  explicit replica_of(std::uint32_t connections_max = 10, std::uint32_t num_concurrency = 10,
+                      session_log* log = nullptr) {
+    if (log != nullptr)
+      factories->add(typeid(session_log), scope::host, [log] {
+        return std::shared_ptr<void>{log, [](void*) {}};
+      });
+    body = processor::websocket_factory<Target>(
+      {{{"chat", false}, false, {}, factories}, {{"chat", false}, connections_max, num_concurrency}})();
+    REQUIRE(body->setup());
+    if (!body->is_async())
+      body->connections()->run_on([this](std::function<void()> turn) { turns.push_back(std::move(turn)); });
+  }
+  ~replica_of() {
+    turns.clear();
+    where->drop_all();
+  }
+
+  std::shared_ptr<opening> ask(client& out, std::string name = "ada") {
+    request in = get("/chat/" + name);
+    in.params = {{"name", name}};
+    auto call = std::make_shared<opening>(std::move(in), out.session);
+    encoded_results results;
+    if (body->is_async())
+      body->handle_async(call, results, *where, [](bool) {});
+    else
+      body->handle(call, results);
+    return call;
+  }
+  client connect(std::string name = "ada") {
+    client out;
+    ask(out, std::move(name));
+    REQUIRE(out.session);
+    out.session->on_open(out.way);
+    return out;
+  }
+  void run() {
+    while (!turns.empty()) {
+      auto turn = std::move(turns.front());
+      turns.pop_front();
+      turn();
+    }
+    where->run();
+  }
+};
+
+template <auto Function>
+using replica = replica_of<processor::connection_function<Function>>;
+
+/// What a function sends back for one text.
+template <auto Function>
+texts talk(std::string text, bool is_text = true) {
+  replica<Function> there;
+  auto client = there.connect();
+  client.session->on_message(std::move(text), is_text);
+  there.run();
+  auto got = client.way->take();
+  client.go();
+  there.run();
+  return got;
+}
+
+} // namespace
+
+TEST_CASE("what a function returns is sent back") {
+  CHECK(talk<twice>(R"({"number":21})") == texts{R"(text {"twice":42})"});
+  CHECK(talk<maybe>("hello") == texts{"text hello"});
+  CHECK(talk<maybe>("").empty());
+  CHECK(talk<count>(R"({"number":2})") == texts{R"(text {"twice":1})", R"(text {"twice":2})"});
+  CHECK(talk<count_lazily>(R"({"number":2})") == texts{R"(text {"twice":1})", R"(text {"twice":2})"});
+  CHECK(talk<reversed>("abc", false) == texts{"binary cba"});
+  CHECK(talk<relays>("hi") == texts{"cast to others all hi"});
+}
+
+TEST_CASE("a message that does not fit closes the connection and says where") {
+  CHECK(talk<twice>(R"({"number":"x"})").at(0).starts_with("close 1007 ask.number: expected "));
+  CHECK(talk<twice>("{").at(0).starts_with("close 1007 "));
+  CHECK(talk<twice>(R"({"number":1})", false).at(0).starts_with("close 1003 "));
+  CHECK(talk<reversed>("text").at(0).starts_with("close 1003 "));
+}
+
+TEST_CASE("a failure closes its own connection, with a code of its own or an id that the log has") {
+  CHECK(talk<fails>("code") == texts{"close 4001 not like this"});
+  captured_log log;
+  auto got = talk<fails>("x");
+  REQUIRE(got.size() == 1);
+  CHECK(got[0].starts_with("close 1011 internal error, id req-1."));
+  CHECK(log.text().find("broken by x") != std::string::npos);
+  CHECK(log.text().find(got[0].substr(got[0].find("req-1."))) != std::string::npos);
+  CHECK(log.text().find("chat") != std::string::npos);
+}
+
+TEST_CASE("each connection has an object of its own, with its state") {
+  session_log log;
+  {
+    replica_of<processor::connection_object<counter>> there{10, 10, &log};
+    auto ada = there.connect("ada");
+    auto bob = there.connect("bob");
+    ada.say(R"({"number":10})");
+    ada.say(R"({"number":10})");
+    bob.say(R"({"number":10})");
+    there.run();
+    CHECK(log.alive == 2);
+    CHECK(ada.way->take() == texts{"join all", R"(text {"twice":11})", R"(text {"twice":12})"});
+    CHECK(bob.way->take() == texts{"join all", R"(text {"twice":11})"});
+    ada.go();
+    there.run();
+    CHECK(log.alive == 1);
+    CHECK(ada.way->take() == texts{R"(cast all {"twice":2})"}); // its way is there until close is done
+    CHECK(ada.way.use_count() == 1);
+    CHECK(there.body->connections()->load().open == 2); // the transport still has the session
+    ada.session.reset();
+    CHECK(there.body->connections()->load().open == 1);
+    CHECK(there.body->connections()->load().handled_total == 3);
+    bob.go();
+    there.run();
+  }
+  CHECK(log.heard == texts{"ada opens", "bob opens", "ada closes", "bob closes"});
+}
+
+TEST_CASE("an open that throws refuses the client, and close is not called") {
+  session_log log;
+  replica_of<processor::connection_object<counter>> there{10, 10, &log};
+  auto nobody = there.connect("nobody");
+  nobody.say(R"({"number":1})");
+  there.run();
+  CHECK(nobody.way->take() == texts{"close 1008 a name is needed"});
+  CHECK(nobody.way->taken_bytes() == 12);
+  nobody.go();
+  there.run();
+  CHECK(log.heard.empty());
+  CHECK(log.alive == 0);
+}
+
+TEST_CASE("connections above the bound are refused, and none is taken while it drains") {
+  replica<twice> there{2};
+  auto one = there.connect();
+  auto two = there.connect();
+  client three;
+  CHECK(there.ask(three)->refused == errc::overloaded);
+  CHECK_FALSE(three.session);
+  one.session->on_close(1000, {});
+  one.session.reset();
+  there.run();
+  CHECK(there.ask(three)->refused == std::nullopt);
+  there.body->connections()->drain([] {});
+  client four;
+  CHECK(there.ask(four)->refused == errc::shutting_down);
+}
+
+TEST_CASE("a guard keeps others out before there is a connection") {
+  setenv("CHAT_TOKEN", "abc", 1);
+  auto factories = std::make_shared<processor::value_factories>();
+  auto body = processor::websocket_factory<processor::connection_function<twice>>(
+    {{{"chat", false}, false, bearer_token_from_env("CHAT_TOKEN"), factories}, {{"chat", false}}})();
+  REQUIRE(body->setup());
+  client out;
+  auto call = std::make_shared<opening>(get("/chat"), out.session);
+  encoded_results results;
+  body->handle(call, results);
+  CHECK(call->answer_status == 401);
+  CHECK_FALSE(out.session);
+  CHECK(body->connections()->load().open == 0);
+}
+
+TEST_CASE("one message of a connection is in user code at a time, and so many of all") {
+  replica<twice> there{10, 2};
+  auto ada = there.connect();
+  auto bob = there.connect();
+  auto eve = there.connect();
+  CHECK(there.turns.size() == 2); // the third waits for its turn
+  there.run();
+  ada.say(R"({"number":1})");
+  ada.say(R"({"number":2})");
+  CHECK(there.turns.size() == 1);
+  there.run();
+  CHECK(ada.way->take() == texts{R"(text {"twice":2})", R"(text {"twice":4})"});
+  CHECK(ada.way->taken_bytes() == 24);
+}
+
+TEST_CASE("a client that does not read is not read either") {
+  replica<maybe> there;
+  auto ada = there.connect();
+  ada.way->holds = true;
+  const std::string big(200u << 10, 'x');
+  ada.say(big);
+  ada.say("second");
+  there.run();
+  CHECK(ada.way->take().size() == 2);
+  ada.say(big);
+  ada.say("third");
+  std::thread working{[&] { there.run(); }};
+  ada.way->wait_until_sender_waits(); // in user code's place
+  ada.way->read();
+  working.join();
+  there.run();
+  CHECK(ada.way->take().size() == 2);
+}
+
+TEST_CASE("who is sent too much from elsewhere is closed") {
+  replica<maybe> there;
+  auto ada = there.connect();
+  there.run();
+  ada.way->holds = true;
+  auto core = std::static_pointer_cast<processor::connection_core>(ada.session);
+  connection<std::string> to{core};
+  int sent = 0;
+  while (to.send(std::string(100'000, 'x')) && sent < 100)
+    ++sent;
+  CHECK(sent == 10);
+  CHECK(ada.way->take().back().starts_with("close 1013 "));
+  CHECK_FALSE(to.send("more"));
+}
+
+TEST_CASE("a drain lets user code end, tells clients to go and says when all have") {
+  replica<twice> there;
+  auto ada = there.connect();
+  there.run();
+  ada.say(R"({"number":1})");
+  bool is_idle = false;
+  there.body->connections()->drain([&] { is_idle = true; });
+  CHECK(ada.way->take().empty());
+  ada.say(R"({"number":2})"); // comes too late
+  there.run();
+  CHECK(ada.way->take() == texts{R"(text {"twice":2})", "close 1001 the server moves on: connect again"});
+  CHECK_FALSE(is_idle);
+  ada.go(websocket_code::going_away);
+  there.run();
+  ada.session.reset();
+  CHECK(is_idle);
+}
+
+TEST_CASE("a replica that ends tells its clients to connect again") {
+  auto there = std::make_unique<replica<twice>>();
+  auto ada = there->connect();
+  there->run();
+  there->body.reset();
+  CHECK(ada.way->take() == texts{"close 1012 the replica has ended"});
+  ada.go();
+}
+
+TEST_CASE("coroutines of several connections interleave, those of one do not") {
+  replica<twice_later> there;
+  auto ada = there.connect();
+  auto bob = there.connect();
+  there.run();
+  ada.say(R"({"number":3})");
+  ada.say(R"({"number":1})");
+  bob.say(R"({"number":2})");
+  there.run();
+  there.where->advance(std::chrono::milliseconds{20});
+  CHECK(ada.way->take().empty());
+  CHECK(bob.way->take() == texts{R"(text {"twice":4})"});
+  there.where->advance(std::chrono::milliseconds{10});
+  CHECK(ada.way->take() == texts{R"(text {"twice":6})"});
+  there.where->advance(std::chrono::milliseconds{10});
+  CHECK(ada.way->take() == texts{R"(text {"twice":2})"});
+}
+
+TEST_CASE("a coroutine ends with its client") {
+  replica<twice_later> there{10, 1};
+  auto ada = there.connect();
+  auto bob = there.connect();
+  there.run();
+  ada.say(R"({"number":1000})");
+  there.run();
+  bob.say(R"({"number":1})"); // waits: one at a time
+  ada.go(websocket_code::lost);
+  there.run();
+  there.where->advance(std::chrono::milliseconds{10});
+  CHECK(bob.way->take() == texts{R"(text {"twice":2})"});
+  CHECK(ada.way.use_count() == 1);
+}
