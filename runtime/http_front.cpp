@@ -1,5 +1,6 @@
 #include "runtime/http_front.hpp"
 
+#include "transport/http/access_log.hpp"
 #include "transport/http/server.hpp"
 #include "actors/ingress/router.hpp"
 
@@ -7,6 +8,7 @@
 #include <sluice/http/docs_page.hpp>
 #include <sluice/http/openapi.hpp>
 
+#include <atomic>
 #include <charconv>
 #include <condition_variable>
 #include <mutex>
@@ -16,26 +18,49 @@
 
 namespace sluice::runtime {
 
-/// Calls `router::tick` at its interval.
+/// Calls `router::tick` at its interval, which is long while nobody waits: an idle process costs nothing.
 class http_front::beat {
 public:
-  beat(ingress::router& router, std::function<void()> also)
-    : also_(std::move(also)), thread_([this, &router] { run(router); }) {}
-  ~beat() {
+  explicit beat(std::function<void()> also) : also_(std::move(also)) {}
+  void start(ingress::router& router) {
+    thread_ = std::thread{[this, &router] { run(router); }};
+  }
+  ~beat() { stop(); }
+  beat(const beat&) = delete;
+  beat& operator=(const beat&) = delete;
+
+  void stop() {
     {
       std::lock_guard lock{mutex_};
       ended_ = true;
       changed_.notify_one();
     }
-    thread_.join();
+    if (thread_.joinable())
+      thread_.join();
+  }
+
+  /// Somebody waits. Any thread; costs something only at the end of an idle time.
+  void wake() {
+    if (!is_idle_.load() || !is_idle_.exchange(false))
+      return;
+    std::lock_guard lock{mutex_};
+    changed_.notify_one();
   }
 
 private:
   void run(ingress::router& router) {
     std::unique_lock lock{mutex_};
-    while (!changed_.wait_for(lock, ingress::router::tick_interval, [this] { return ended_; })) {
+    while (!ended_) {
+      if (is_idle_)
+        changed_.wait_for(lock, ingress::router::idle_tick_interval, [this] { return ended_ || !is_idle_; });
+      else
+        changed_.wait_for(lock, ingress::router::tick_interval, [this] { return ended_; });
+      if (ended_)
+        return;
       lock.unlock();
-      router.tick();
+      is_idle_ = true; // before the look: who begins to wait after it wakes this one
+      if (router.tick())
+        is_idle_ = false;
       if (also_)
         also_();
       lock.lock();
@@ -45,6 +70,7 @@ private:
   const std::function<void()> also_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::atomic<bool> is_idle_{false};
   bool ended_ = false;
   std::thread thread_;
 };
@@ -75,34 +101,43 @@ result<std::unique_ptr<http_front>> http_front::start(settings what) {
   options.docs = [](const ingress::route_table&, const std::optional<flow_name>&) {
     return http::docs_page();
   };
+  auto pulse = std::make_shared<beat>(std::move(what.on_beat));
+  options.on_waiting = [to = pulse] { to->wake(); };
   auto router = std::make_unique<ingress::router>(std::move(options));
-  auto on_beat = std::move(what.on_beat);
+  std::unique_ptr<http::access_log> log;
+  if (!what.access_log_dir.empty()) {
+    log = std::make_unique<http::access_log>(http::access_log_options{std::move(what.access_log_dir)});
+    what.server.on_access = [to = log.get()](const http::access_entry& entry) { to->add(entry); };
+  }
   auto server = http::server::start(std::move(what.server), *router);
   if (!server)
     return fail(server);
   return std::unique_ptr<http_front>{
-    new http_front{std::move(router), std::move(*server), std::move(on_beat)}};
+    new http_front{std::move(log), std::move(pulse), std::move(router), std::move(*server)}};
 }
 
-http_front::http_front(std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server,
-                       std::function<void()> on_beat)
-  : router_(std::move(router)), server_(std::move(server)),
-    beat_(std::make_unique<beat>(*router_, std::move(on_beat))) {}
+http_front::http_front(std::unique_ptr<http::access_log> log, std::shared_ptr<beat> pulse,
+                       std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server)
+  : access_log_(std::move(log)), router_(std::move(router)), server_(std::move(server)),
+    beat_(std::move(pulse)) {
+  beat_->start(*router_);
+}
 
 http_front::~http_front() { stop(); }
 
 void http_front::set_routes(const ingress::route_table& table) { router_->set_routes(table); }
 std::vector<ingress::route_statistics> http_front::statistics() const { return router_->statistics(); }
+std::vector<ingress::processor_load> http_front::loads() const { return router_->loads(); }
 const std::vector<std::uint16_t>& http_front::ports() const noexcept { return server_->ports(); }
 
 bool http_front::drain(std::chrono::milliseconds patience) { return server_->drain(patience); }
 
 void http_front::stop() {
-  if (!beat_)
+  if (std::exchange(is_stopped_, true))
     return;
   router_->close();
   server_->stop();
-  beat_.reset();
+  beat_->stop();
 }
 
 result<http::listen_address> parse_http_address(const std::string& text) {

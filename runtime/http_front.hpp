@@ -9,14 +9,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace sluice::http {
+class access_log;
 class server;
-}
+} // namespace sluice::http
 namespace sluice::ingress {
 class rooms;
 class router;
@@ -36,6 +38,7 @@ public:
     /// Where requests for a replica go; as `ingress::router_options::reach`.
     std::function<ingress::target_ptr(const ingress::route_target&)> reach;
     std::shared_ptr<ingress::rooms> rooms = {}; ///< as `ingress::router_options::rooms`
+    std::filesystem::path access_log_dir = {};  ///< for a line per answered request; empty = none
     std::function<void()> on_beat = {};         ///< called with every beat, on its thread; must not block
   };
 
@@ -49,6 +52,7 @@ public:
 
   void set_routes(const ingress::route_table& table);
   std::vector<ingress::route_statistics> statistics() const;
+  std::vector<ingress::processor_load> loads() const;
 
   const std::vector<std::uint16_t>& ports() const noexcept;
 
@@ -60,12 +64,14 @@ public:
 
 private:
   class beat;
-  http_front(std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server,
-             std::function<void()> on_beat);
+  http_front(std::unique_ptr<http::access_log> log, std::shared_ptr<beat> pulse,
+             std::unique_ptr<ingress::router> router, std::unique_ptr<http::server> server);
 
-  std::unique_ptr<ingress::router> router_; ///< outlives the server
+  std::unique_ptr<http::access_log> access_log_; ///< outlives the server, like the next
+  std::unique_ptr<ingress::router> router_;
   std::unique_ptr<http::server> server_;
-  std::unique_ptr<beat> beat_;
+  std::shared_ptr<beat> beat_; ///< requests that are late may wake it still
+  bool is_stopped_ = false;
 };
 
 /// Reads "HOST:PORT", "[::1]:PORT" or ":PORT". Fails with `invalid_argument`.

@@ -258,6 +258,7 @@ result<std::unique_ptr<http_front>> listen(const local_options& opts, local_syst
   http_front::settings what;
   what.server.addresses = {*address};
   what.server.threads = std::max(1u, std::thread::hardware_concurrency() / 2);
+  what.access_log_dir = opts.access_log_dir;
   what.here = node_id{"local"};
   what.reach = [&system](const ingress::route_target& to) { return system.target_of(to.replica); };
   auto front = http_front::start(std::move(what));

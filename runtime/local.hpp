@@ -22,6 +22,8 @@ struct local_options {
   std::vector<queue_feed> feeds;
   std::string http = "127.0.0.1:8000"; ///< where routes are served, if the flow has any
 
+  std::filesystem::path access_log_dir; ///< of answered requests; empty = none
+
   /// Waits for SIGINT or SIGTERM for so long. Tests bring their own; empty = the real ones.
   std::function<std::optional<int>(std::chrono::milliseconds)> wait_for_signal;
   bool install_handlers = true; ///< of crashes and SIGPIPE; tests keep theirs

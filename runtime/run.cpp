@@ -42,6 +42,7 @@ int run_by_hand(const flow_spec& spec, const flow& flow, const std::string& prog
   local.state_dir = options->state_dir.empty() ? runtime::default_state_dir(spec.name) : options->state_dir;
   local.feeds = options->feeds;
   local.http = options->http;
+  local.access_log_dir = options->access_log_dir;
   return options->mode == runtime::run_mode::peek
            ? runtime::peek_local(local, queue_name{options->peek_queue})
            : runtime::run_local(std::move(local));

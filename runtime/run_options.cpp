@@ -51,7 +51,8 @@ result<run_options> parse_run_options(const std::vector<std::string>& args) {
   }
   for (auto at = args.begin(); at != end; ++at) {
     auto [name, value] = split(*at);
-    if (name != "--state-dir" && name != "--put" && name != "--peek" && name != "--http")
+    if (name != "--state-dir" && name != "--put" && name != "--peek" && name != "--http"
+        && name != "--access-log")
       return fail(errc::invalid_argument,
                   "unknown option '" + *at
                     + "'; --help lists them, and what is for your program goes behind --");
@@ -63,6 +64,8 @@ result<run_options> parse_run_options(const std::vector<std::string>& args) {
       out.state_dir = *value;
     } else if (name == "--http") {
       out.http = *value;
+    } else if (name == "--access-log") {
+      out.access_log_dir = *value;
     } else if (name == "--peek") {
       out.mode = run_mode::peek;
       out.peek_queue = *value;
@@ -93,6 +96,7 @@ Options when run by hand:
   --put QUEUE=FILE    put each line of FILE into QUEUE; - is standard input; may be repeated
   --peek QUEUE        print what waits in QUEUE and end
   --http HOST:PORT    where its routes are served; default 127.0.0.1:8000, port 0 picks a free one
+  --access-log DIR    a line per answered request goes to files in DIR; default: none
   --state-dir DIR     where queues are kept; default ~/.sluice/local/)"
          + flow + R"(
   --                  what follows is for the program itself

@@ -151,6 +151,19 @@ struct replica_view {
   std::string detail; ///< why it is not placed or not running
 };
 
+/// The requests of an endpoint or collector, over all nodes.
+struct request_view {
+  std::uint32_t waiting = 0; ///< at ingresses, while all replicas are busy
+  std::uint32_t ongoing = 0; ///< at replicas
+  std::chrono::milliseconds wait_oldest{0};
+  std::uint64_t answered_total = 0; ///< since the head started, like the next
+  std::uint64_t client_errors_total = 0;
+  std::uint64_t server_errors_total = 0;
+  std::uint64_t turned_away_total = 0; ///< found no room in time; server errors as well
+  std::chrono::microseconds p50{0};    ///< of the last 5 s
+  std::chrono::microseconds p99{0};
+};
+
 struct processor_view {
   processor_spec spec;
   std::uint32_t replicas_desired = 0;
@@ -159,6 +172,7 @@ struct processor_view {
   std::uint64_t failed_total = 0;
   double rate_per_s = 0; ///< over the last 5 s
   std::string last_error;
+  std::optional<request_view> requests = {}; ///< of processors with a route
 };
 
 struct flow_view {

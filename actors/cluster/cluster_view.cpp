@@ -1,5 +1,7 @@
 #include "actors/cluster/cluster_view.hpp"
 
+#include "actors/cluster/request_demand.hpp"
+
 #include <algorithm>
 
 namespace sluice::cluster {
@@ -46,8 +48,23 @@ replica_view show(const cluster_state& state, const replica_record& replica) {
   return view;
 }
 
-flow_view show(const flow_record& flow, const std::vector<const replica_record*>& replicas,
-               const throughput& done) {
+request_view show_requests(const cluster_state& state, const throughput& done,
+                           const throughput::key& processor) {
+  const auto now = demand_of(state, processor.first, processor.second);
+  const auto sum = done.requests_of(processor);
+  return {now.waiting,
+          now.ongoing,
+          now.wait_oldest,
+          sum.answered_total,
+          sum.client_errors_total,
+          sum.server_errors_total,
+          sum.turned_away_total,
+          sum.p50,
+          sum.p99};
+}
+
+flow_view show(const cluster_state& state, const flow_record& flow,
+               const std::vector<const replica_record*>& replicas, const throughput& done) {
   flow_view view;
   const auto& target = *flow.versions.at(flow.stored.target);
   view.name = flow.stored.name;
@@ -76,6 +93,8 @@ flow_view show(const flow_record& flow, const std::vector<const replica_record*>
     one.failed_total = sum.failed_total;
     one.last_error = sum.last_error;
     one.rate_per_s = done.rate_per_s(key);
+    if (spec.http)
+      one.requests = show_requests(state, done, key);
     view.processors.push_back(std::move(one));
   }
   return view;
@@ -93,7 +112,7 @@ std::shared_ptr<cluster_view> make_view(const cluster_state& state, const throug
     view->replicas.push_back(show(state, replica));
   }
   for (const auto& [name, flow] : state.flows) {
-    view->flows.push_back(show(flow, groups[name], done));
+    view->flows.push_back(show(state, flow, groups[name], done));
     for (const auto& [processor, waiting] : flow.waiting) {
       replica_view missing;
       missing.flow = name;

@@ -21,6 +21,26 @@ void throughput::add(const node::node_report& report) {
       now[id] = count;
     }
   before = std::move(now);
+  add_requests(report);
+}
+
+void throughput::add_requests(const node::node_report& report) {
+  auto& before = loads_seen_[report.node];
+  std::map<key, ingress::processor_load> now;
+  for (const auto& load : report.requests) {
+    const key processor{load.flow, load.processor};
+    auto& last = before[processor];
+    if (load.answered_total < last.answered_total) // the node has started anew
+      last = {};
+    auto& total = requests_[processor].total;
+    total.answered_total += load.answered_total - last.answered_total;
+    total.client_errors_total += load.client_errors_total - last.client_errors_total;
+    total.server_errors_total += load.server_errors_total - last.server_errors_total;
+    total.turned_away_total += load.turned_away_total - last.turned_away_total;
+    total.latency.add(load.latency.since(last.latency));
+    now[processor] = load;
+  }
+  before = std::move(now);
 }
 
 void throughput::sample(time_point now) {
@@ -29,6 +49,27 @@ void throughput::sample(time_point now) {
     while (it.samples.size() > 2 && now - it.samples[1].first >= window)
       it.samples.pop_front();
   }
+  for (auto& [processor, it] : requests_) {
+    it.samples.emplace_back(now, it.total.latency);
+    while (it.samples.size() > 2 && now - it.samples[1].first >= window)
+      it.samples.pop_front();
+  }
+}
+
+throughput::request_sum throughput::requests_of(const key& processor) const {
+  request_sum out;
+  auto found = requests_.find(processor);
+  if (found == requests_.end())
+    return out;
+  const auto& [total, samples] = found->second;
+  out.answered_total = total.answered_total;
+  out.client_errors_total = total.client_errors_total;
+  out.server_errors_total = total.server_errors_total;
+  out.turned_away_total = total.turned_away_total;
+  const auto latest = samples.empty() ? total.latency : total.latency.since(samples.front().second);
+  out.p50 = latest.quantile(0.5);
+  out.p99 = latest.quantile(0.99);
+  return out;
 }
 
 throughput::sum throughput::of(const key& processor) const {
@@ -48,6 +89,7 @@ double throughput::rate_per_s(const key& processor) const {
 
 void throughput::keep_only(const std::set<flow_name>& flows) {
   std::erase_if(processors_, [&](const auto& it) { return !flows.contains(it.first.first); });
+  std::erase_if(requests_, [&](const auto& it) { return !flows.contains(it.first.first); });
 }
 
 } // namespace sluice::cluster

@@ -36,11 +36,25 @@ public:
   sum of(const key& processor) const;
   double rate_per_s(const key& processor) const;
 
+  /// Requests of a processor that ingresses have brought to an end.
+  struct request_sum {
+    std::uint64_t answered_total = 0;
+    std::uint64_t client_errors_total = 0; ///< 4xx
+    std::uint64_t server_errors_total = 0; ///< 5xx, and answers that broke off
+    std::uint64_t turned_away_total = 0;   ///< found no room in time; server errors as well
+    std::chrono::microseconds p50{0};      ///< of the window; 0 if nothing was answered in it
+    std::chrono::microseconds p99{0};
+  };
+  request_sum requests_of(const key& processor) const;
+
   /// Forgets the processors of flows that are no more.
   void keep_only(const std::set<flow_name>& flows);
 
   /// Forgets a node; its sums stay.
-  void forget(const node_id& node) { seen_.erase(node); }
+  void forget(const node_id& node) {
+    seen_.erase(node);
+    loads_seen_.erase(node);
+  }
 
 private:
   struct counters {
@@ -51,9 +65,17 @@ private:
     sum total;
     std::deque<std::pair<time_point, std::uint64_t>> samples; ///< oldest first, covering the window
   };
+  struct request_entry {
+    ingress::processor_load total;
+    std::deque<std::pair<time_point, ingress::latency_histogram>> samples; ///< as above
+  };
+
+  void add_requests(const node::node_report& report);
 
   std::map<key, entry> processors_;
   std::map<node_id, std::map<std::pair<host_id, replica_id>, counters>> seen_; ///< of the last report
+  std::map<key, request_entry> requests_;
+  std::map<node_id, std::map<key, ingress::processor_load>> loads_seen_; ///< likewise
 };
 
 } // namespace sluice::cluster

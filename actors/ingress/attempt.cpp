@@ -83,7 +83,7 @@ void attempt::respond(response answer) noexcept {
   const auto status = answer.status;
   whole_->forget_stop();
   whole_->client->respond(std::move(answer));
-  whole_->where->answered(*target_, status);
+  whole_->where->answered(*target_, status, whole_->since);
 }
 
 void attempt::refuse(failure why) noexcept {
@@ -117,7 +117,7 @@ void attempt::finish() noexcept {
     return;
   whole_->forget_stop();
   whole_->client->finish();
-  whole_->where->answered(*target_, status_);
+  whole_->where->answered(*target_, status_, whole_->since);
 }
 
 bool attempt::upgrade(std::shared_ptr<websocket_session> session) noexcept {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <sluice/core/ids.hpp>
 #include <sluice/core/limits.hpp>
 #include <sluice/processor/request_body.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -40,8 +42,32 @@ struct head_decision {
   /// How the server tells failures of this request: too long, no room, no answer in time, lost.
   error_form errors = error_form::plain;
 
+  /// "flow/processor", for the access log; null = no route.
+  std::shared_ptr<const std::string> processor = {};
+
   /// What the decider found, for `handle`: the route need not be looked up twice.
   std::shared_ptr<const void> route = {};
+};
+
+/// An exchange of the HTTP server, told by the router which replica has it: for the access log. Any thread.
+class client_exchange : public exchange {
+public:
+  using exchange::exchange;
+
+  void given_to(replica_id replica) noexcept {
+    replica_.store(replica.value, std::memory_order_relaxed);
+    attempts_.fetch_add(1, std::memory_order_relaxed);
+  }
+  std::uint64_t replica() const noexcept {
+    return replica_.load(std::memory_order_relaxed);
+  } ///< the last; 0 = none
+  std::uint32_t attempts() const noexcept {
+    return attempts_.load(std::memory_order_relaxed);
+  } ///< replicas so far
+
+private:
+  std::atomic<std::uint64_t> replica_{0};
+  std::atomic<std::uint32_t> attempts_{0};
 };
 
 /// Where the HTTP server's requests go. Implemented by the router, called by `transport/http` on

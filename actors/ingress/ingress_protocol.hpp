@@ -1,5 +1,7 @@
 #pragma once
 
+#include "actors/ingress/latency_histogram.hpp"
+
 #include <sluice/core/ids.hpp>
 #include <sluice/flow_spec.hpp>
 
@@ -31,6 +33,7 @@ struct route_entry {
   std::uint32_t num_concurrency = 1;
   std::chrono::milliseconds timeout{0}; ///< 0 = `limits::http_request_timeout_default`
   std::string output_type;
+  bool is_failed = false;            ///< no replica comes up: requests are refused at once
   bool is_draining = false;          ///< its flow takes no new work: requests are refused
   std::vector<route_target> targets; ///< none: requests wait for one until their deadline
 
@@ -52,6 +55,23 @@ struct route_table {
   std::vector<ingress_node> nodes = {}; ///< all that may have members of rooms; none without a WebSocket
 
   friend bool operator==(const route_table&, const route_table&) = default;
+};
+
+/// What the ingress of one node knows of the requests for one processor: gauges of the moment, and counters
+/// since the node started. A part of `node::node_report`.
+struct processor_load {
+  flow_name flow;
+  processor_name processor;
+  std::uint32_t waiting = 0; ///< in the queue here, while all replicas are busy
+  std::uint32_t ongoing = 0; ///< at replicas, from here
+  std::chrono::milliseconds wait_oldest{0};
+  std::uint64_t answered_total = 0;
+  std::uint64_t client_errors_total = 0; ///< 4xx
+  std::uint64_t server_errors_total = 0; ///< 5xx, and answers that broke off
+  std::uint64_t turned_away_total = 0;   ///< queue full, or deadline passed in it; server errors as well
+  latency_histogram latency = {};        ///< from the whole request to its answer
+
+  friend bool operator==(const processor_load&, const processor_load&) = default;
 };
 
 } // namespace sluice::ingress

@@ -28,7 +28,10 @@ void submit_in_turn(target_ptr port, exchange_ptr what) {
   queue = nullptr;
 }
 
-const failure draining{errc::shutting_down, "the flow takes no requests now"};
+failure not_now(bool is_failed) {
+  return is_failed ? failure{errc::unavailable, "no replica comes up; the flow's status says why"}
+                   : failure{errc::shutting_down, "the flow takes no requests now"};
+}
 
 } // namespace
 
@@ -39,6 +42,8 @@ std::string lane::name() const {
 
 void lane::hand_over(assigned next) {
   auto request = std::static_pointer_cast<call>(std::move(next.request));
+  if (request->log != nullptr)
+    request->log->given_to(next.target->where.replica);
   submit_in_turn(std::move(next.port), std::make_shared<attempt>(std::move(request), std::move(next.target)));
 }
 
@@ -60,8 +65,10 @@ void lane::submit(exchange_ptr client) {
   auto request = std::make_shared<call>(std::move(client), shared_from_this());
   assigned next;
   admission admitted{};
+  bool is_failed = false;
   {
     std::lock_guard lock{mutex_};
+    is_failed = state_.is_failed();
     admitted = state_.admit(request, options_->now(), next);
     if (admitted == admission::queue_full || admitted == admission::draining)
       state_.count_answer(503);
@@ -71,6 +78,7 @@ void lane::submit(exchange_ptr client) {
     hand_over(std::move(next));
     break;
   case admission::waiting:
+    note_waiting();
     request->watch();
     pump();
     break;
@@ -78,7 +86,7 @@ void lane::submit(exchange_ptr client) {
     request->client->refuse({errc::overloaded, name() + " has too many requests waiting, or connections"});
     break;
   case admission::draining:
-    request->client->refuse(draining);
+    request->client->refuse(not_now(is_failed));
     break;
   }
 }
@@ -107,7 +115,7 @@ void lane::update(const route_entry& entry) {
     if (state_.is_draining())
       refused = state_.take_all();
   }
-  refuse_all(refused, draining);
+  refuse_all(refused, not_now(entry.is_failed));
   pump();
 }
 
@@ -119,10 +127,15 @@ void lane::close() {
     old = state_.close();
     refused = state_.take_all();
   }
-  refuse_all(refused, draining);
+  refuse_all(refused, not_now(false));
 }
 
-void lane::tick() {
+void lane::note_waiting() const {
+  if (options_->on_waiting)
+    options_->on_waiting();
+}
+
+bool lane::tick() {
   std::vector<pending_ptr> expired;
   {
     std::lock_guard lock{mutex_};
@@ -135,6 +148,8 @@ void lane::tick() {
   if (!expired.empty())
     refuse_all(expired, {errc::timeout, "no replica of " + name() + " had room in time"});
   pump();
+  std::lock_guard lock{mutex_};
+  return state_.waiting() > 0;
 }
 
 void lane::refuse_all(const std::vector<pending_ptr>& requests, const failure& why) {
@@ -149,14 +164,17 @@ route_statistics lane::statistics() const {
 
 // ---- from targets -----------------------------------------------------------------------
 
-void lane::answered(target_slot& target, unsigned status) noexcept {
+void lane::answered(target_slot& target, unsigned status, std::optional<time_point> since) noexcept {
   std::optional<assigned> next;
+  const auto now = options_->now();
   {
     std::lock_guard lock{mutex_};
     state_.leave(target);
     state_.count_answer(status);
+    if (since)
+      state_.count_latency(now - *since);
     if (state_.waiting() != 0)
-      next = state_.next(options_->now());
+      next = state_.next(now);
   }
   if (!next)
     return;
@@ -167,6 +185,7 @@ void lane::answered(target_slot& target, unsigned status) noexcept {
 void lane::refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept {
   bool is_over = why.code == errc::timeout || why.code == errc::cancelled || request->is_cancelled();
   bool waits = false;
+  bool is_failed = false;
   target_ptr old;
   {
     std::lock_guard lock{mutex_};
@@ -179,15 +198,18 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
       old = state_.leave_gone(target, options_->now() + gone_pause);
     is_over = is_over || (why.code == errc::overloaded && state_.turns_away(options_->now()));
     waits = !is_over && state_.put_back(request);
+    is_failed = state_.is_failed();
     if (!waits)
       state_.count_answer(why.code == errc::timeout ? 504 : 503);
   }
-  if (waits)
+  if (waits) {
+    note_waiting();
     request->watch();
-  else if (is_over)
+  } else if (is_over) {
     request->client->refuse(std::move(why));
-  else
-    request->client->refuse(draining);
+  } else {
+    request->client->refuse(not_now(is_failed));
+  }
   pump();
 }
 
@@ -210,15 +232,17 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
     if (!waits)
       state_.count_answer(has_begun ? 0 : 502);
   }
-  if (waits)
+  if (waits) {
+    note_waiting();
     request->watch();
-  else if (!has_begun) // else the client's connection is cut when the last one lets go of it
+  } else if (!has_begun) { // else the client's connection is cut when the last one lets go of it
     client->respond(error_response(
       502,
       "replica " + std::to_string(target.where.replica.value) + " of " + name()
         + (may_repeat ? " ended while it had the request, as did those before it"
                       : " ended while it had the request, which may or may not have been carried out"),
       errors));
+  }
   pump();
 }
 

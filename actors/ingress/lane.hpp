@@ -24,7 +24,8 @@ public:
 
   void update(const route_entry& entry);
   void close();
-  void tick();
+  /// Whether requests wait.
+  bool tick();
   /// Lets waiting requests go on as far as targets have room.
   void pump();
 
@@ -35,7 +36,8 @@ public:
   route_statistics statistics() const;
 
   // What becomes of a request at a target.
-  void answered(target_slot& target, unsigned status) noexcept;
+  /// @param since when the request came; none: it does not tell how quick the route is
+  void answered(target_slot& target, unsigned status, std::optional<time_point> since = {}) noexcept;
   void refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept;
   /// @param why_not empty if it may be given to another replica
   void lost(const std::shared_ptr<call>& request, target_slot& target, bool has_begun,
@@ -45,6 +47,7 @@ public:
 private:
   void hand_over(assigned next);
   void refuse_all(const std::vector<pending_ptr>& requests, const failure& why);
+  void note_waiting() const;
   std::string name() const;
 
   const std::shared_ptr<const router_options> options_;
@@ -56,10 +59,12 @@ private:
 class call final : public pending, public std::enable_shared_from_this<call> {
 public:
   call(exchange_ptr client, std::shared_ptr<lane> where)
-    : pending(client->deadline), client(std::move(client)), where(std::move(where)) {}
+    : pending(client->deadline), client(std::move(client)), where(std::move(where)),
+      log(dynamic_cast<client_exchange*>(this->client.get())) {}
 
   const exchange_ptr client; ///< its `in` holds the request while it is at no target
   const std::shared_ptr<lane> where;
+  client_exchange* const log; ///< `client`, if it wants to know who has it; else null
 
   /// Makes the client's going known here, once.
   void watch();

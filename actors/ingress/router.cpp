@@ -38,6 +38,7 @@ struct router::table_view {
   route_matcher matcher;
   std::vector<std::shared_ptr<lane>> lanes; ///< by index in the table, like the next
   std::vector<std::shared_ptr<const std::vector<std::string>>> cors_origins; ///< null = none
+  std::vector<std::shared_ptr<const std::string>> names;                     ///< "flow/processor"
 
   // What was made of it for `page`, by path and flow.
   mutable std::mutex pages_mutex;
@@ -76,6 +77,8 @@ void router::set_routes(const route_table& table) {
       entry.http.cors_origins.empty()
         ? nullptr
         : std::make_shared<const std::vector<std::string>>(entry.http.cors_origins));
+    next->names.push_back(
+      std::make_shared<const std::string>(entry.flow.value + "/" + entry.processor.value));
   }
   {
     std::lock_guard lock{mutex_};
@@ -94,10 +97,12 @@ void router::close() {
     lane->close();
 }
 
-void router::tick() {
+bool router::tick() {
   const auto table = view();
+  bool somebody_waits = false;
   for (const auto& lane : table->lanes)
-    lane->tick();
+    somebody_waits = lane->tick() || somebody_waits;
+  return somebody_waits;
 }
 
 std::vector<route_statistics> router::statistics() const {
@@ -107,6 +112,29 @@ std::vector<route_statistics> router::statistics() const {
   for (const auto& lane : table->lanes)
     all.push_back(lane->statistics());
   return all;
+}
+
+std::vector<processor_load> router::loads() const {
+  std::map<std::pair<flow_name, processor_name>, processor_load> sums;
+  for (const auto& route : statistics()) {
+    auto& sum = sums[{route.flow, route.processor}];
+    sum.flow = route.flow;
+    sum.processor = route.processor;
+    sum.waiting += route.waiting;
+    sum.ongoing += route.in_flight;
+    sum.wait_oldest = std::max(sum.wait_oldest, route.wait_oldest);
+    for (auto count : route.answered_total)
+      sum.answered_total += count;
+    sum.client_errors_total += route.answered_total[4];
+    sum.server_errors_total += route.answered_total[5] + route.answered_total[0];
+    sum.turned_away_total += route.queue_full_total + route.expired_total;
+    sum.latency.add(route.latency);
+  }
+  std::vector<processor_load> out;
+  out.reserve(sums.size());
+  for (auto& [key, sum] : sums)
+    out.push_back(std::move(sum));
+  return out;
 }
 
 // ---- requests -----------------------------------------------------------------------------
@@ -120,6 +148,7 @@ head_decision router::decide(request& head) {
   head_decision out;
   out.cors_origins = table->cors_origins[*match.route];
   out.errors = errors_of(entry.kind);
+  out.processor = table->names[*match.route];
   if (match.is_malformed) {
     out.answer = error_response(400, "path: a '%' is not followed by two hex digits", out.errors);
     return out;

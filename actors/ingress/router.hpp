@@ -34,6 +34,8 @@ struct router_options {
 
   /// Of the WebSockets here; none = the router makes its own, which no other ingress knows.
   std::shared_ptr<ingress::rooms> rooms = {};
+  /// Called whenever a request begins to wait: `tick` is needed again. Any thread; must not block nor call back.
+  std::function<void()> on_waiting = {};
 
   page_maker openapi = {}; ///< none = 404, as for `docs`
   page_maker docs = {};
@@ -61,16 +63,20 @@ public:
   /// @param route of `decide`; null = looked up again
   void handle(exchange_ptr call, std::shared_ptr<const void> route) override;
 
-  /// Refuses requests whose deadline has passed and looks again at targets that had a pause. To be called
-  /// every `tick_interval`; nothing else notices time.
-  void tick();
+  /// Refuses requests whose deadline has passed and looks again at targets that had a pause. Nothing else
+  /// notices time: to be called every `tick_interval`, and after it has returned false, which says that
+  /// nobody waits, every `idle_tick_interval` until `on_waiting`.
+  bool tick();
   static constexpr auto tick_interval = std::chrono::milliseconds{20};
+  static constexpr auto idle_tick_interval = std::chrono::milliseconds{500};
 
   /// Refuses all that wait and all that come (`errc::shutting_down`); what is at a replica goes on.
   void close();
 
   /// Of all routes in the table.
   std::vector<route_statistics> statistics() const;
+  /// The same by processor, as a node reports it.
+  std::vector<processor_load> loads() const;
 
 private:
   struct table_view;

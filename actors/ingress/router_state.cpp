@@ -17,6 +17,7 @@ route_state::leftovers route_state::update(const route_entry& entry, const node_
     is_websocket_ ? entry.http.max_connections : in_flight_max(entry.kind, entry.num_concurrency);
   waiting_max_ = entry.http.max_queued_requests;
   is_draining_ = entry.is_draining;
+  is_failed_ = entry.is_failed;
   leftovers old{targets_.begin(), targets_.end()};
   std::vector<slot_ptr> local;
   std::vector<slot_ptr> remote;
@@ -47,12 +48,26 @@ route_state::leftovers route_state::close() {
 }
 
 bool route_state::is_open(const target_slot& target, time_point now) const noexcept {
-  return target.in_flight < in_flight_max_ && target.port && target.closed_until <= now;
+  // Connections have the bound that the route says, however quickly they came.
+  const auto bound = is_websocket_ ? in_flight_max_ : std::max(in_flight_max_, target.ahead);
+  return target.in_flight < bound && target.port && target.closed_until <= now;
+}
+
+void route_state::look_at_pace(target_slot& target, time_point now) noexcept {
+  if (target.counted_from == time_point::min())
+    target.counted_from = now;
+  const auto elapsed = now - target.counted_from;
+  if (elapsed < ahead_window)
+    return;
+  target.ahead = requests_ahead(target.answered, elapsed);
+  target.answered = 0;
+  target.counted_from = now;
 }
 
 bool route_state::choose(time_point now, assigned& out) {
   auto load_of = [&](std::size_t i) -> std::optional<std::uint32_t> {
-    const auto& target = *targets_[i];
+    auto& target = *targets_[i];
+    look_at_pace(target, now);
     return is_open(target, now) ? std::optional{target.in_flight} : std::nullopt;
   };
   auto chosen = choose_target(local_count_, targets_.size(), load_of, next_random(random_));
@@ -67,7 +82,7 @@ bool route_state::choose(time_point now, assigned& out) {
 }
 
 admission route_state::admit(pending_ptr request, time_point now, assigned& out) {
-  if (is_draining_)
+  if (is_draining())
     return admission::draining;
   request->since = now;
   if (waiting_.empty() && choose(now, out)) {
@@ -103,6 +118,7 @@ std::optional<assigned> route_state::next(time_point now) {
 void route_state::leave(target_slot& target) noexcept {
   --target.in_flight;
   --statistics_.in_flight;
+  ++target.answered;
   if (target.is_full) {
     target.is_full = false;
     target.closed_until = time_point::min();
@@ -113,16 +129,19 @@ void route_state::leave_full(target_slot& target, time_point until) noexcept {
   leave(target);
   target.closed_until = std::max(target.closed_until, until);
   target.is_full = true;
+  target.ahead = 0;
 }
 
 target_ptr route_state::leave_gone(target_slot& target, time_point until) noexcept {
   leave(target);
   target.closed_until = std::max(target.closed_until, until);
+  target.ahead = 0;
+  target.answered = 0;
   return std::exchange(target.port, nullptr);
 }
 
 bool route_state::put_back(pending_ptr request) {
-  if (is_draining_)
+  if (is_draining())
     return false;
   auto& waits = *request;
   waits.place_ = waiting_.insert(waiting_.begin(), std::move(request));

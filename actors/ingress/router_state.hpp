@@ -52,6 +52,11 @@ struct target_slot {
   std::uint32_t in_flight = 0;
   time_point closed_until = time_point::min(); ///< takes nothing before
   bool is_full = false; ///< closed because it said so: opens early when an answer comes
+
+  // Its pace, which says how many requests it gets ahead.
+  std::uint32_t ahead = 0;
+  std::uint32_t answered = 0; ///< since `counted_from`
+  time_point counted_from = time_point::min();
 };
 
 using slot_ptr = std::shared_ptr<target_slot>;
@@ -82,6 +87,7 @@ struct route_statistics {
   std::uint64_t cancelled_total = 0;             ///< client went while it waited
   std::uint64_t refused_total = 0;               ///< by a replica, then given to another
   std::uint64_t lost_total = 0;                  ///< with a replica, repeated or not
+  latency_histogram latency = {};                ///< of requests that a replica answered
 };
 
 /// How long a target takes nothing after it has failed to.
@@ -145,7 +151,9 @@ public:
   const processor_name& processor() const noexcept { return statistics_.processor; }
   std::string name() const { return statistics_.flow.value + "/" + statistics_.processor.value; }
   error_form errors() const noexcept { return errors_; }
-  bool is_draining() const noexcept { return is_draining_; }
+  /// Takes no requests: its flow drains, or no replica of it comes up.
+  bool is_draining() const noexcept { return is_draining_ || is_failed_; }
+  bool is_failed() const noexcept { return is_failed_; }
   std::size_t waiting() const noexcept { return waiting_.size(); }
   std::uint32_t in_flight() const noexcept { return statistics_.in_flight; }
   const std::vector<slot_ptr>& targets() const noexcept { return targets_; }
@@ -153,6 +161,7 @@ public:
   void count_answer(unsigned status) noexcept {
     ++statistics_.answered_total[std::min<std::size_t>(status / 100, 5)];
   }
+  void count_latency(std::chrono::nanoseconds taken) noexcept { statistics_.latency.add(taken); }
   void count_refused() noexcept { ++statistics_.refused_total; }
   void count_lost() noexcept { ++statistics_.lost_total; }
   route_statistics statistics(time_point now) const;
@@ -160,6 +169,7 @@ public:
 private:
   bool choose(time_point now, assigned& out);
   bool is_open(const target_slot& target, time_point now) const noexcept;
+  static void look_at_pace(target_slot& target, time_point now) noexcept;
 
   std::vector<slot_ptr> targets_; ///< local ones first
   std::size_t local_count_ = 0;
@@ -168,6 +178,7 @@ private:
   error_form errors_ = error_form::plain;
   bool is_draining_ = false;
   bool is_websocket_ = false;
+  bool is_failed_ = false;
   std::list<pending_ptr> waiting_;
   std::uint64_t random_;
   route_statistics statistics_;

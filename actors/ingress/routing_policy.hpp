@@ -5,6 +5,7 @@
 #include <sluice/http/route.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -105,6 +106,19 @@ constexpr std::uint32_t collected_in_flight = 1024;
 constexpr std::uint32_t in_flight_max(pattern kind, std::uint32_t num_concurrency) noexcept {
   const auto busy = num_concurrency < 1 ? 2 : 2 * num_concurrency;
   return kind == pattern::collector ? busy + collected_in_flight : busy;
+}
+
+/// Quick answers are sent ahead for: at a few microseconds of user code each, a request on its way to another process
+/// would keep the replica waiting. A replica may have as many requests from here as it answered in `ahead_time`, so
+/// that none waits there much longer than that; a slow one gets no more than `in_flight_max`.
+constexpr auto ahead_time = std::chrono::milliseconds{2};
+constexpr auto ahead_window = std::chrono::milliseconds{10}; ///< answers are counted over at least this
+constexpr std::uint32_t ahead_max = 128; ///< per replica; a few ingresses fit into its queue
+
+/// @param answered in `elapsed`, which is `ahead_window` or more
+constexpr std::uint32_t requests_ahead(std::uint32_t answered, std::chrono::nanoseconds elapsed) noexcept {
+  const auto count = std::int64_t{answered} * std::chrono::nanoseconds{ahead_time}.count() / elapsed.count();
+  return count < ahead_max ? static_cast<std::uint32_t>(count) : ahead_max;
 }
 
 /// Power of two choices: of two targets picked at random the less busy one takes the request.

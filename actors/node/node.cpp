@@ -95,7 +95,10 @@ void send_report(pointer self) {
     self->send(*st.head, std::move(st.ends.front()));
     st.ends.pop_front();
   }
-  self->send(*st.head, make_report(st.node, st.opts.info));
+  auto report = make_report(st.node, st.opts.info);
+  if (st.opts.requests)
+    report.requests = st.opts.requests();
+  self->send(*st.head, std::move(report));
   st.reported_at = self->clock().now();
   forget_down(st.node);
 }

@@ -79,6 +79,8 @@ struct options {
   /// before hosts hear of what else is wanted, so that a replica that drains gets nothing new. May be
   /// empty; must not block.
   std::function<void(const ingress::route_table&)> routes = {};
+  /// What this node's ingress knows of its requests; asked on the agent's thread for each report. May be empty.
+  std::function<std::vector<ingress::processor_load>()> requests = {};
 };
 
 /// Spawns the agent. The caller ends it with an exit message, best after a

@@ -101,6 +101,7 @@ struct node_report {
   double cpu_used = 0;        ///< cores busy on the machine
   std::uint64_t memory_used_bytes = 0;
   std::vector<host_status> hosts;
+  std::vector<ingress::processor_load> requests = {}; ///< of clients of this node, for replicas anywhere
 };
 
 /// Reads a host's log. `host` 0 = newest host of the flow on this node.

@@ -13,12 +13,23 @@ void add(node_actions& out, const host_key& key, host_actions actions) {
     out.push_back({key, std::move(each)});
 }
 
+constexpr std::chrono::seconds request_hang_timeout{60};
+
+/// One call of user code that takes longer is hung. Requests without a timeout have one at the ingress; here they
+/// get twice that, for a host that ends takes other requests with it.
+std::chrono::milliseconds hang_limit_of(const processor_spec& processor) {
+  if (processor.timeout.count() > 0)
+    return processor.timeout;
+  const bool answers = processor.kind == pattern::endpoint || processor.kind == pattern::collector;
+  return answers ? request_hang_timeout : std::chrono::milliseconds{0};
+}
+
 host_entry make_entry(const flow_order& order, bool isolated) {
   host_entry entry;
   entry.order = order;
   entry.host.isolated = isolated;
   for (const auto& processor : order.spec.processors)
-    entry.host.timeouts[processor.name] = processor.timeout;
+    entry.host.timeouts[processor.name] = hang_limit_of(processor);
   return entry;
 }
 

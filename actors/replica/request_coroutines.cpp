@@ -5,6 +5,7 @@
 #include <list>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 namespace sluice::replica {
 
@@ -147,6 +148,8 @@ private:
   }
 
   std::shared_ptr<flight> take_next() {
+    for (const auto& each : take_late())
+      each->refuse({errc::timeout, "the deadline passed before the replica came to it"});
     std::lock_guard lock{mutex_};
     const bool may_start =
       active_.size() < std::max(opts_.work.num_concurrency, 1u) && abandoned_.size() < requests_abandoned_max;
@@ -162,6 +165,17 @@ private:
     made->started = opts_.now();
     made->at = active_.insert(active_.end(), made.get());
     return made;
+  }
+
+  /// Those at the front of which the deadline has passed; not to be ended under the lock.
+  std::vector<exchange_ptr> take_late() {
+    std::vector<exchange_ptr> late;
+    std::lock_guard lock{mutex_};
+    for (const auto now = opts_.now(); !waiting_.empty() && waiting_.front()->deadline <= now;) {
+      late.push_back(std::move(waiting_.front()));
+      waiting_.pop_front();
+    }
+    return late;
   }
 
   // On the executor.

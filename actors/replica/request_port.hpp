@@ -62,9 +62,9 @@ struct request_work_options {
 };
 
 /// Requests that wait at a replica beside those in user code: as many again, so that a thread
-/// that becomes free has its next one at hand, and some for several ingresses.
+/// that becomes free has its next one at hand, and what several ingresses send ahead to a quick one.
 constexpr std::size_t requests_waiting_max(std::uint32_t num_concurrency) noexcept {
-  return 64 + std::size_t{2} * num_concurrency;
+  return 512 + std::size_t{2} * num_concurrency;
 }
 
 } // namespace sluice::replica

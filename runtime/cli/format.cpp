@@ -53,6 +53,15 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{:.1f} {}", amount, units[unit]);
 }
 
+std::string latency_text(std::uint64_t us) {
+  if (us == 0)
+    return "-";
+  if (us < 1000)
+    return std::to_string(us) + "us";
+  const bool in_ms = us < 1'000'000;
+  return fmt::format("{:.1f}{}", static_cast<double>(us) / (in_ms ? 1e3 : 1e6), in_ms ? "ms" : "s");
+}
+
 std::string span_text(std::uint64_t milliseconds) {
   if (milliseconds < 9'950)
     return fmt::format("{:.1f}s", static_cast<double>(milliseconds) / 1e3);

@@ -122,6 +122,8 @@ kind processors() {
            {"BACKLOG", align::right},
            {"OLDEST", align::right},
            {"RATE", align::right},
+           {"P50", align::right},
+           {"P99", align::right},
            {"DONE", align::right},
            {"ERRORS", align::right},
            {"LAST ERROR", align::left, true}},
@@ -136,6 +138,8 @@ kind processors() {
                     knows ? count_text(one.backlog_count()) : "-",
                     knows ? span_text(one.oldest_age_ms()) : "-",
                     rate_text(one.rate_per_s()),
+                    latency_text(one.requests().p50_us()),
+                    latency_text(one.requests().p99_us()),
                     count_text(one.processed_total()),
                     count_cell(one.failed_total(), &style::bad),
                     one.last_error()};

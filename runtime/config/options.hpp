@@ -24,6 +24,8 @@ struct node_options {
   bool http_or_any = true;             ///< nobody chose `http`: any free port will do if it is taken
   std::string http_certificate;        ///< PEM file with its chain; with `http_key` the listener speaks TLS
   std::string http_key;
+  std::uint32_t http_client_rate = 0; ///< requests per second of one address; 0 = any
+  bool access_log = true;
   double cpus = 0;                   ///< slots offered; 0 = as many as the machine has for us
   std::uint64_t memory_bytes = 0;    ///< offered; 0 = what the machine has for us
   std::uint64_t queue_bytes_max = 0; ///< head only: bound of the queues' file; 0 = what the disk has

@@ -32,6 +32,9 @@ constexpr std::array settings_table{
   setting{"http", "127.0.0.1:8000", "HOST:PORT where flows' routes are served; port 0 = any free one"},
   setting{"http-certificate", "", "PEM file with certificate and chain: serve routes over TLS"},
   setting{"http-key", "", "PEM file with the certificate's key"},
+  setting{"http-client-rate", "0",
+          "HTTP requests per second that one client address may send to this node; 0 = any"},
+  setting{"access-log", "true", "a line per answered HTTP request, in access-log/ of the state folder"},
   setting{"cpus", "", "CPU slots to offer; default: all of the machine"},
   setting{"memory", "", "memory to offer, for example 8GiB; default: all of the machine"},
   setting{"queue-size-max", "",
@@ -251,6 +254,14 @@ result<node_options> node_options_of(const settings& from) {
     return tl::unexpected{
       from.wrong(to.http_key.empty() ? "http-key" : "http-certificate",
                  {errc::invalid_argument, "certificate and key go together; give both or neither"})};
+  auto rate = parse_count(from.text("http-client-rate"), 0, 1'000'000);
+  if (!rate)
+    return tl::unexpected{from.wrong("http-client-rate", rate.error())};
+  to.http_client_rate = static_cast<std::uint32_t>(*rate);
+  auto access_log = flag_of(from, "access-log");
+  if (!access_log)
+    return fail(access_log);
+  to.access_log = *access_log;
   if (!from.text("cpus").empty()) {
     auto cpus = parse_cpus(from.text("cpus"));
     if (!cpus)

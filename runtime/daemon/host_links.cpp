@@ -61,8 +61,13 @@ void host_links::connect(const node::launch_order& order, process::unique_fd soc
   mine->connector->connect([this, host, to, unreachable, done, caller](result<link::connection_ptr> made) {
     if (auto one = done.lock())
       one->finished = true;
-    if (!made)
+    if (!made) {
+      {
+        std::lock_guard guard{mutex_};
+        std::erase_if(callers_, [&](const auto& each) { return each.second == caller; });
+      }
       return unreachable(made.error());
+    }
     peer::options peer;
     peer.local.host_owner = to;
     peer.local.queue = queue_;

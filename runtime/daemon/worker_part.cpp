@@ -91,6 +91,9 @@ result<std::unique_ptr<runtime::http_front>> listen(const worker_part::settings&
     out.server.threads = std::max(1u, std::thread::hardware_concurrency() / 2);
     out.server.certificate_file = what.options.http_certificate;
     out.server.key_file = what.options.http_key;
+    out.server.limits.client_rate_max = what.options.http_client_rate;
+    if (what.options.access_log)
+      out.access_log_dir = fs::path{what.options.state_dir} / "access-log";
     out.server.on_trouble = [](std::string_view line) { log_line("http", std::string{line}); };
     out.here = what.id;
     out.rooms = rooms;
@@ -182,6 +185,7 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
     others->set_routes(table);
     front->set_routes(table);
   };
+  agent.requests = [front = its->front.get()] { return front->loads(); };
   auto handle = node::spawn(sys, std::move(agent));
   return std::unique_ptr<worker_part>{
     new worker_part{sys, std::move(its), std::move(handle), std::move(address)}};

@@ -89,6 +89,17 @@ const queue::queue_stat* source_queue(const processor_spec& spec, const queue_in
   return found == queues.end() ? nullptr : found->second;
 }
 
+void fill(v1::RequestFigures& to, const cluster::request_view& from) {
+  to.set_waiting_count(from.waiting);
+  to.set_ongoing_count(from.ongoing);
+  to.set_answered_total(from.answered_total);
+  to.set_client_errors_total(from.client_errors_total);
+  to.set_server_errors_total(from.server_errors_total);
+  to.set_turned_away_total(from.turned_away_total);
+  to.set_p50_us(static_cast<std::uint64_t>(from.p50.count()));
+  to.set_p99_us(static_cast<std::uint64_t>(from.p99.count()));
+}
+
 void fill(v1::Processor& to, const cluster::processor_view& from, const flow_name& flow,
           const queue_index& queues) {
   to.set_flow(flow.value);
@@ -104,6 +115,11 @@ void fill(v1::Processor& to, const cluster::processor_view& from, const flow_nam
     to.set_backlog_count(stat->depth_count);
     to.set_oldest_age_ms(to_ms(stat->oldest_age));
     to.set_dead_count(stat->dead_count);
+  }
+  if (from.requests) {
+    to.set_backlog_count(from.requests->waiting);
+    to.set_oldest_age_ms(to_ms(from.requests->wait_oldest));
+    fill(*to.mutable_requests(), *from.requests);
   }
 }
 

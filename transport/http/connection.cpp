@@ -56,6 +56,11 @@ void connection::close() {
     return;
   auto self = shared_from_this();
   auto cut = std::exchange(phase_, phase::closed) == phase::handling;
+  if (auto call = cut ? exchange_.lock() : nullptr) {
+    replica_ = call->replica();
+    attempts_ = call->attempts();
+  }
+  count_answer_bytes();
   home_->set_timer(timer_, timer_wheel::never);
   watch_.release();
   channel_.reset();
@@ -281,8 +286,12 @@ void connection::begin_refused() {
   form_.request_id = home_->next_request_id();
   logged_method_ = {};
   logged_path_.clear();
+  processor_.reset();
+  replica_ = 0;
+  attempts_ = 0;
   status_ = 0;
   answer_bytes_ = 0;
+  body_received_ = 0;
 }
 
 void connection::begin_request(bool body_at_hand) {
@@ -306,6 +315,8 @@ void connection::begin_request(bool body_at_hand) {
     auto accepted = request.headers.find("Accept-Encoding");
     form_.gzip = accepted && accepts_gzip(*accepted);
   }
+  if (turned_away(head.has_body))
+    return;
   ingress::head_decision decision;
   try {
     decision = home_->shared().handler.decide(request);
@@ -314,6 +325,7 @@ void connection::begin_request(bool body_at_hand) {
   }
   allow_origin(decision, request);
   form_.errors = decision.errors;
+  processor_ = std::move(decision.processor);
   if (decision.answer) {
     form_.keep_alive = form_.keep_alive && !head.has_body;
     return answer_without_handler(std::move(*decision.answer));
@@ -344,10 +356,25 @@ void connection::begin_request(bool body_at_hand) {
   reader_.allow_body(decision.body_bytes_max);
   phase_ = phase::body;
   body_began_ = home_->now();
-  body_received_ = 0;
   set_deadline(body_began_ + within().body_deadline);
   if (head.expects_continue && !body_at_hand)
     out_.add(continue_answer);
+}
+
+/// Answers if the server has no room for the request at hand, or its client has sent too many.
+bool connection::turned_away(bool has_body) {
+  if (home_->shared().out_of_answer_bytes()) {
+    refuse({503, "too many answers wait for slow clients"});
+    return true;
+  }
+  auto wait = home_->shared().limit_rate(key_, home_->now());
+  if (!wait)
+    return false;
+  form_.keep_alive = form_.keep_alive && !has_body; // it is not read
+  auto answer = error_response(429, "too many requests; try again later");
+  answer.headers.add("Retry-After", std::to_string(wait->count()));
+  answer_without_handler(std::move(answer));
+  return true;
 }
 
 void connection::allow_origin(const ingress::head_decision& decision, const request& head) {
@@ -387,6 +414,8 @@ void connection::deliver(delivery& what) {
     return open_websocket(what);
   if (status_ == 0)
     status_ = what.answer.status;
+  replica_ = what.replica;
+  attempts_ = what.attempts;
   if (what.begins) {
     before_stream_ = out_.bytes();
     if (auto call = exchange_.lock())
@@ -404,7 +433,24 @@ void connection::deliver(delivery& what) {
 /// @pre begin_request or begin_refused
 void connection::refuse(const refusal& why) {
   form_.keep_alive = false;
-  answer_without_handler(error_response(why.status, why.text, form_.errors));
+  auto answer = error_response(why.status, why.text, form_.errors);
+  if (why.status == 405)
+    answer.headers.add("Allow", allowed_methods());
+  answer_without_handler(std::move(answer));
+}
+
+/// Of the path that was asked for, as the handler tells them who asks with OPTIONS; empty if it has none.
+std::string connection::allowed_methods() {
+  request asked;
+  asked.method = method::options;
+  asked.path = reader_.current().request.path;
+  try {
+    auto decision = home_->shared().handler.decide(asked);
+    auto allowed = decision.answer ? decision.answer->headers.find("Allow") : std::nullopt;
+    return std::string{allowed.value_or(std::string_view{})};
+  } catch (...) {
+    return {};
+  }
 }
 
 void connection::answer_without_handler(response answer) {
@@ -440,9 +486,13 @@ void connection::log(unsigned status, std::uint64_t bytes) {
              .method = logged_method_,
              .path = logged_path_,
              .id = form_.request_id,
+             .processor = processor_ ? std::string_view{*processor_} : std::string_view{},
              .status = status,
+             .bytes_in = body_received_,
              .bytes = bytes,
-             .taken = std::chrono::duration_cast<std::chrono::microseconds>(home_->now() - call_began_)});
+             .taken = std::chrono::duration_cast<std::chrono::microseconds>(home_->now() - call_began_),
+             .replica = replica_,
+             .attempts = attempts_});
 }
 
 // --- out -------------------------------------------------------------------------
@@ -455,6 +505,9 @@ void connection::flush() {
     auto count = out_.gather(pieces);
     auto sent = channel_->write({pieces.data(), count});
     if (sent.what == channel::state::waiting) {
+      count_answer_bytes();
+      if (home_->shared().out_of_answer_bytes())
+        return close(); // who reads slowly gives way
       if (!blocked_since_) {
         blocked_since_ = home_->now();
         sent_since_ = 0;
@@ -469,6 +522,16 @@ void connection::flush() {
   on_all_sent();
 }
 
+/// The server's sum of what its clients have not taken.
+void connection::count_answer_bytes() {
+  const auto bytes = phase_ == phase::closed ? 0 : out_.bytes();
+  if (bytes == counted_bytes_)
+    return;
+  home_->shared().answer_bytes.fetch_add(bytes - counted_bytes_,
+                                         std::memory_order_relaxed); // wraps, as it should
+  counted_bytes_ = bytes;
+}
+
 void connection::on_sent(std::size_t bytes) {
   out_.drop(bytes);
   sent_since_ += bytes;
@@ -479,6 +542,7 @@ void connection::on_sent(std::size_t bytes) {
 }
 
 void connection::on_all_sent() {
+  count_answer_bytes();
   blocked_since_.reset();
   if (closing_) {
     if (input_ended_)

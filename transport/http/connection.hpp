@@ -67,9 +67,11 @@ private:
   std::size_t consume_requests(std::string_view bytes);
   void begin_request(bool body_at_hand);
   void begin_refused();
+  bool turned_away(bool has_body);
   void allow_origin(const ingress::head_decision& decision, const request& head);
   void dispatch();
   void refuse(const refusal& why);
+  std::string allowed_methods();
   void answer_without_handler(response answer);
   void after_answer();
   void log(unsigned status, std::uint64_t bytes);
@@ -93,6 +95,7 @@ private:
 
   void flush();
   void on_sent(std::size_t bytes);
+  void count_answer_bytes();
   void on_all_sent();
   void wait_readable();
   void wait_writable();
@@ -134,11 +137,15 @@ private:
   std::weak_ptr<server_exchange> exchange_;
   std::string_view logged_method_; ///< static
   std::string logged_path_;
+  std::shared_ptr<const std::string> processor_; ///< "flow/processor", for the log
+  std::uint64_t replica_ = 0;                    ///< that answered, likewise
+  std::uint32_t attempts_ = 0;
   unsigned status_ = 0;
   std::uint64_t answer_bytes_ = 0;
 
   out_queue out_;
   std::weak_ptr<send_window> window_; ///< of who streams
+  std::size_t counted_bytes_ = 0;     ///< of `out_`, as the server's sum has them
   std::size_t before_stream_ = 0;     ///< bytes of earlier answers that go before it
   std::optional<time_point> blocked_since_;
   std::size_t sent_since_ = 0;

@@ -1,15 +1,18 @@
 #pragma once
 
 #include "transport/http/channel.hpp"
+#include "transport/http/client_rates.hpp"
 #include "transport/http/server_options.hpp"
 #include "actors/ingress/http_port.hpp"
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 struct sockaddr_storage;
 
@@ -60,9 +63,23 @@ struct environment {
   /// Descriptors are short: the same, until they are not.
   std::atomic<bool> pressed{false};
   connection_ledger ledger = {};
+  std::mutex rates_mutex = {};
+  client_rates rates{options.limits.client_rate_max, options.limits.client_burst_max};
+  /// Of answers that are made and that clients have not taken, over all connections.
+  std::atomic<std::size_t> answer_bytes{0};
 
   bool keeps_alive() const noexcept {
     return !draining.load(std::memory_order_relaxed) && !pressed.load(std::memory_order_relaxed);
+  }
+  /// Counts a request of this client; none if it may come in, else when to try again.
+  std::optional<std::chrono::seconds> limit_rate(const client_key& client, client_rates::time_point now) {
+    if (options.limits.client_rate_max <= 0)
+      return std::nullopt;
+    std::lock_guard lock{rates_mutex};
+    return rates.take(client.bytes, now);
+  }
+  bool out_of_answer_bytes() const noexcept {
+    return answer_bytes.load(std::memory_order_relaxed) > options.limits.answers_bytes_max;
   }
   void trouble(std::string_view what) const {
     if (options.on_trouble)

@@ -27,7 +27,7 @@ response answer_to(const failure& why, error_form form) {
 
 server_exchange::server_exchange(std::shared_ptr<connection> to, std::uint64_t call, answer_form form,
                                  request in, std::chrono::steady_clock::time_point deadline)
-  : exchange(std::move(in), deadline), to_(std::move(to)), call_(call), form_(std::move(form)) {}
+  : client_exchange(std::move(in), deadline), to_(std::move(to)), call_(call), form_(std::move(form)) {}
 
 server_exchange::~server_exchange() {
   if (move_on(phase::open, phase::ended))
@@ -47,6 +47,8 @@ answer_form server_exchange::form_now() const {
 void server_exchange::send(delivery what) {
   what.to = to_;
   what.call = call_;
+  what.replica = replica();
+  what.attempts = attempts();
   to_->home().send(std::move(what));
 }
 

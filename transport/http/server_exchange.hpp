@@ -3,6 +3,7 @@
 #include "transport/http/answer.hpp"
 #include "transport/http/connection.hpp"
 #include "transport/http/send_window.hpp"
+#include "actors/ingress/http_port.hpp"
 
 #include <sluice/processor/request_body.hpp>
 
@@ -15,7 +16,7 @@ namespace sluice::http {
 /// The way back to a client. Made by its connection, which knows it weakly: the last who holds it
 /// answers or drops it. Answers are put into wire form on the caller's thread, and sent by the
 /// connection's.
-class server_exchange final : public exchange {
+class server_exchange final : public ingress::client_exchange {
 public:
   server_exchange(std::shared_ptr<connection> to, std::uint64_t call, answer_form form, request in,
                   std::chrono::steady_clock::time_point deadline);

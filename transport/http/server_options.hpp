@@ -31,6 +31,12 @@ struct server_limits {
   std::uint32_t requests_per_connection_max = limits::http_requests_per_connection_max;
   std::size_t connections_max = limits::http_connections_max;
   std::size_t connections_per_client_max = limits::http_connections_per_client_max;
+  std::size_t answers_bytes_max =
+    256u
+    << 20; ///< made and not read by their clients, over all of them; then 503, and who reads slowly is cut
+  double client_rate_max =
+    0; ///< requests per second of one client (IPv4 address, IPv6 /64), then 429; 0 = any
+  std::uint32_t client_burst_max = 0; ///< of them at once; 0 = those of one second, at least 1
   std::size_t gzip_bytes_min = limits::http_gzip_bytes_min;
 
   std::chrono::milliseconds websocket_ping_interval = limits::websocket_ping_interval; ///< unanswered: cut
@@ -42,9 +48,13 @@ struct access_entry {
   std::string_view method; ///< as sent
   std::string_view path;   ///< without the query, which may hold secrets
   std::string_view id;
+  std::string_view processor;         ///< "flow/processor"; empty = no route
   unsigned status = 0;                ///< 0: the client went before its answer began
+  std::uint64_t bytes_in = 0;         ///< of the request's body, as it came over the wire
   std::uint64_t bytes = 0;            ///< of the answer's body, as put on the wire
   std::chrono::microseconds taken{0}; ///< head read to answer handed to the socket
+  std::uint64_t replica = 0;          ///< that answered, or had it last; 0 = none
+  std::uint32_t attempts = 0;         ///< replicas that were given it
 };
 
 struct listen_address {

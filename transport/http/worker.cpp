@@ -1,6 +1,7 @@
 #include "transport/http/worker.hpp"
 
 #include "transport/http/connection.hpp"
+#include "transport/link/send_cork.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -13,6 +14,7 @@ namespace sluice::http {
 
 namespace {
 
+constexpr int handlers_per_turn = 64;
 constexpr auto tick_length = std::chrono::milliseconds{50};
 
 /// Signals belong to the process's own handling; a thread starts with its maker's mask.
@@ -48,7 +50,13 @@ void worker::start() {
 
 void worker::run() {
   current_ = this;
-  context_.run();
+  for (bool goes_on = true; goes_on;) {
+    // Requests that come in together leave together for where their replicas are.
+    link::send_cork cork;
+    goes_on = context_.run_one() > 0;
+    for (int i = 0; i < handlers_per_turn && context_.poll_one() > 0; ++i)
+      continue;
+  }
   current_ = nullptr;
 }
 

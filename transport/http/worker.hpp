@@ -29,7 +29,9 @@ struct delivery {
   std::shared_ptr<const std::string> shared = {}; ///< goes behind `answer`, to others too
   bool begins = false;
   bool ends = false;
-  bool aborts = false;                             ///< the answer cannot be completed: the connection ends
+  bool aborts = false;       ///< the answer cannot be completed: the connection ends
+  std::uint64_t replica = 0; ///< for the access log, like the next
+  std::uint32_t attempts = 0;
   std::shared_ptr<websocket_session> session = {}; ///< whose the connection is from now on
 };
 

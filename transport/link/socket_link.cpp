@@ -28,8 +28,10 @@ std::string errno_text(int code) { return std::strerror(code); }
 
 } // namespace
 
+thread_local send_cork* send_cork::current_ = nullptr;
+
 socket_link::socket_link(setup with)
-  : with_(std::move(with)), descriptor_(with_.core->context()), timer_(with_.core->context()),
+  : with_(std::move(with)), fd_(with_.fd), descriptor_(with_.core->context()), timer_(with_.core->context()),
     state_(begin_link(with_.options.timing, with_.began)), queue_(with_.options.window_bytes) {}
 
 socket_link::~socket_link() = default;
@@ -39,6 +41,7 @@ void socket_link::begin() {
   descriptor_.assign(with_.fd, failed);
   if (failed) {
     ::close(with_.fd);
+    fd_ = -1;
     return abort({errc::unavailable, "the socket cannot be watched: " + failed.message()});
   }
   if (!with_.core->add(*this))
@@ -205,8 +208,14 @@ result<void> socket_link::send(std::vector<frame>& frames) {
   case send_queue::outcome::queued:
     return {};
   case send_queue::outcome::wake:
-    if (!with_.core->on_thread() || !in_read_)
-      with_.core->post([self = shared_from_this()] { self->flush(); });
+    if (with_.core->on_thread()) {
+      if (!in_read_)
+        flush_later();
+    } else if (auto* cork = send_cork::current()) {
+      cork->hold(shared_from_this());
+    } else {
+      flush_later();
+    }
     return {};
   case send_queue::outcome::full:
     return fail(errc::overloaded, "'" + peer_.name + "' takes its frames too slowly: "
@@ -237,6 +246,10 @@ void socket_link::start(receiver to) {
   to_ = std::move(to);
   if (step_ == step::await_start) {
     step_ = step::open;
+    if (!with_.tls) {
+      std::lock_guard lock{write_mutex_};
+      open_to_writers_ = true;
+    }
     if (room_untold_)
       tell_room();
     auto early = std::exchange(early_, {});
@@ -269,6 +282,34 @@ void socket_link::push_control(frame_kind kind, std::uint64_t id, std::string bo
   queue_.push_control(f);
 }
 
+void socket_link::flush_later() {
+  with_.core->post([self = shared_from_this()] { self->flush(); });
+}
+
+/// Not on the io thread, by whose cork is pulled and who was told to wake the writer. What the socket does not take is left to the io thread.
+void socket_link::write_at_once() {
+  bool has_room = false;
+  bool is_done = false;
+  {
+    std::lock_guard lock{write_mutex_};
+    for (std::size_t turns = flush_bytes_max / write_bytes; open_to_writers_ && turns > 0; --turns) {
+      queue_.peek(pieces_, write_pieces_max, write_bytes);
+      is_done = pieces_.empty();
+      if (is_done)
+        break;
+      const auto sent = send_pieces_now();
+      if (sent <= 0)
+        break;
+      written_elsewhere_.store(true, std::memory_order_relaxed);
+      has_room = queue_.consume(static_cast<std::size_t>(sent)) || has_room;
+    }
+  }
+  if (has_room)
+    with_.core->post([self = shared_from_this()] { self->tell_room(); });
+  if (!is_done)
+    flush_later();
+}
+
 void socket_link::flush() {
   if (write_blocked_ || write_shut_ || in_read_ || step_ == step::down)
     return;
@@ -292,12 +333,19 @@ void socket_link::flush() {
 }
 
 socket_link::written socket_link::write_plain() {
-  queue_.peek(pieces_, write_pieces_max, write_bytes);
-  if (pieces_.empty())
-    return written::nothing_left;
-  std::size_t count = 0;
-  auto outcome = send_pieces(count);
-  took(count);
+  auto outcome = written::nothing_left;
+  bool has_room = false;
+  {
+    std::lock_guard lock{write_mutex_};
+    queue_.peek(pieces_, write_pieces_max, write_bytes);
+    if (pieces_.empty())
+      return outcome;
+    std::size_t count = 0;
+    outcome = send_pieces(count);
+    has_room = count > 0 && queue_.consume(count);
+  }
+  if (has_room)
+    tell_room();
   return outcome;
 }
 
@@ -332,15 +380,20 @@ socket_link::written socket_link::write_cipher() {
   return outcome;
 }
 
-/// Sends `pieces_`; `count` says how many bytes of them went.
-socket_link::written socket_link::send_pieces(std::size_t& count) {
+/// Sends `pieces_`: what sendmsg returns.
+ssize_t socket_link::send_pieces_now() const {
   iovec parts[write_pieces_max];
   for (std::size_t i = 0; i < pieces_.size(); ++i)
     parts[i] = {const_cast<char*>(pieces_[i].data()), pieces_[i].size()};
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = pieces_.size();
-  auto sent = ::sendmsg(descriptor_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return ::sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/// The same on the io thread; `count` says how many bytes of them went.
+socket_link::written socket_link::send_pieces(std::size_t& count) {
+  auto sent = send_pieces_now();
   if (sent >= 0) {
     count = static_cast<std::size_t>(sent);
     state_.progressed = true;
@@ -401,6 +454,7 @@ void socket_link::on_timer() {
   if (step_ == step::await_start)
     state_.heard = state_.heard_payload = true; // nobody listens: no silence to speak of
   state_.waiting = queue_.waiting_bytes() > 0;
+  state_.progressed = written_elsewhere_.exchange(false) || state_.progressed;
   auto action = tick(state_, now());
   if (action.close)
     return close(std::move(*action.close));
@@ -471,10 +525,14 @@ void socket_link::go_down() {
     return;
   auto shared = shared_from_this();
   with_.core->remove(*this);
-  boost::system::error_code ignored;
-  descriptor_.close(ignored);
+  {
+    std::lock_guard lock{write_mutex_};
+    open_to_writers_ = false;
+    boost::system::error_code ignored;
+    descriptor_.close(ignored);
+    queue_.drop();
+  }
   timer_.cancel();
-  queue_.drop();
   parser_ = frame_parser{0};
   if (with_.on_down)
     std::exchange(with_.on_down, nullptr)(*this);

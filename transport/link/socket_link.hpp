@@ -3,12 +3,16 @@
 #include "transport/link/asio_link.hpp"
 #include "transport/link/frame_codec.hpp"
 #include "transport/link/io_core.hpp"
+#include "transport/link/send_cork.hpp"
 #include "transport/link/send_queue.hpp"
 #include "transport/link/tls_session.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
+#include <mutex>
+#include <sys/types.h>
 #include <vector>
 
 namespace sluice::link {
@@ -16,8 +20,9 @@ namespace sluice::link {
 /// Everything about one connected socket, from handshake to close. Lives as long as it
 /// has something to do; the `connection` given out is only a handle to it.
 ///
-/// All but `send` and `request_*` runs on the io thread.
-class socket_link : public std::enable_shared_from_this<socket_link>, public stoppable {
+/// All but `send` and `request_*` runs on the io thread. Without TLS whoever pulls a `send_cork` writes to the socket
+/// himself, as long as nobody else does and it takes the bytes: the io thread need not wake up for it.
+class socket_link : public std::enable_shared_from_this<socket_link>, public stoppable, public corked {
 public:
   struct setup {
     std::shared_ptr<io_core> core;
@@ -49,6 +54,8 @@ public:
   void abort(failure why);
 
   void on_stop(const failure& why) override { close(why); }
+
+  void pull() override { write_at_once(); }
 
   /// Any thread.
   const hello& peer() const noexcept { return peer_; }
@@ -101,8 +108,11 @@ private:
   // Writing
   void push_control(frame_kind kind, std::uint64_t id, std::string body);
   void flush();
+  void write_at_once();
+  void flush_later();
   written write_plain();
   written write_cipher();
+  ssize_t send_pieces_now() const;
   written send_pieces(std::size_t& count);
   void took(std::size_t count);
   void tell_room();
@@ -117,6 +127,7 @@ private:
   void report(failure why);
 
   setup with_;
+  int fd_; ///< of `descriptor_`, until that is closed
   boost::asio::posix::stream_descriptor descriptor_;
   boost::asio::steady_timer timer_;
   step step_ = step::tls;
@@ -132,12 +143,15 @@ private:
   std::size_t discarded_ = 0;         ///< bytes read while lingering
 
   send_queue queue_;
-  std::vector<std::string_view> pieces_;
-  std::size_t cipher_written_ = 0; ///< gone from tls->output()
-  std::size_t cipher_plain_ = 0;   ///< bytes of the queue that output() stands for
-  bool reading_ = false;           ///< a wait for reading is out
-  bool write_blocked_ = false;     ///< a wait for writing is out
-  bool in_read_ = false;           ///< `flush` comes at the end of it
+  std::mutex write_mutex_;       ///< held by who takes from the queue and writes, and to close the socket
+  bool open_to_writers_ = false; ///< guarded by it
+  std::atomic<bool> written_elsewhere_{false}; ///< since the last tick
+  std::vector<std::string_view> pieces_;       ///< guarded by the mutex, like what is behind them
+  std::size_t cipher_written_ = 0;             ///< gone from tls->output()
+  std::size_t cipher_plain_ = 0;               ///< bytes of the queue that output() stands for
+  bool reading_ = false;                       ///< a wait for reading is out
+  bool write_blocked_ = false;                 ///< a wait for writing is out
+  bool in_read_ = false;                       ///< `flush` comes at the end of it
   bool pong_queued_ = false;
   bool room_untold_ = false; ///< there is room again, and nobody to tell yet
 };

@@ -1,5 +1,6 @@
 #include "transport/peer/request_relay.hpp"
 
+#include "transport/link/send_cork.hpp"
 #include "transport/peer/wire_detail.hpp"
 #include "proto/sluice/link/v1/wire.pb.h"
 
@@ -99,6 +100,7 @@ result<void> send_one(const link::connection_ptr& to, link::frame frame) {
     return fail(errc::unavailable, "there is no link to the other process at the moment");
   std::vector<link::frame> frames;
   frames.push_back(std::move(frame));
+  link::send_cork cork; // written by this thread, unless it holds back more of them
   return to->send(std::move(frames));
 }
 

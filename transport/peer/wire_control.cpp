@@ -122,6 +122,41 @@ void pack(const node::host_status& from, pb::HostStatus& to) {
     pack(replica, *to.add_replicas());
 }
 
+void pack(const ingress::processor_load& from, pb::ProcessorLoad& to) {
+  to.set_flow(from.flow.value);
+  to.set_processor(from.processor.value);
+  to.set_waiting(from.waiting);
+  to.set_ongoing(from.ongoing);
+  to.set_wait_oldest_ms(from.wait_oldest.count());
+  to.set_answered_total(from.answered_total);
+  to.set_client_errors_total(from.client_errors_total);
+  to.set_server_errors_total(from.server_errors_total);
+  to.set_turned_away_total(from.turned_away_total);
+  // What follows the last one that counts is 0 anyway.
+  auto size = from.latency.counts.size();
+  while (size > 0 && from.latency.counts[size - 1] == 0)
+    --size;
+  for (std::size_t i = 0; i < size; ++i)
+    to.add_latency_counts(from.latency.counts[i]);
+}
+
+ingress::processor_load unpack(const pb::ProcessorLoad& from) {
+  ingress::processor_load to;
+  to.flow = flow_name{from.flow()};
+  to.processor = processor_name{from.processor()};
+  to.waiting = from.waiting();
+  to.ongoing = from.ongoing();
+  to.wait_oldest = std::chrono::milliseconds{from.wait_oldest_ms()};
+  to.answered_total = from.answered_total();
+  to.client_errors_total = from.client_errors_total();
+  to.server_errors_total = from.server_errors_total();
+  to.turned_away_total = from.turned_away_total();
+  const auto size = std::min(to.latency.counts.size(), static_cast<std::size_t>(from.latency_counts_size()));
+  for (std::size_t i = 0; i < size; ++i)
+    to.latency.counts[i] = from.latency_counts(static_cast<int>(i));
+  return to;
+}
+
 node::host_status unpack(const pb::HostStatus& from) {
   node::host_status to;
   to.id = host_id{from.id()};
@@ -160,6 +195,7 @@ void pack(const ingress::route_entry& from, pb::Route& to) {
   to.set_timeout_ms(from.timeout.count());
   to.set_output_type(from.output_type);
   to.set_is_draining(from.is_draining);
+  to.set_is_failed(from.is_failed);
   for (auto& target : from.targets) {
     auto& out = *to.add_targets();
     out.set_replica(target.replica.value);
@@ -186,6 +222,7 @@ ingress::route_entry unpack(const pb::Route& from) {
   to.timeout = std::chrono::milliseconds{from.timeout_ms()};
   to.output_type = from.output_type();
   to.is_draining = from.is_draining();
+  to.is_failed = from.is_failed();
   for (auto& target : from.targets())
     to.targets.push_back({replica_id{target.replica()}, flow_version{target.version()},
                           node_id{target.node()}, target.address(), to.flow});
@@ -232,6 +269,8 @@ std::string encode(const node::node_report& x) {
   out.set_memory_used_bytes(x.memory_used_bytes);
   for (auto& host : x.hosts)
     pack(host, *out.add_hosts());
+  for (const auto& load : x.requests)
+    pack(load, *out.add_requests());
   return out.SerializeAsString();
 }
 
@@ -246,6 +285,8 @@ result<void> decode(std::string_view bytes, node::node_report& x) {
   x.memory_used_bytes = in.memory_used_bytes();
   for (auto& host : in.hosts())
     x.hosts.push_back(unpack(host));
+  for (const auto& load : in.requests())
+    x.requests.push_back(unpack(load));
   return {};
 }
 

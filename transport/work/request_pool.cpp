@@ -199,9 +199,17 @@ private:
         continue;
       }
       if (body_ && !waiting_.empty()) {
-        me.call = std::move(waiting_.front());
+        auto call = std::move(waiting_.front());
         waiting_.pop_front();
         me.began = clock::now();
+        if (call->deadline <= me.began) {
+          lock.unlock();
+          call->refuse({errc::timeout, "the deadline passed before the replica came to it"});
+          call.reset();
+          lock.lock();
+          continue;
+        }
+        me.call = std::move(call);
         ++inside_;
         return true;
       }

@@ -1,4 +1,5 @@
 #include "tests/integration/http/http_fixture.hpp"
+#include "tests/support/subprocess.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -243,6 +244,76 @@ TEST_CASE_FIXTURE(http_fixture, "each request is logged with its status, size an
   CHECK(log.take() == "HEAD /b 200 0 i2");
   client.ask("nonsense\r\n\r\n");
   CHECK(log.take().find(" 400 ") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(http_fixture, "the log knows who answered, after how many attempts, and what came in") {
+  handover<std::string> log;
+  options.on_access = [&](const access_entry& entry) {
+    log.put(std::string{entry.processor} + " " + std::to_string(entry.replica) + " "
+            + std::to_string(entry.attempts) + " " + std::to_string(entry.bytes_in));
+  };
+  handler.on_decide = [](request& head) {
+    ingress::head_decision out;
+    if (head.path == "/p")
+      out.processor = std::make_shared<const std::string>("shop/p");
+    return out;
+  };
+  handler.on_handle = [](exchange_ptr call) {
+    if (call->in.path == "/p") // as the router does
+      for (std::uint64_t replica : {3, 7})
+        dynamic_cast<ingress::client_exchange&>(*call).given_to(replica_id{replica});
+    call->respond({200, {}, "x"});
+  };
+  auto client = connect();
+  client.ask("POST /p HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello");
+  CHECK(log.take() == "shop/p 7 2 5");
+  client.ask(get("/elsewhere"));
+  CHECK(log.take() == " 0 0 0");
+}
+
+TEST_CASE_FIXTURE(http_fixture, "a method that no route may have is told what the path allows") {
+  handler.on_decide = [](request& head) {
+    ingress::head_decision out;
+    if (head.method == method::options && head.path == "/a")
+      out.answer = response{204, {{"Allow", "GET, HEAD, OPTIONS"}}, {}};
+    return out;
+  };
+  auto answer = connect().ask("TRACE /a?x HTTP/1.1\r\nHost: test\r\n\r\n");
+  CHECK(answer.status == 405);
+  CHECK(answer.field("Allow") == "GET, HEAD, OPTIONS");
+  auto tunnel = connect().ask("CONNECT a.example:80 HTTP/1.1\r\nHost: a.example:80\r\n\r\n");
+  CHECK(tunnel.status == 405);
+  CHECK(tunnel.fields.contains("Allow"));
+}
+
+TEST_CASE_FIXTURE(http_fixture, "a client that asks too often is told when to try again") {
+  options.limits.client_rate_max = 0.001;
+  options.limits.client_burst_max = 2;
+  auto client = connect();
+  CHECK(client.ask(get("/")).status == 200);
+  CHECK(client.ask(get("/")).status == 200);
+  auto refused = client.ask(get("/"));
+  CHECK(refused.status == 429);
+  CHECK(refused.field("Retry-After") == "1000");
+  CHECK(connect().ask(get("/")).status == 429); // another connection of the same client
+  CHECK(handler.handled().size() == 2);
+}
+
+TEST_CASE_FIXTURE(http_fixture, "answers that nobody reads have a bound over all connections") {
+  options.limits.answers_bytes_max = 16u << 20;
+  options.gzip = false;
+  handler.on_handle = [](exchange_ptr call) {
+    call->respond({200, {}, std::string(call->in.path == "/big" ? 12u << 20 : 1, 'x')});
+  };
+  // Each asks and reads nothing: the kernel takes a part, the rest waits here, for one of them at most.
+  std::vector<http_client> slow;
+  for (int i = 0; i < 8; ++i) {
+    slow.push_back(connect(4096));
+    slow.back().send(get("/big"));
+  }
+  REQUIRE(sluice::test::eventually([&] { return connect().ask(get("/")).status == 200; }));
+  REQUIRE(sluice::test::eventually([&] { return handler.handled().size() >= 8; }));
+  CHECK(sluice::test::eventually([&] { return running->connection_count() <= 4; }));
 }
 
 TEST_CASE_FIXTURE(http_fixture, "a connection ends after its share of requests") {

@@ -1,4 +1,5 @@
 #include "tests/integration/link/link_fixture.hpp"
+#include "transport/link/send_cork.hpp"
 
 #include <doctest/doctest.h>
 
@@ -277,6 +278,30 @@ TEST_CASE("room that came before anybody listened for it is told at the start") 
   REQUIRE(there.frames->take()); // so the queue is empty by now
   end_point node{link};
   CHECK(node.writable->take().has_value());
+}
+
+TEST_CASE("what a thread sends under a cork leaves when that is pulled or ends, in order") {
+  io_thread io;
+  server head{io, plain_listener()};
+  end_point node{connect(io, head.port(), plain_client()).value()};
+  end_point there{head.links.take().value()};
+  REQUIRE(node.send(1)); // both sides have started
+  REQUIRE(there.frames->take()->id == 1);
+  {
+    send_cork cork;
+    REQUIRE(node.send(2));
+    send_cork inner; // does nothing
+    REQUIRE(node.send(3));
+    cork.pull();
+    CHECK(there.frames->take()->id == 2);
+    CHECK(there.frames->take()->id == 3);
+    REQUIRE(node.send(4, std::string(1u << 20, 'x'))); // more than a socket takes at once
+    REQUIRE(node.send(5));
+    node.link->close({errc::shutting_down, "bye"}); // does not cut off what is held back
+  }
+  CHECK(there.frames->take()->body.size() == 1u << 20);
+  CHECK(there.frames->take()->id == 5);
+  CHECK(there.closed->take() == failure{errc::shutting_down, "bye"});
 }
 
 TEST_CASE("threads that send at once each keep their order") {

@@ -86,4 +86,52 @@ TEST_CASE("the rate is that of the last 5 s") {
   CHECK(it.rate_per_s(price) == 0);
 }
 
+node::node_report heard(std::string node, ingress::processor_load load) {
+  node::node_report it;
+  it.node = node_id{std::move(node)};
+  load.flow = price.first;
+  load.processor = price.second;
+  it.requests = {load};
+  return it;
+}
+
+TEST_CASE("answers are added up over all nodes, and a node that starts anew counts from 0") {
+  throughput it;
+  ingress::processor_load load;
+  load.answered_total = 10;
+  load.server_errors_total = 1;
+  it.add(heard("a", load));
+  it.add(heard("b", load));
+  load.answered_total = 12;
+  load.client_errors_total = 1;
+  it.add(heard("a", load));
+  CHECK(it.requests_of(price).answered_total == 22);
+  CHECK(it.requests_of(price).client_errors_total == 1);
+  CHECK(it.requests_of(price).server_errors_total == 2);
+  ingress::processor_load anew;
+  anew.answered_total = 3;
+  it.add(heard("a", anew));
+  CHECK(it.requests_of(price).answered_total == 25);
+  it.keep_only({});
+  CHECK(it.requests_of(price).answered_total == 0);
+}
+
+TEST_CASE("latencies are those of the last 5 s") {
+  throughput it;
+  throughput::time_point at{1h};
+  ingress::processor_load load;
+  load.latency.add(1s);
+  it.add(heard("a", load));
+  it.sample(at);
+  load.latency.add(1ms);
+  load.latency.add(1ms);
+  it.add(heard("a", load));
+  it.sample(at += 4s);
+  CHECK(it.requests_of(price).p50 < 2ms);
+  CHECK(it.requests_of(price).p99 < 2ms);
+  for (int i = 0; i < 4; ++i)
+    it.sample(at += 3s);
+  CHECK(it.requests_of(price).p50 == 0ms); // nobody asked since
+}
+
 } // namespace

@@ -729,3 +729,113 @@ TEST_CASE_FIXTURE(router_fixture,
   CHECK(statistics().in_flight == 0);
   CHECK(statistics().answered_total[2] == all.size());
 }
+
+// ---- what is told of it ------------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(router_fixture,
+                  "a replica that answers quickly gets more requests ahead, a slow one does not") {
+  set(method::get, {1});
+  table.routes[0].http.max_queued_requests = 1000;
+  routes->set_routes(table);
+  std::vector<answer_ptr> seen;
+  for (int i = 0; i < 300; ++i)
+    seen.push_back(ask());
+  CHECK(at(1).held.size() == in_flight_max(pattern::endpoint, 1));
+  // 100 answers in 10 ms: 20 in the 2 ms that it may be ahead.
+  for (int i = 0; i < 100; ++i) {
+    now += 100us;
+    at(1).answer(200, "quick");
+  }
+  CHECK(at(1).held.size() > 15);
+  CHECK(at(1).held.size() < 25);
+  // 2 answers in 100 ms.
+  while (at(1).held.size() > 2) {
+    now += 50ms;
+    at(1).answer(200, "slow");
+  }
+  CHECK(at(1).held.size() == 2);
+}
+
+TEST_CASE_FIXTURE(router_fixture,
+                  "an exchange that asks for it knows which replica has it, and how many have had it") {
+  struct logged final : client_exchange {
+    using client_exchange::client_exchange;
+    void respond(response) noexcept override {}
+    void refuse(failure) noexcept override {}
+    void begin(response) noexcept override {}
+    bool write(std::string) noexcept override { return true; }
+    std::size_t waiting_bytes() const noexcept override { return 0; }
+    void when_writable(std::function<void()>) noexcept override {}
+    void finish() noexcept override {}
+    void when_cancelled(std::function<void()>) noexcept override {}
+  };
+  set(method::get, {1, 2});
+  request in;
+  in.path = "/p";
+  auto call = std::make_shared<logged>(std::move(in), now + 10s);
+  routes->handle(call, nullptr);
+  const std::uint64_t first = at(1).held.empty() ? 2 : 1;
+  CHECK(call->replica() == first);
+  CHECK(call->attempts() == 1);
+  at(first).take()->refuse({errc::shutting_down, ""});
+  CHECK(call->replica() == 3 - first);
+  CHECK(call->attempts() == 2);
+  at(3 - first).answer(200, "x");
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a route of which no replica comes up refuses at once, also what waits") {
+  set(method::get, {});
+  auto waits = ask();
+  CHECK(waits->ends() == 0);
+  table.routes[0].is_failed = true;
+  routes->set_routes(table);
+  CHECK(waits->ends() == 1);
+  CHECK(ask()->ends() == 1);
+  table.routes[0].is_failed = false;
+  routes->set_routes(table);
+  CHECK(ask()->ends() == 0);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "it says when time is to be told it, and when it need not be") {
+  auto woken = std::make_shared<int>(0); // what is under way at the end wakes it once more
+  auto with = options();
+  with.on_waiting = [woken] { ++*woken; };
+  routes.reset(new router{std::move(with)});
+  set(method::get, {1});
+  CHECK_FALSE(routes->tick());
+  auto first = ask();
+  auto second = ask();
+  CHECK(*woken == 0);
+  CHECK_FALSE(routes->tick());
+  auto third = ask();
+  CHECK(*woken == 1);
+  CHECK(routes->tick());
+  at(1).answer(200, "x");
+  CHECK_FALSE(routes->tick());
+  at(1).take()->refuse({errc::overloaded, ""});
+  CHECK(*woken == 2);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "loads say what waits, what is under way and how long answers took") {
+  set(method::get, {1});
+  std::vector<answer_ptr> seen;
+  for (int i = 0; i < 5; ++i)
+    seen.push_back(ask()); // two at the replica, two wait, one is turned away
+  now += 30ms;
+  auto load = routes->loads().at(0);
+  CHECK(load.flow == flow_name{"shop"});
+  CHECK(load.processor == processor_name{"p"});
+  CHECK(load.waiting == 2);
+  CHECK(load.ongoing == 2);
+  CHECK(load.wait_oldest == 30ms);
+  CHECK(load.answered_total == 1);
+  CHECK(load.server_errors_total == 1);
+  CHECK(load.turned_away_total == 1);
+  at(1).answer(200, "x");
+  at(1).answer(404, "x");
+  load = routes->loads().at(0);
+  CHECK(load.answered_total == 3);
+  CHECK(load.client_errors_total == 1);
+  CHECK(load.latency.quantile(0.5) > 20ms);
+  CHECK(load.latency.quantile(0.5) < 40ms);
+}

@@ -50,6 +50,16 @@ TEST_CASE("each flow and version gets its own host with its own replicas") {
   CHECK(state.revision == 3);
 }
 
+TEST_CASE("requests without a timeout have a bound for one call all the same") {
+  node_state state;
+  auto order = order_of("a", 1);
+  order.spec.processors[1].kind = pattern::endpoint;
+  apply(state, {1, {order}, {replica_of(1, "a", 1)}}, at);
+  const auto& host = state.hosts.begin()->second.host;
+  CHECK(host.timeouts.at(processor_name{"work"}) == 2s);
+  CHECK(host.timeouts.at(processor_name{"free"}) == 60s);
+}
+
 TEST_CASE("an older wish is ignored, the same one again is not an error") {
   node_state state;
   apply(state, {3, {order_of("a", 1)}, {}}, at);

@@ -42,6 +42,13 @@ TEST_CASE("bytes have binary units") {
   CHECK(bytes_text(5000ull << 40) == "5000.0 TiB");
 }
 
+TEST_CASE("latencies are told in the unit that fits") {
+  CHECK(latency_text(0) == "-");
+  CHECK(latency_text(999) == "999us");
+  CHECK(latency_text(1'250) == "1.2ms");
+  CHECK(latency_text(30'000'000) == "30.0s");
+}
+
 TEST_CASE("spans use the two largest units") {
   CHECK(span_text(0) == "0.0s");
   CHECK(span_text(320) == "0.3s");

@@ -84,10 +84,12 @@ struct pool {
     CHECK(threads.wait_all_ended(60s));
   }
 
-  std::shared_ptr<logged_exchange::shared> send(std::string text) {
+  std::shared_ptr<logged_exchange::shared>
+  send(std::string text,
+       std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max()) {
     request in;
     in.body = std::move(text);
-    auto call = std::make_shared<logged_exchange>(std::move(in));
+    auto call = std::make_shared<logged_exchange>(std::move(in), deadline);
     auto log = call->log();
     work->target()->submit(std::move(call));
     return log;
@@ -101,6 +103,18 @@ TEST_CASE("a request is answered by user code, and what that throws is a 500") {
   CHECK(logged_exchange::wait_ended(p.send("a")).answer->body == "a");
   CHECK(logged_exchange::wait_ended(p.send("throw")).answer->status == 500);
   CHECK(logged_exchange::wait_ended(p.send("b")).answer->body == "b");
+}
+
+TEST_CASE("a request whose deadline has passed while it waited is not begun") {
+  pool p{1};
+  auto busy = p.send("wait");
+  p.body->wait_for_waiting(1);
+  auto late = p.send("late", std::chrono::steady_clock::now());
+  auto next = p.send("next");
+  p.body->release();
+  CHECK(logged_exchange::wait_ended(late).refused->code == errc::timeout);
+  CHECK(logged_exchange::wait_ended(next).answer->body == "next");
+  CHECK(p.work->load().handled_total <= 2);
 }
 
 TEST_CASE("num_concurrency requests are inside at once, others wait up to the bound, more are refused") {

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "actors/cluster/cluster_state.hpp"
+
+#include <sluice/core/ids.hpp>
+
+#include <chrono>
+#include <cstdint>
+
+namespace sluice::cluster {
+
+/// How many requests a processor has to do with at this moment, over all nodes that are heard: what an autoscaler
+/// holds against `target_ongoing_requests` of all replicas.
+struct request_demand {
+  std::uint32_t waiting = 0; ///< at ingresses, while all replicas are busy
+  std::uint32_t ongoing = 0; ///< at replicas
+  std::chrono::milliseconds wait_oldest{0};
+};
+
+/// Pure; as of each node's last report.
+request_demand demand_of(const cluster_state& state, const flow_name& flow, const processor_name& processor);
+
+} // namespace sluice::cluster
