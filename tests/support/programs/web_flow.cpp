@@ -27,6 +27,8 @@ answer say(const question& in) {
   return {in.name, PROBE_VERSION, getpid()};
 }
 
+answer keep(const question& in) { return say(in); }
+
 int main(int argc, char** argv) {
   // Arguments after "--" at submit come here: --replicas N
   std::uint32_t replicas = 1;
@@ -41,5 +43,10 @@ int main(int argc, char** argv) {
                                .num_replicas = replicas,
                                .num_cpus = 0.1,
                                .num_concurrency = 4});
+  flow.collector<keep>("keep", {.route = "/keep/{name}",
+                                .sink = sluice::queue("kept"),
+                                .num_replicas = replicas,
+                                .num_cpus = 0.1,
+                                .num_concurrency = 4});
   return sluice::run(flow, argc, argv);
 }
