@@ -1,6 +1,7 @@
 #include "runtime/host.hpp"
 
 #include "runtime/run_actors.hpp"
+#include "transport/batch/batch_environment.hpp"
 #include "transport/connectors/builtin.hpp"
 #include "transport/link/io_thread.hpp"
 #include "transport/link/socket_link.hpp"
@@ -87,9 +88,17 @@ int run_host(const process::host_environment& who, const flow_spec& spec,
   caf::scoped_actor self{sys};
   auto targets = std::make_shared<ingress::local_targets>();
   auto node = spawn_peer(sys, io, who, targets);
-  auto host =
-    host::spawn(sys, {who.host, node_id{}, spec, bodies, caf::actor_cast<queue::handle>(node),
-                      caf::actor_cast<host::node_handle>(node), registry, threads, shared_recorder, targets});
+  auto host = host::spawn(sys, {who.host,
+                                node_id{},
+                                spec,
+                                bodies,
+                                caf::actor_cast<queue::handle>(node),
+                                caf::actor_cast<host::node_handle>(node),
+                                registry,
+                                threads,
+                                shared_recorder,
+                                targets,
+                                {batch::make_environment(threads->http_client()), who.version.value, false}});
   peer::services local;
   local.host = host;
   self->send(node, peer::begin{std::move(local)});

@@ -1,10 +1,12 @@
 #include "runtime/local.hpp"
 
 #include "runtime/http_front.hpp"
+#include "runtime/local_batch.hpp"
 #include "runtime/local_feed.hpp"
 #include "runtime/local_progress.hpp"
 #include "runtime/local_system.hpp"
 #include "transport/process/crash_handler.hpp"
+#include "actors/batch/batch_job.hpp"
 
 #include <sluice/core/limits.hpp>
 
@@ -29,16 +31,21 @@ using clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds step{50};
 constexpr std::chrono::milliseconds look_every{200}; ///< at the queues
 constexpr std::chrono::milliseconds draw_every{500};
+constexpr std::chrono::seconds say_every{5};           ///< how a batch goes on, where no line can be drawn
 constexpr std::chrono::seconds requests_drain_max{10}; ///< for requests under way, before replicas drain
 
 enum exit_code : int { ok = 0, failed = 1, bad_usage = 2, interrupted = 130 };
 
-/// Redraws one line on a terminal; without one, keeps still.
+/// Redraws one line on a terminal; without one, keeps still, but for a line of a batch now and then.
 class status_line {
 public:
-  void draw(const std::string& text) {
+  void draw(const std::string& text, bool has_batch = false) {
     if (is_terminal_)
       std::cerr << "\r\x1b[K" << text << std::flush;
+    else if (has_batch && clock::now() - said_at_ >= say_every) {
+      said_at_ = clock::now();
+      std::cerr << text << std::endl;
+    }
   }
   void clear() { draw({}); }
   /// A line that stays.
@@ -53,6 +60,7 @@ public:
 
 private:
   bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
+  clock::time_point said_at_ = clock::now();
 };
 
 /// One run from start to exit code.
@@ -66,8 +74,15 @@ public:
   int run() {
     line_.say("flow '" + opts_.spec.name.value + "' runs in this process; its queues are in "
               + opts_.state_dir.string() + "; Ctrl-C drains");
+    auto chosen = choose_run(*system_, opts_.spec, opts_.restart);
+    if (!chosen) {
+      line_.say(chosen.error().message);
+      return failed;
+    }
+    if (!chosen->remark.empty())
+      line_.say(chosen->remark);
     feed_ = std::make_unique<local_feed>(system_->actors(), system_->queues(), opts_.feeds);
-    system_->start(opts_);
+    system_->start(opts_, chosen->run);
     if (front_)
       serve();
     while (!finished_)
@@ -121,7 +136,9 @@ private:
       for (const auto& one : seen)
         progress_rated_.push_back(one.processed_total);
       rated_at_ = now;
-      line_.draw(progress_line(seen, rates_, line_.columns()));
+      const bool has_batch =
+        std::any_of(seen.begin(), seen.end(), [](const auto& one) { return one.batch.has_value(); });
+      line_.draw(progress_line(seen, rates_, line_.columns()), has_batch);
     }
     if (progress_rated_.empty())
       progress_rated_.resize(seen.size(), 0);
@@ -206,6 +223,13 @@ private:
     return code_;
   }
 
+  /// What a batch has still to do waits in a queue of its own, which is nobody's result.
+  bool is_of_batch(const queue_name& name) const {
+    return std::any_of(opts_.spec.processors.begin(), opts_.spec.processors.end(), [&](const auto& each) {
+      return each.kind == pattern::batch && batch::splits_queue(opts_.spec.name, each.name) == name;
+    });
+  }
+
   /// Queues that are written and not read.
   void tell_results() {
     const auto stats = system_->stats();
@@ -214,7 +238,7 @@ private:
     for (const auto& stat : *stats) {
       const bool is_read = std::any_of(progress_.begin(), progress_.end(),
                                        [&](const auto& one) { return one.source == stat.name; });
-      if (!is_read && stat.depth_count > 0)
+      if (!is_read && stat.depth_count > 0 && !is_of_batch(stat.name))
         std::cerr << "queue '" << stat.name.value << "': " << stat.depth_count << " records; --peek "
                   << stat.name.value << " prints them\n";
     }

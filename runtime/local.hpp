@@ -21,6 +21,7 @@ struct local_options {
   std::filesystem::path state_dir; ///< made with mode 0700
   std::vector<queue_feed> feeds;
   std::string http = "127.0.0.1:8000"; ///< where routes are served, if the flow has any
+  bool restart = false;                ///< batches that were interrupted begin anew
 
   std::filesystem::path access_log_dir; ///< of answered requests; empty = none
 

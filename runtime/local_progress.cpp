@@ -1,23 +1,37 @@
 #include "runtime/local_progress.hpp"
 
+#include "runtime/batch_progress.hpp"
+
 #include <algorithm>
-#include <cstdio>
 
 namespace sluice::runtime {
 
 namespace {
 
-/// 1234567 -> "1,234,567"
-std::string grouped(std::uint64_t value) {
-  auto digits = std::to_string(value);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
-    digits.insert(static_cast<std::size_t>(at), ",");
-  return digits;
-}
-
 const queue::queue_stat* find(const std::vector<queue::queue_stat>& stats, const queue_name& name) {
   auto found = std::find_if(stats.begin(), stats.end(), [&](const auto& each) { return each.name == name; });
   return found == stats.end() ? nullptr : &*found;
+}
+
+bool is_newer(const host::batch_report& one, const std::optional<host::batch_report>& other) {
+  return !other || one.run > other->run
+         || (one.run == other->run
+             && (one.done_bytes > other->done_bytes || one.phase != host::batch_phase::running));
+}
+
+std::string batch_summary(const processor_progress& one, std::chrono::milliseconds took) {
+  const auto& batch = *one.batch;
+  const auto rate = static_cast<std::uint64_t>(static_cast<double>(one.processed_total)
+                                               / std::max(0.001, static_cast<double>(took.count()) / 1000.0));
+  auto out = one.name.value + ": " + std::string{to_string(batch.phase)} + ": " + batch_counts(batch) + "; "
+             + grouped(one.processed_total) + " processed in " + seconds_text(took) + ", " + grouped(rate)
+             + "/s";
+  if (batch.phase == host::batch_phase::running)
+    out += "; run it again to go on";
+  out += "\n";
+  if (batch.phase == host::batch_phase::failed)
+    out += "  " + batch.error + "\n";
+  return out;
 }
 
 } // namespace
@@ -38,12 +52,16 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
       one.failed_total += replica.failed_total;
       one.in_flight += replica.in_flight;
       all_exhausted = all_exhausted && replica.exhausted;
+      if (replica.batch && is_newer(*replica.batch, one.batch))
+        one.batch = replica.batch;
       if (replica.phase == host::replica_phase::failed)
         one.failure = replica.last_error;
       if (!replica.last_error.empty())
         one.last_error = replica.last_error;
     }
     one.is_exhausted = all_exhausted && replicas > 0;
+    if (one.batch && one.batch->phase == host::batch_phase::failed && !one.failure)
+      one.failure = one.batch->error;
     if (processor.source.kind == "queue") {
       one.source = queue_name{processor.source.options.at("name")};
       if (const auto* stat = find(stats, *one.source)) {
@@ -67,6 +85,10 @@ std::string progress_line(const std::vector<processor_progress>& all, const std:
   std::string line;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto& one = all[i];
+    if (one.batch) {
+      line += (i == 0 ? "" : "  |  ") + one.name.value + ": " + batch_bar(*one.batch, rates_per_s[i]);
+      continue;
+    }
     line += (i == 0 ? "" : "  |  ") + one.name.value + ": " + grouped(one.processed_total) + " done, "
             + grouped(static_cast<std::uint64_t>(rates_per_s[i])) + "/s";
     if (one.source)
@@ -80,11 +102,13 @@ std::string progress_line(const std::vector<processor_progress>& all, const std:
 }
 
 std::string summary(const std::vector<processor_progress>& all, std::chrono::milliseconds took) {
-  char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%.1f s", static_cast<double>(took.count()) / 1000.0);
   std::string out;
   for (const auto& one : all) {
-    out += one.name.value + ": " + grouped(one.processed_total) + " done in " + seconds;
+    if (one.batch) {
+      out += batch_summary(one, took);
+      continue;
+    }
+    out += one.name.value + ": " + grouped(one.processed_total) + " done in " + seconds_text(took);
     if (one.failed_total > 0)
       out += ", " + grouped(one.failed_total) + " failed attempts";
     if (one.source && one.backlog > 0)

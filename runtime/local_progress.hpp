@@ -23,7 +23,8 @@ struct processor_progress {
   std::optional<queue_name> source; ///< if it is a queue
   std::uint64_t backlog = 0;        ///< of that queue
   std::uint64_t dead = 0;
-  std::optional<std::string> failure; ///< a replica of it has failed for good
+  std::optional<host::batch_report> batch; ///< of a batch, the newest that any replica knows
+  std::optional<std::string> failure;      ///< a replica of it has failed for good
   std::string last_error;
 };
 
@@ -36,7 +37,7 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
 /// queues that are read are empty.
 bool has_ended(const std::vector<processor_progress>& all, bool feeds_done);
 
-/// One line for a terminal of `columns` columns.
+/// One line for a terminal of `columns` columns; a batch has a bar, its rate and the time left.
 std::string progress_line(const std::vector<processor_progress>& all, const std::vector<double>& rates_per_s,
                           std::size_t columns);
 

@@ -1,5 +1,6 @@
 #include "runtime/local_system.hpp"
 
+#include "transport/batch/batch_environment.hpp"
 #include "transport/connectors/builtin.hpp"
 #include "transport/store/queue_store.hpp"
 #include "actors/host/host.hpp"
@@ -75,7 +76,7 @@ local_system::local_system(std::unique_ptr<queue::store_port> store)
 
 local_system::~local_system() { end(); }
 
-void local_system::start(const local_options& opts) {
+void local_system::start(const local_options& opts, std::uint64_t run) {
   owner_ = sys_.spawn(
     [](host::node_handle::pointer, std::shared_ptr<shared> mine) {
       return host::node_handle::behavior_type{[mine](const host::host_report& report) {
@@ -86,8 +87,17 @@ void local_system::start(const local_options& opts) {
     shared_);
   auto registry = std::make_shared<connector_registry>();
   connectors::add_builtin_connectors(*registry);
-  host_ = host::spawn(sys_, {host_id{random_id()}, node_id{"local"}, opts.spec, opts.bodies, queues(), owner_,
-                             registry, threads_, nullptr, targets_});
+  host_ = host::spawn(sys_, {host_id{random_id()},
+                             node_id{"local"},
+                             opts.spec,
+                             opts.bodies,
+                             queues(),
+                             owner_,
+                             registry,
+                             threads_,
+                             nullptr,
+                             targets_,
+                             {batch::make_environment(threads_->http_client()), run, true}});
   desired_.revision = 1;
   std::uint64_t id = 0;
   for (const auto& processor : opts.spec.processors) {
@@ -139,6 +149,10 @@ result<std::vector<queue::queue_stat>> local_system::stats() {
   if (!reply)
     return fail(reply);
   return std::move(reply->queues);
+}
+
+result<std::string> local_system::position(const std::string& key) {
+  return ask<std::string>(queue::cursor_request{key});
 }
 
 result<std::vector<std::string>> local_system::peek(const queue_name& name, std::uint64_t& after_seq) {

@@ -35,8 +35,8 @@ public:
   static result<std::unique_ptr<local_system>> open(const std::filesystem::path& state_dir);
   ~local_system();
 
-  /// Starts `num_replicas` replicas of every processor.
-  void start(const local_options& opts);
+  /// Starts `num_replicas` replicas of every processor; its batches are at their `run`th run.
+  void start(const local_options& opts, std::uint64_t run);
 
   /// After `start`: its replicas, as they are asked for.
   std::vector<std::pair<processor_name, replica_id>> replicas() const;
@@ -51,6 +51,8 @@ public:
   /// The newest report, or none before the first.
   std::optional<host::host_report> report() const;
   result<std::vector<queue::queue_stat>> stats();
+  /// The stored position `key`; empty = none.
+  result<std::string> position(const std::string& key);
   result<std::vector<std::string>> peek(const queue_name& name, std::uint64_t& after_seq);
 
   /// Set when the disk failed: nothing can be settled any more.

@@ -43,6 +43,7 @@ int run_by_hand(const flow_spec& spec, const flow& flow, const std::string& prog
   local.feeds = options->feeds;
   local.http = options->http;
   local.access_log_dir = options->access_log_dir;
+  local.restart = options->restart;
   return options->mode == runtime::run_mode::peek
            ? runtime::peek_local(local, queue_name{options->peek_queue})
            : runtime::run_local(std::move(local));

@@ -51,6 +51,10 @@ result<run_options> parse_run_options(const std::vector<std::string>& args) {
   }
   for (auto at = args.begin(); at != end; ++at) {
     auto [name, value] = split(*at);
+    if (*at == "--restart") {
+      out.restart = true;
+      continue;
+    }
     if (name != "--state-dir" && name != "--put" && name != "--peek" && name != "--http"
         && name != "--access-log")
       return fail(errc::invalid_argument,
@@ -97,8 +101,9 @@ Options when run by hand:
   --peek QUEUE        print what waits in QUEUE and end
   --http HOST:PORT    where its routes are served; default 127.0.0.1:8000, port 0 picks a free one
   --access-log DIR    a line per answered request goes to files in DIR; default: none
-  --state-dir DIR     where queues are kept; default ~/.sluice/local/)"
+  --state-dir DIR     where queues, and how far batches have come, are kept; default ~/.sluice/local/)"
          + flow + R"(
+  --restart           begin batches anew that were interrupted; otherwise they go on where they were
   --                  what follows is for the program itself
 
 Ctrl-C drains: what is in user code is finished and settled, all else stays in its queue. A second

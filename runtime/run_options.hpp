@@ -26,6 +26,7 @@ enum class run_mode { local, describe, help, peek };
 /// --put QUEUE=FILE   | put the lines of a file (- = standard input) into a queue | -
 /// --http HOST:PORT   | where the flow's routes are served; port 0 picks a free one  | 127.0.0.1:8000
 /// --access-log DIR   | write a line per answered request to files in DIR | -
+/// --restart          | begin batches anew that were interrupted                 | go on
 /// --peek QUEUE       | print what waits in a local queue                        | -
 struct run_options {
   run_mode mode = run_mode::local;
@@ -34,6 +35,7 @@ struct run_options {
   std::string peek_queue;
   std::string http = "127.0.0.1:8000";
   std::filesystem::path access_log_dir; ///< empty = no access log
+  bool restart = false;
 };
 
 /// Fails with `invalid_argument` and a sentence for the user. `--describe` and `--help` win over

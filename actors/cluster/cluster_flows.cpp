@@ -78,6 +78,8 @@ void aim_at(flow_record& flow, flow_version version) {
   flow.stored.scale = std::move(scale);
   flow.stored.target = version;
   flow.stored.draining = false;
+  flow.stored.end.reset();
+  flow.batches.clear();
   flow.stored.update_error.clear();
   flow.retries.clear();
 }
@@ -189,6 +191,9 @@ void take(change& it, const rollback_request& what) {
   auto* flow = find_flow(it, what.flow);
   if (!flow || refuse_deleting(it, *flow))
     return;
+  if (ends_by_itself(flow->versions.at(flow->stored.target)->spec))
+    return it.refuse(errc::conflict,
+                     subject_of(what.flow) + " is a batch: submit the program again that you want to run");
   auto to = what.to;
   if (!to) {
     // During an update the one before is the one that ran; otherwise the next older one.

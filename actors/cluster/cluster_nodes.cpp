@@ -1,3 +1,4 @@
+#include "actors/batch/batch_job.hpp"
 #include "actors/cluster/cluster_changes.hpp"
 
 #include <algorithm>
@@ -74,7 +75,10 @@ void begin_anew(change& it, node_record& node) {
 bool is_news(const std::optional<host::replica_report>& before, const host::replica_report* after) {
   if (!before || !after)
     return before.has_value() != (after != nullptr);
-  return before->phase != after->phase;
+  const auto batch_phase_of = [](const host::replica_report& of) {
+    return of.batch ? of.batch->phase : host::batch_phase::running;
+  };
+  return before->phase != after->phase || batch_phase_of(*before) != batch_phase_of(*after);
 }
 
 bool is_news(const node::node_report* before, const node::node_report& after) {
@@ -111,6 +115,20 @@ bool has_drained(const change& it, const replica_record& replica, const node::no
          || it.at.now - replica.drain_sent_at >= it.state.limits.unseen_after;
 }
 
+/// Keeps what is newest about a batch: its replicas do not all know the same.
+void note_batch(change& it, const stored_replica& replica, const host::replica_report& report) {
+  auto found = it.state.flows.find(replica.flow);
+  if (!report.batch || found == it.state.flows.end() || found->second.stored.target != replica.version
+      || report.batch->run != replica.version.value)
+    return;
+  auto [known, is_new] = found->second.batches.try_emplace(replica.processor, *report.batch);
+  const bool is_open = known->second.phase == host::batch_phase::running;
+  if (is_open
+      && (report.batch->phase != host::batch_phase::running
+          || report.batch->done_bytes >= known->second.done_bytes))
+    known->second = *report.batch;
+}
+
 /// Takes over what the node says about its replicas; forgets drained ones that are gone.
 void take_replicas(change& it, node_record& node, const node::node_report& report) {
   std::unordered_map<std::uint64_t, const host::replica_report*> reported;
@@ -125,6 +143,8 @@ void take_replicas(change& it, node_record& node, const node::node_report& repor
     const auto* now = found == reported.end() ? nullptr : found->second;
     it.needs_reconcile = it.needs_reconcile || replica.is_presumed || is_news(replica.report, now);
     replica.is_presumed = false;
+    if (now)
+      note_batch(it, replica.stored, *now);
     if (has_drained(it, replica, report, now)) {
       it.needs_reconcile = true;
       it.forget_replica(id);
@@ -242,6 +262,9 @@ queue_name source_queue(const cluster_state& state, replica_id id) {
   auto version = flow->second.versions.find(stored.version);
   if (version == flow->second.versions.end())
     return {};
+  for (const auto& processor : version->second->spec.processors)
+    if (processor.name == stored.processor && processor.kind == pattern::batch)
+      return batch::splits_queue(stored.flow, stored.processor);
   for (const auto& processor : version->second->spec.processors)
     if (processor.name == stored.processor && processor.source.kind == "queue")
       if (auto name = processor.source.options.find("name"); name != processor.source.options.end())

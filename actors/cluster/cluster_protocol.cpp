@@ -38,6 +38,8 @@ std::string_view to_string(flow_phase phase) noexcept {
     return "drained";
   case flow_phase::deleting:
     return "deleting";
+  case flow_phase::completed:
+    return "completed";
   }
   return "unknown";
 }

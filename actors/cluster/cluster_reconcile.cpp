@@ -2,6 +2,7 @@
 #include "actors/cluster/cluster_routes.hpp"
 
 #include <algorithm>
+#include <cstdio>
 
 /// Compares all that is wanted with all that is there. Runs after every event that
 /// changed anything, and on every tick, and never asks which event it was.
@@ -124,6 +125,47 @@ void give_up_failed_update(change& it, flow_record& flow, const std::vector<repl
                         + "; version " + std::to_string(stored.current.value) + " stays";
   stored.target = stored.current;
   stored.scale = stored.scale_before;
+  flow.retries.clear();
+  flow.progress.reset();
+  it.store(flow);
+}
+
+/// "5,000,000 records in, 12 out, 0 rejected in 12.3 s"
+std::string summary_of(const host::batch_report& batch) {
+  char took[32];
+  std::snprintf(took, sizeof took, "%.1f s", std::chrono::duration<double>(batch.took).count());
+  return std::to_string(batch.records_in) + " records in, " + std::to_string(batch.records_out) + " out, "
+         + std::to_string(batch.rejected) + " rejected in " + took;
+}
+
+/// Notes that a flow of batches has come to its end, one way or the other.
+void note_end(change& it, flow_record& flow) {
+  const auto& spec = flow.versions.at(flow.stored.target)->spec;
+  if (flow.stored.end || !ends_by_itself(spec))
+    return;
+  flow_end end{true, {}, flow.batches};
+  std::string failures;
+  for (const auto& processor : spec.processors) {
+    const auto found = flow.batches.find(processor.name);
+    const auto phase = found == flow.batches.end() ? host::batch_phase::running : found->second.phase;
+    if (phase == host::batch_phase::running) {
+      end.is_complete = false;
+      continue;
+    }
+    const bool has_failed = phase == host::batch_phase::failed;
+    auto& text = has_failed ? failures : end.detail;
+    text += (text.empty() ? "" : "; ") + processor.name.value + ": "
+            + (has_failed ? found->second.error : summary_of(found->second));
+  }
+  if (!failures.empty()) {
+    end.is_complete = false;
+    end.detail = std::move(failures);
+  } else if (!end.is_complete) {
+    return;
+  }
+  flow.stored.end = std::move(end);
+  flow.stored.current = flow.stored.target;
+  flow.stored.scale_before = flow.stored.scale;
   flow.retries.clear();
   flow.progress.reset();
   it.store(flow);
@@ -279,6 +321,8 @@ std::pair<flow_phase, std::string> assess(const flow_record& flow, const tally& 
   if (stored.draining)
     return sum.left == 0 ? std::pair{flow_phase::drained, std::string{}}
                          : std::pair{flow_phase::draining, count_of(sum.left, "replica") + " left"};
+  if (stored.end)
+    return {stored.end->is_complete ? flow_phase::completed : flow_phase::failed, stored.end->detail};
   std::string detail = waiting_text(flow);
   if (stored.current && stored.target != stored.current) {
     auto text = "to version " + std::to_string(stored.target.value) + ": " + up_of + " up, "
@@ -316,6 +360,9 @@ void tell_phase(change& it, const flow_record& flow, flow_phase before) {
     break;
   case flow_phase::failed:
     it.tell("error", subject, version + " failed: " + flow.detail);
+    break;
+  case flow_phase::completed:
+    it.tell("info", subject, version + " is complete: " + flow.detail);
     break;
   case flow_phase::drained:
     it.tell("info", subject, "is drained");
@@ -394,7 +441,8 @@ void reconcile(change& it) {
   std::vector<flow_name> gone;
   for (auto& [name, flow] : it.state.flows) {
     auto& replicas = groups[name];
-    if (!flow.stored.deleting && !flow.stored.draining)
+    note_end(it, flow);
+    if (!flow.stored.deleting && !flow.stored.draining && !flow.stored.end)
       roll_out(it, flow, replicas, nodes);
     else if (wind_down(it, flow, replicas) && flow.stored.deleting)
       gone.push_back(name);

@@ -125,11 +125,15 @@ struct update_progress {
 ///     13 draining, drained -> starting, running, updating   resume request or submit
 ///     14 any      -> deleting  delete request: as 11
 ///     15 deleting -> (none)    the last replica is gone
+///     16 starting, running, degraded, updating -> completed   all processors are batches, and are done: as 11
+///     17 the same -> failed    all are batches, and one has failed for good: as 11
+///     18 completed, failed -> starting, updating   the next submit: another run
 struct flow_record {
   stored_flow stored;
   std::map<flow_version, std::shared_ptr<const stored_version>> versions;
   std::map<processor_name, retry_record> retries;
   std::map<processor_name, unplaced> waiting;
+  std::map<processor_name, host::batch_report> batches; ///< of `target`, the newest that was reported
   std::optional<update_progress> progress; ///< while an update is under way; begins anew with the head
   flow_phase phase = flow_phase::starting;
   std::string detail;

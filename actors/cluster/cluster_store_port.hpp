@@ -33,6 +33,13 @@ struct stored_version {
 /// How many replicas each processor should have.
 using scale_map = std::map<processor_name, std::uint32_t>;
 
+/// How a flow of batches ended.
+struct flow_end {
+  bool is_complete = false; ///< false = a batch failed
+  std::string detail;
+  std::map<processor_name, host::batch_report> batches;
+};
+
 /// What is wanted of a flow.
 struct stored_flow {
   flow_name name;
@@ -43,7 +50,8 @@ struct stored_flow {
   scale_map scale_before; ///< for `current`, while an update is under way
   bool draining = false;
   bool deleting = false;
-  std::string update_error; ///< why the last update was given up
+  std::string update_error;    ///< why the last update was given up
+  std::optional<flow_end> end; ///< of `target`: nothing of it runs any more
 };
 
 /// One replica, bound to one node for its life.

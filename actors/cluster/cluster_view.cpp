@@ -80,9 +80,9 @@ flow_view show(const cluster_state& state, const flow_record& flow,
     processor_view one;
     one.spec = spec;
     auto wanted = flow.stored.scale.find(spec.name);
-    one.replicas_desired = flow.stored.draining || flow.stored.deleting ? 0
-                           : wanted == flow.stored.scale.end()          ? spec.num_replicas
-                                                                        : wanted->second;
+    one.replicas_desired = flow.stored.draining || flow.stored.deleting || flow.stored.end ? 0
+                           : wanted == flow.stored.scale.end()                             ? spec.num_replicas
+                                                                                           : wanted->second;
     for (const auto* replica : replicas)
       if (replica->stored.processor == spec.name && !replica->is_lost && replica->report
           && replica->report->phase == host::replica_phase::running)
@@ -95,6 +95,9 @@ flow_view show(const cluster_state& state, const flow_record& flow,
     one.rate_per_s = done.rate_per_s(key);
     if (spec.http)
       one.requests = show_requests(state, done, key);
+    const auto& batches = flow.stored.end ? flow.stored.end->batches : flow.batches;
+    if (auto batch = batches.find(spec.name); batch != batches.end())
+      one.batch = batch->second;
     view.processors.push_back(std::move(one));
   }
   return view;

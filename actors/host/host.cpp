@@ -1,5 +1,6 @@
 #include "actors/host/host.hpp"
 
+#include "actors/batch/batch_replica.hpp"
 #include "actors/host/replica_set_state.hpp"
 #include "actors/replica/replica.hpp"
 #include "actors/replica/request_replica.hpp"
@@ -43,6 +44,8 @@ private:
                                          const body_factory& make_body);
   result<replica::handle> spawn_for_requests(const replica_order& order, const processor_spec& spec,
                                              const request_body_factory& make_body);
+  result<replica::handle> spawn_batch(const replica_order& order, const processor_spec& spec,
+                                      const body_factory& make_body);
   result<std::shared_ptr<sink>> sink_for(const processor_spec& spec);
   void send_report() { self_->send(opts_.owner, host_report{opts_.id, set_.revision(), set_.reports()}); }
 
@@ -119,6 +122,8 @@ result<replica::handle> host_actor::spawn_replica(const replica_order& order) {
   const auto* for_requests = std::get_if<request_body_factory>(&code->second);
   if (spec->kind == pattern::consumer && for_records != nullptr)
     return spawn_consumer(order, *spec, *for_records);
+  if (spec->kind == pattern::batch && for_records != nullptr && opts_.batch.environment)
+    return spawn_batch(order, *spec, *for_records);
   if (spec->http && for_requests != nullptr)
     return spawn_for_requests(order, *spec, *for_requests);
   return fail(errc::unsupported, "processor '" + spec->name.value + "': this version does not run it as a "
@@ -165,6 +170,27 @@ result<replica::handle> host_actor::spawn_for_requests(const replica_order& orde
     return fail(to);
   out.to = std::move(*to);
   return replica::spawn(self_->system(), std::move(out));
+}
+
+result<replica::handle> host_actor::spawn_batch(const replica_order& order, const processor_spec& spec,
+                                                const body_factory& make_body) {
+  auto files = opts_.batch.environment->make_files(spec);
+  if (!files)
+    return fail(files);
+  batch::options out;
+  out.processor = spec;
+  out.consumer = {opts_.flow.name, spec.name};
+  out.owner = {opts_.node, opts_.id, order.id};
+  out.queue = opts_.queue;
+  out.run = opts_.batch.run;
+  out.takes_up_failed = opts_.batch.takes_up_failed;
+  out.make_body = make_body;
+  out.files = std::move(*files);
+  out.environment = opts_.batch.environment;
+  out.threads = opts_.threads;
+  out.recorder = opts_.recorder;
+  out.owner_actor = caf::actor_cast<replica::owner_handle>(self_);
+  return batch::spawn(self_->system(), std::move(out));
 }
 
 // None where the sink is a queue, which the replica writes to by itself, or "empty": results that go

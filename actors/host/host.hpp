@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/batch/batch_port.hpp"
 #include "actors/host/host_protocol.hpp"
 #include "actors/ingress/target_port.hpp"
 #include "actors/queue/queue_protocol.hpp"
@@ -17,6 +18,13 @@
 
 namespace sluice::host {
 
+/// What batches need beside; a flow without any needs none.
+struct batch_options {
+  std::shared_ptr<batch::environment_port> environment;
+  std::uint64_t run = 1;        ///< of this flow; a higher one begins its batches anew
+  bool takes_up_failed = false; ///< a run that failed goes on
+};
+
 struct options {
   host_id id;
   node_id node;
@@ -28,6 +36,7 @@ struct options {
   std::shared_ptr<replica::threads_port> threads;
   std::shared_ptr<replica::flight_recorder_port> recorder; ///< may be none
   std::shared_ptr<ingress::local_targets> targets;         ///< replicas that take requests are in it
+  batch_options batch = {};
 };
 
 /// Spawns the actor that owns all replicas of one process: starts and drains them as

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,27 @@ std::string_view to_string(replica_phase phase) noexcept;
 /// What a node wants of one replica.
 enum class replica_goal : std::uint8_t { run, drain };
 
+/// Where a run of a batch stands; of `failed` and `done` nothing more comes.
+enum class batch_phase : std::uint8_t { running, done, failed };
+
+std::string_view to_string(batch_phase phase) noexcept;
+
+/// How far a batch has come, all its replicas together and over all restarts, as far as the one that reports
+/// knows.
+struct batch_report {
+  std::uint64_t run = 0;
+  batch_phase phase = batch_phase::running;
+  std::uint64_t source_bytes = 0;
+  std::uint64_t done_bytes = 0; ///< of the source
+  std::uint64_t records_in = 0;
+  std::uint64_t records_out = 0;
+  std::uint64_t rejected = 0;
+  std::chrono::milliseconds took{0}; ///< since it began
+  std::string error;                 ///< why it failed
+
+  friend bool operator==(const batch_report&, const batch_report&) = default;
+};
+
 /// Counters since the replica started.
 struct replica_report {
   replica_id id;
@@ -33,8 +55,9 @@ struct replica_report {
   std::uint32_t in_flight = 0;               ///< taken from the source, not settled
   std::chrono::milliseconds busy_longest{0}; ///< age of the oldest call into user code
   std::string last_error;
-  bool exhausted = false;        ///< its source ended and everything of it is settled
-  std::uint64_t stale_total = 0; ///< records somebody else had taken over before they were settled
+  bool exhausted = false;                 ///< its source ended and everything of it is settled
+  std::uint64_t stale_total = 0;          ///< records somebody else had taken over before they were settled
+  std::optional<batch_report> batch = {}; ///< of a batch, once it is known
 };
 
 struct replica_order {

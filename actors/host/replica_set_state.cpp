@@ -4,6 +4,18 @@
 
 namespace sluice::host {
 
+std::string_view to_string(batch_phase phase) noexcept {
+  switch (phase) {
+  case batch_phase::running:
+    return "running";
+  case batch_phase::done:
+    return "done";
+  case batch_phase::failed:
+    return "failed";
+  }
+  return "unknown";
+}
+
 std::string_view to_string(replica_phase phase) noexcept {
   switch (phase) {
   case replica_phase::starting:

@@ -1,5 +1,6 @@
 #include "runtime/cli/rollout.hpp"
 
+#include "runtime/batch_progress.hpp"
 #include "runtime/cli/style.hpp"
 #include "runtime/cli/table.hpp"
 #include "runtime/cli/wait.hpp"
@@ -35,6 +36,29 @@ void print_last_words(const environment& env, const SnapshotReply& snapshot, con
         env.err << "  | " << fit(crash.log_tail(i), 0) << "\n";
       return; // the others died of the same
     }
+}
+
+host::batch_report report_of(const client::api::Batch& from) {
+  host::batch_report to;
+  to.phase = from.phase() == "done"     ? host::batch_phase::done
+             : from.phase() == "failed" ? host::batch_phase::failed
+                                        : host::batch_phase::running;
+  to.source_bytes = from.source_bytes();
+  to.done_bytes = from.done_bytes();
+  to.records_in = from.records_in();
+  to.records_out = from.records_out();
+  to.rejected = from.rejected_count();
+  return to;
+}
+
+std::string progress_of(const Flow& flow) {
+  std::string text = flow.phase();
+  for (const auto& processor : flow.processors())
+    text +=
+      "  " + processor.name() + ": "
+      + (processor.has_batch() ? runtime::batch_bar(report_of(processor.batch()), processor.rate_per_s())
+                               : std::string{"has not begun"});
+  return text;
 }
 
 int say_failed(const environment& env, const SnapshotReply& snapshot, const Flow& flow,
@@ -80,12 +104,56 @@ int wait_for_version(const environment& env, client::control_client& head, const
                                               + " was submitted meanwhile and takes its place"});
     if (now->version_target() != version || now->phase() == "failed")
       return say_failed(env, snapshot, *now, version);
-    if (now->version_current() != version || now->phase() != "running")
+    if (now->version_current() != version || (now->phase() != "running" && now->phase() != "completed"))
       return std::nullopt;
-    env.err << style(env.err_terminal).good("running") << ": flow/" << flow << " version " << version << "\n";
+    env.err << style(env.err_terminal).good(now->phase()) << ": flow/" << flow << " version " << version
+            << "\n";
     return ok;
   };
   return wait_until(env, head, timeout, verdict,
+                    [&](const SnapshotReply& last) { return say_late(env, last, flow, version); });
+}
+
+int wait_for_end(const environment& env, client::control_client& head, const std::string& flow,
+                 std::uint64_t version) {
+  constexpr auto say_every = std::chrono::seconds{10}; // where no line can be drawn
+  constexpr auto wait_max = std::chrono::hours{24 * 365};
+  const bool draws = env.err_terminal.is_terminal;
+  auto said_at = env.now() - say_every;
+  bool was_seen = false;
+  auto verdict = [&](const SnapshotReply& snapshot) -> std::optional<int> {
+    const auto* now = find_flow(snapshot, flow);
+    if (now == nullptr)
+      return was_seen
+               ? std::optional{complain(env, {errc::not_found, "flow/" + flow + " was deleted meanwhile"})}
+               : std::nullopt;
+    was_seen = true;
+    if (draws)
+      env.err << "\r\x1b[K" << std::flush;
+    if (now->version_target() != version)
+      return complain(env, {errc::conflict, "version " + std::to_string(now->version_target()) + " of flow/"
+                                              + flow + " took its place"});
+    if (now->phase() == "failed")
+      return say_failed(env, snapshot, *now, version);
+    if (now->phase() == "completed") {
+      env.err << style(env.err_terminal).good("completed") << ": flow/" << flow << " version " << version
+              << "\n";
+      for (const auto& processor : now->processors())
+        env.err << "  " << processor.name() << ": " << runtime::batch_counts(report_of(processor.batch()))
+                << " in " << runtime::seconds_text(std::chrono::milliseconds{processor.batch().took_ms()})
+                << "\n";
+      return ok;
+    }
+    const auto text = progress_of(*now);
+    if (draws)
+      env.err << fit(text, env.err_terminal.width) << std::flush;
+    else if (env.now() - said_at >= say_every) {
+      said_at = env.now();
+      env.err << text << "\n" << std::flush;
+    }
+    return std::nullopt;
+  };
+  return wait_until(env, head, wait_max, verdict,
                     [&](const SnapshotReply& last) { return say_late(env, last, flow, version); });
 }
 

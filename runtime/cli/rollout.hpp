@@ -12,4 +12,9 @@ namespace sluice::cli {
 int wait_for_version(const environment& env, client::control_client& head, const std::string& flow,
                      std::uint64_t version, std::chrono::milliseconds timeout);
 
+/// Shows how the batches of a version go on until they have ended; 0 if all are complete. Ctrl-C ends the waiting,
+/// not the flow.
+int wait_for_end(const environment& env, client::control_client& head, const std::string& flow,
+                 std::uint64_t version);
+
 } // namespace sluice::cli

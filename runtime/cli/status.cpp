@@ -102,15 +102,24 @@ std::string version_text(const api::Flow& flow) {
   return text;
 }
 
+/// What waits: records of a queue, or how far a batch has come.
+std::string backlog_of(const api::Processor& one) {
+  if (one.has_batch())
+    return std::to_string(one.batch().source_bytes() == 0
+                            ? 100
+                            : one.batch().done_bytes() * 100 / one.batch().source_bytes())
+           + " % done";
+  return one.has_backlog_count() ? count_text(one.backlog_count()) : "-";
+}
+
 void add_processor(table& rows, const api::Flow& flow, const api::Processor& one, bool is_first) {
   auto replicas = std::to_string(one.replicas_running()) + "/" + std::to_string(one.replicas_desired());
   bool is_short = one.replicas_running() < one.replicas_desired();
   rows.add({is_first ? flow.name() : "", is_first ? version_text(flow) : "",
             is_first ? cell{flow.phase(), &style::phase} : cell{""}, one.name(),
-            is_short ? cell{replicas, &style::warning} : cell{replicas},
-            one.has_backlog_count() ? count_text(one.backlog_count()) : "-",
+            is_short ? cell{replicas, &style::warning} : cell{replicas}, backlog_of(one),
             one.has_backlog_count() ? span_text(one.oldest_age_ms()) : "-", rate_text(one.rate_per_s()),
-            count_text(one.processed_total()),
+            count_text(one.has_batch() ? one.batch().records_in() : one.processed_total()),
             cell{count_text(one.failed_total()), one.failed_total() > 0 ? &style::bad : nullptr},
             cell{count_text(one.dead_count()), one.dead_count() > 0 ? &style::bad : nullptr},
             one.spec().has_http() ? route_text(one.spec().http()) : ""});

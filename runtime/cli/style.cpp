@@ -12,7 +12,7 @@ std::string style::paint(const char* code, std::string_view text) const {
 }
 
 std::string style::phase(std::string_view word) const {
-  constexpr std::array good_words{"alive", "running"};
+  constexpr std::array good_words{"alive", "running", "completed"};
   constexpr std::array bad_words{"dead", "failed", "crash_loop", "error"};
   constexpr std::array warning_words{"suspect", "degraded", "backing_off", "warning", "waiting", "updating"};
   auto is_one_of = [&](const auto& words) {

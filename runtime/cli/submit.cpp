@@ -21,7 +21,8 @@ struct submit_arguments {
   std::string binary;
   std::vector<std::string> args;
   bool detach = false;
-  std::string wait = "60s";
+  bool wait = false;
+  std::string timeout = "60s";
   client_options_ptr client;
 };
 
@@ -109,14 +110,18 @@ void print_next_steps(const environment& env, const flow_spec& spec) {
 }
 
 int run(const environment& env, const submit_arguments& args) {
-  auto timeout = config::parse_duration(args.wait);
+  auto timeout = config::parse_duration(args.timeout);
   if (!timeout)
-    return complain(env, {errc::invalid_argument, "--wait: " + timeout.error().message});
+    return complain(env, {errc::invalid_argument, "--start-timeout: " + timeout.error().message});
   if (auto done = check_file(args.binary); !done)
     return complain(env, done.error());
   auto spec = env.describe(args.binary, args.args);
   if (!spec)
     return complain(env, spec.error());
+  if (args.wait && !ends_by_itself(*spec))
+    return complain(
+      env, {errc::invalid_argument, "--wait: flow '" + spec->name.value
+                                      + "' has no end to wait for: not all its processors are batches"});
   client::api::SubmitHeader header;
   header.set_request_id(env.make_id());
   header.set_file_name(std::filesystem::path{args.binary}.filename().string());
@@ -137,6 +142,8 @@ int run(const environment& env, const submit_arguments& args) {
   env.err << "submitted: flow/" << reply->flow() << " version " << reply->version()
           << (reply->is_new() ? " (new)" : " (rolling update)") << ", " << spec->processors.size()
           << (spec->processors.size() == 1 ? " processor" : " processors") << "\n";
+  if (args.wait)
+    return wait_for_end(env, **head, reply->flow(), reply->version());
   if (!args.detach)
     if (auto code = wait_for_version(env, **head, reply->flow(), reply->version(), *timeout); code != ok)
       return code;
@@ -148,8 +155,10 @@ action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<submit_arguments>();
   app.add_option("BINARY", args->binary, "the program that describes the flow")->required();
   app.add_option("ARGS", args->args, "behind --: what hosts start it with");
-  app.add_flag("--detach", args->detach, "do not wait until it runs");
-  app.add_option("--wait", args->wait, "how long to wait until it runs [60s]")->type_name("SPAN");
+  auto* detach = app.add_flag("--detach", args->detach, "do not wait until it runs");
+  app.add_flag("--wait", args->wait, "wait until its batches have ended; the exit code says how")
+    ->excludes(detach);
+  app.add_option("--start-timeout", args->timeout, "how long to wait until it runs [60s]")->type_name("SPAN");
   args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };
 }
@@ -161,7 +170,7 @@ const command submit_command{
   "Asks the program what it is, checks that, and hands the very same file to the cluster.\n"
   "Submitting a name again is a rolling update: new replicas up, then the old ones drained.",
   "  sluice submit ./orders\n"
-  "  sluice submit ./orders --detach -- --region eu",
+  "  sluice submit ./sales --wait -- orders.csv sales.csv",
   declare};
 
 } // namespace sluice::cli

@@ -36,17 +36,21 @@ void flow::note_mistake(const std::string& processor, const std::string& mistake
     mistake_ = "processor \"" + processor + "\": " + mistake;
 }
 
+void flow::settle_sink(const std::string& name, const std::string& output_type, io_spec& sink) {
+  if (output_type.empty()) {
+    if (sink.kind.empty())
+      sink = io::empty();
+    else if (sink.kind != "empty")
+      note_mistake(name, "sink: must not be given, as the processor returns nothing");
+  } else if (sink.kind.empty()) {
+    note_mistake(name, std::string{sink_is_missing});
+  }
+}
+
 void flow::add(std::string name, consumer_options options, std::string input_type, std::string output_type,
                body_factory make) {
   auto replicas = replicas_of(options);
-  if (output_type.empty()) {
-    if (options.sink.kind.empty())
-      options.sink = io::empty();
-    else if (options.sink.kind != "empty")
-      note_mistake(name, "sink: must not be given, as the processor returns nothing");
-  } else if (options.sink.kind.empty()) {
-    note_mistake(name, std::string{sink_is_missing});
-  }
+  settle_sink(name, output_type, options.sink);
 
   processor_name key{std::move(name)};
   spec_.processors.push_back({.name = key,
@@ -67,6 +71,34 @@ void flow::add(std::string name, consumer_options options, std::string input_typ
                               .log_level = std::move(options.log_level),
                               .input_type = std::move(input_type),
                               .output_type = std::move(output_type)});
+  bodies_.emplace(std::move(key), std::move(make));
+}
+
+void flow::add_batch(std::string name, batch_options options, std::string input_type, std::string output_type,
+                     std::string reduce_by, body_factory make) {
+  settle_sink(name, output_type, options.sink);
+  processor_name key{std::move(name)};
+  spec_.processors.push_back({.name = key,
+                              .kind = pattern::batch,
+                              .source = std::move(options.source),
+                              .sink = std::move(options.sink),
+                              .num_replicas = options.num_replicas,
+                              .min_replicas = options.num_replicas,
+                              .max_replicas = options.num_replicas,
+                              .autoscale = false,
+                              .num_cpus = options.num_cpus,
+                              .memory_bytes = options.memory_bytes,
+                              .node_labels = std::move(options.node_labels),
+                              .num_concurrency = options.num_concurrency,
+                              .timeout = options.timeout,
+                              .max_attempts = options.max_attempts,
+                              .log_level = std::move(options.log_level),
+                              .input_type = std::move(input_type),
+                              .output_type = std::move(output_type),
+                              .batch = batch_spec{.max_rejected = options.max_rejected,
+                                                  .rejected = std::move(options.rejected),
+                                                  .split_bytes = options.split_bytes,
+                                                  .reduce_by = std::move(reduce_by)}});
   bodies_.emplace(std::move(key), std::move(make));
 }
 

@@ -2,6 +2,7 @@
 
 #include <sluice/flow_spec.hpp>
 #include <sluice/io/makers.hpp>
+#include <sluice/processor/batch.hpp>
 #include <sluice/processor/collector.hpp>
 #include <sluice/processor/consumer.hpp>
 #include <sluice/processor/endpoint.hpp>
@@ -154,6 +155,39 @@ struct websocket_options {
   std::string log_level = processor_spec{}.log_level;
 };
 
+/// How a batch is fed and run.
+///
+/// Option          | Meaning                                                           | Default
+/// --------------- | ----------------------------------------------------------------- | -------
+/// source          | the file that is read, from its first record to its last; required | -
+/// sink            | where results go, required unless there are none                  | empty
+/// num_replicas    | copies                                                            | 1
+/// num_cpus        | reserved per replica; fractions are fine                          | 1.0
+/// memory_bytes    | reserved per replica; 0 = none                                    | 0
+/// num_concurrency | splits at once per replica; of an async function records at once  | 1
+/// timeout         | per record; 0 = none                                              | 0
+/// max_attempts    | tries of a record that throws; of a split whose process dies      | 5
+/// max_rejected    | records that may fail for good; one more fails the batch          | 0
+/// rejected        | file in which those are listed with their errors                  | beside the sink
+/// split_bytes     | of the source, done or repeated as one; from 4 KiB                | by its size, up to 8 MiB
+/// node_labels     | {{"gpu", "1"}}: only on nodes started with all these                | none
+/// log_level       | trace, debug, info, warn, error                                   | info
+struct batch_options {
+  io_spec source = {};
+  io_spec sink = {};
+  std::uint32_t num_replicas = 1;
+  double num_cpus = processor_spec{}.num_cpus;
+  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
+  std::map<std::string, std::string> node_labels = {};
+  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
+  std::chrono::milliseconds timeout = processor_spec{}.timeout;
+  std::uint32_t max_attempts = processor_spec{}.max_attempts;
+  std::uint64_t max_rejected = batch_spec{}.max_rejected;
+  std::string rejected = {};
+  std::uint64_t split_bytes = batch_spec{}.split_bytes;
+  std::string log_level = processor_spec{}.log_level;
+};
+
 /// What a program describes: processors by name. Filled in `main`, given to `run`.
 ///
 /// Mistakes do not throw where they are made but from `spec`, so that `run` can tell them
@@ -260,6 +294,44 @@ public:
     return *this;
   }
 
+  /// Adds a batch: each record of a file is read into the argument of the function, what it returns is
+  /// written to the sink, and when all is done the flow ends. Function and results are those of a consumer.
+  ///
+  /// A file as sink is replaced, in one step and at the end, by the results in the order of the records.
+  /// A batch that was interrupted goes on where it was when the program is started again.
+  template <auto Function>
+  flow& batch(std::string name, batch_options options) {
+    return add_batch<processor::function_target<Function>>(std::move(name), std::move(options));
+  }
+  template <class Processor>
+  flow& batch(std::string name, batch_options options) {
+    if constexpr (check_class<Processor>())
+      add_batch<processor::class_target<Processor>>(std::move(name), std::move(options));
+    return *this;
+  }
+
+  /// Adds a batch whose results are merged: of all with an equal member `*Key` one is left, which
+  /// `Reduce` makes from two at a time. The sink gets them sorted by that key.
+  ///
+  ///     flow.batch<to_sales, add, &sales::country>("sales", {...});
+  ///
+  /// `Reduce` is T(T, T) or void(T& into, const T& next), where T is what the function gives, and must be
+  /// associative: which ones meet depends on where the file is cut. They meet in the order of the records,
+  /// so the outcome is the same every time. All keys are held in memory: those of a split per thread, and
+  /// at the end those of the whole file, in one replica.
+  template <auto Function, auto Reduce, auto Key>
+  flow& batch(std::string name, batch_options options) {
+    return add_reducing_batch<processor::function_target<Function>, Reduce, Key>(std::move(name),
+                                                                                 std::move(options));
+  }
+  template <class Processor, auto Reduce, auto Key>
+  flow& batch(std::string name, batch_options options) {
+    if constexpr (check_class<Processor>())
+      add_reducing_batch<processor::class_target<Processor>, Reduce, Key>(std::move(name),
+                                                                          std::move(options));
+    return *this;
+  }
+
   /// Makes a value for processor classes whose constructor takes a `T&` or `std::shared_ptr<T>`: one for
   /// all replicas in a host process, or one for each replica. `factory()` returns a T, or a std::unique_ptr
   /// or std::shared_ptr to one; an exception is a failed setup. It is called when the first replica that
@@ -299,6 +371,32 @@ private:
           processor::output_label<typename traits::output>(), std::move(make));
       note_needs<Target>(name);
     }
+    return *this;
+  }
+
+  template <class Target>
+  flow& add_batch(std::string name, batch_options options) {
+    auto make = processor::consumer_factory<Target>(values_);
+    if constexpr (Target::call_signature::arity == 1) {
+      using traits = processor::traits<Target>;
+      add_batch(name, std::move(options), codec::type_label<typename traits::input>(),
+                processor::output_label<typename traits::output>(), {}, std::move(make));
+      note_needs<Target>(name);
+    }
+    return *this;
+  }
+
+  template <class Target, auto Reduce, auto Key>
+  flow& add_reducing_batch(std::string name, batch_options options) {
+    processor::check_consumer<Target>();
+    if constexpr (Target::call_signature::arity == 1)
+      if constexpr (processor::check_reduce<Target, Reduce, Key>()) {
+        using traits = processor::traits<Target>;
+        add_batch(name, std::move(options), codec::type_label<typename traits::input>(),
+                  processor::output_label<typename traits::output>(), processor::detail::member_name<Key>(),
+                  processor::reducing_factory<Target, Reduce, Key>(values_));
+        note_needs<Target>(name);
+      }
     return *this;
   }
 
@@ -348,6 +446,8 @@ private:
   /// `output_type` empty = there are no results.
   void add(std::string name, consumer_options options, std::string input_type, std::string output_type,
            body_factory make);
+  void add_batch(std::string name, batch_options options, std::string input_type, std::string output_type,
+                 std::string reduce_by, body_factory make);
   void add_request(std::string name, pattern kind, endpoint_options options, io_spec sink,
                    const processor::request_shape& shape, request_body_factory make);
   void add_websocket(std::string name, websocket_options options, const processor::websocket_shape& shape,
@@ -359,6 +459,7 @@ private:
   processor::websocket_settings websocket_settings(const std::string& name,
                                                    const websocket_options& options) const;
   static endpoint_options without_sink(collector_options options);
+  void settle_sink(const std::string& name, const std::string& output_type, io_spec& sink);
   void note_mistake(const std::string& processor, const std::string& mistake);
 
   struct need_of {

@@ -45,6 +45,7 @@ public:
     check_replicas();
     check_resources();
     check_delivery();
+    check_batch();
     if (mistake_.empty())
       return {};
     return fail(errc::invalid_argument, "processor \"" + spec_.name.value + "\": " + mistake_);
@@ -171,7 +172,8 @@ private:
          "must be from min_replicas (" + std::to_string(spec_.min_replicas) + ") to max_replicas ("
            + std::to_string(spec_.max_replicas) + "), is " + std::to_string(spec_.num_replicas));
     // The position in such a source has one owner; two replicas would read everything twice.
-    bool has_one_owner = spec_.source.kind == "file" || spec_.source.kind == "pulse";
+    bool has_one_owner =
+      spec_.kind != pattern::batch && (spec_.source.kind == "file" || spec_.source.kind == "pulse");
     need(!has_one_owner || spec_.max_replicas == 1, "max_replicas",
          "must be 1 with a " + spec_.source.kind + " source, which one replica owns; put a queue between, is "
            + std::to_string(spec_.max_replicas));
@@ -213,6 +215,25 @@ private:
     need(spec_.output_type.size() <= type_label_bytes_max, "output_type", "is too long");
   }
 
+  void check_batch() {
+    need((spec_.kind == pattern::batch) == spec_.batch.has_value(), "batch",
+         spec_.batch ? "must not be given; pattern: " + std::string{to_string(spec_.kind)} : "is missing");
+    if (!spec_.batch)
+      return;
+    need(spec_.source.kind == "file", "source",
+         "a batch reads a file, which has an end; a " + spec_.source.kind + " has none");
+    need(!spec_.source.options.contains("tail"), "source",
+         "a batch can not follow a file (tail): it has an end");
+    need(spec_.sink.kind != "file" || !spec_.sink.options.contains("path")
+           || !spec_.source.options.contains("path")
+           || spec_.sink.options.at("path") != spec_.source.options.at("path"),
+         "sink", "must not be the file that is read");
+    need(spec_.batch->rejected.size() <= option_value_bytes_max, "rejected", "is too long");
+    if (spec_.batch->split_bytes != 0)
+      check_range("split_bytes", spec_.batch->split_bytes, limits::batch_split_bytes_min,
+                  limits::batch_split_bytes_max);
+  }
+
   const processor_spec& spec_;
   std::string mistake_;
 };
@@ -240,6 +261,12 @@ std::string name_mistake(std::string_view what, const std::string& name) {
 }
 
 } // namespace
+
+bool ends_by_itself(const flow_spec& spec) noexcept {
+  return !spec.processors.empty() && std::ranges::all_of(spec.processors, [](const processor_spec& each) {
+    return each.kind == pattern::batch;
+  });
+}
 
 result<void> check(const flow_spec& spec) {
   if (!is_valid_name(spec.name.value))

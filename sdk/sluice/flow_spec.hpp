@@ -45,6 +45,16 @@ struct http_spec {
   friend bool operator==(const http_spec&, const http_spec&) = default;
 };
 
+/// What a batch has beside source and sink.
+struct batch_spec {
+  std::uint64_t max_rejected = 0; ///< records that may fail for good; one more fails the batch
+  std::string rejected = {};      ///< file they are written to; empty = beside the sink, or the source
+  std::uint64_t split_bytes = 0;  ///< of the source, that are done or repeated as one; 0 = by its size
+  std::string reduce_by = {};     ///< name of the key, for people; empty = no reduce step
+
+  friend bool operator==(const batch_spec&, const batch_spec&) = default;
+};
+
 /// One processor as data: everything the cluster needs to place and feed it.
 struct processor_spec {
   processor_name name;
@@ -65,7 +75,8 @@ struct processor_spec {
   std::string log_level = "info";
   std::string input_type; ///< for people
   std::string output_type;
-  std::optional<http_spec> http = {}; ///< of all but consumers and batches
+  std::optional<http_spec> http = {};   ///< of all but consumers and batches
+  std::optional<batch_spec> batch = {}; ///< of batches
 
   friend bool operator==(const processor_spec&, const processor_spec&) = default;
 };
@@ -79,6 +90,9 @@ struct flow_spec {
 
   friend bool operator==(const flow_spec&, const flow_spec&) = default;
 };
+
+/// True if all processors are batches: such a flow ends when they have.
+bool ends_by_itself(const flow_spec& spec) noexcept;
 
 /// Names the first mistake: processor, option and rule (`errc::invalid_argument`).
 result<void> check(const flow_spec& spec);

@@ -25,12 +25,20 @@ struct http_json {
   std::optional<json_text> openapi;
 };
 
+struct batch_json {
+  std::uint64_t max_rejected = batch_spec{}.max_rejected;
+  std::optional<std::string> rejected;
+  std::uint64_t split_bytes = batch_spec{}.split_bytes;
+  std::optional<std::string> reduce_by;
+};
+
 struct processor_json {
   std::string name;
   sluice::pattern pattern = sluice::pattern::consumer;
   std::optional<io_json> source;
   std::optional<io_json> sink;
   std::optional<http_json> http;
+  std::optional<batch_json> batch;
   std::uint32_t num_replicas = processor_spec{}.num_replicas;
   std::uint32_t min_replicas = processor_spec{}.min_replicas;
   std::uint32_t max_replicas = processor_spec{}.max_replicas;
@@ -97,12 +105,35 @@ std::optional<http_spec> from_document(http_json http) {
                    .openapi = std::move(http.openapi).value_or(json_text{""}).text};
 }
 
+std::optional<std::string> text_or_none(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional{text};
+}
+
+std::optional<batch_json> to_document(const std::optional<batch_spec>& batch) {
+  if (!batch)
+    return std::nullopt;
+  return batch_json{.max_rejected = batch->max_rejected,
+                    .rejected = text_or_none(batch->rejected),
+                    .split_bytes = batch->split_bytes,
+                    .reduce_by = text_or_none(batch->reduce_by)};
+}
+
+std::optional<batch_spec> from_document(std::optional<batch_json> batch) {
+  if (!batch)
+    return std::nullopt;
+  return batch_spec{.max_rejected = batch->max_rejected,
+                    .rejected = std::move(batch->rejected).value_or(""),
+                    .split_bytes = batch->split_bytes,
+                    .reduce_by = std::move(batch->reduce_by).value_or("")};
+}
+
 processor_json to_document(const processor_spec& from) {
   return {.name = from.name.value,
           .pattern = from.kind,
           .source = to_document(from.source),
           .sink = to_document(from.sink),
           .http = to_document(from.http),
+          .batch = to_document(from.batch),
           .num_replicas = from.num_replicas,
           .min_replicas = from.min_replicas,
           .max_replicas = from.max_replicas,
@@ -138,7 +169,8 @@ processor_spec from_document(processor_json from) {
           .log_level = std::move(from.log_level),
           .input_type = std::move(from.input_type).value_or(""),
           .output_type = std::move(from.output_type).value_or(""),
-          .http = {}};
+          .http = {},
+          .batch = from_document(std::move(from.batch))};
 }
 
 } // namespace

@@ -173,6 +173,17 @@ TEST_CASE("example provide: processors share one table") {
   CHECK(counters.curl("/counters/visits").body.find('2') != std::string::npos);
 }
 
+TEST_CASE("example sales: a file is reduced to a table per country, and the program ends") {
+  temp_dir dir;
+  const auto in = dir / "orders.csv";
+  const auto out = dir / "sales.csv";
+  write_file(in, "country,amount\nNO,1.5\n\"SE\",2\nNO,3\nDK,-1\n");
+  auto done = run({program("example_sales"), "--state-dir", dir / "state", "--", in, out});
+  CHECK_MESSAGE(done.exit_code == 0, done.err);
+  CHECK(read_file(out) == "country,orders,total\nNO,2,4.5\nSE,1,2\n");
+  CHECK(done.err.find("4 records in, 2 out, 0 rejected") != std::string::npos);
+}
+
 TEST_CASE("a port that is taken is named, with what to do") {
   example notes{"endpoint"};
   const auto text = notes.output();

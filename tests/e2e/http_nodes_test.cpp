@@ -137,7 +137,7 @@ TEST_CASE("a rolling update under load fails no request on any node") {
   cluster.deploy(2);
   load clients{cluster.ports};
   REQUIRE(eventually([&] { return clients.sent > 100; }));
-  cluster.must({"submit", program("web_flow_v2"), "--wait", "60s", "--", "--replicas", "2"});
+  cluster.must({"submit", program("web_flow_v2"), "--start-timeout", "60s", "--", "--replicas", "2"});
   REQUIRE(eventually([&] {
     http_client client{cluster.ports[0]};
     return body_of(client.ask(get("x")))["by"] == "v2";

@@ -53,7 +53,8 @@ TEST_CASE(
   "a processor that asks for labels runs only on nodes that have them, and says so while there are none") {
   cli_cluster cluster;
   cluster.start_head();
-  auto submitted = cluster.sluice({"submit", program("probe_flow"), "--wait", "5s", "--", "--on", "gpu=1"});
+  auto submitted =
+    cluster.sluice({"submit", program("probe_flow"), "--start-timeout", "5s", "--", "--on", "gpu=1"});
   CHECK(submitted.exit_code == 8);
   CHECK(contains(submitted.err, "no node has the label gpu=1"));
   CHECK(contains(cluster.must({"status"}), "no node has the label gpu=1"));

@@ -49,6 +49,25 @@ http_spec http_from_proto(const v1::HttpSpec& from) {
   return to;
 }
 
+void fill(v1::BatchSpec& to, const batch_spec& from) {
+  to.set_max_rejected(from.max_rejected);
+  to.set_rejected(from.rejected);
+  to.set_split_bytes(from.split_bytes);
+  to.set_reduce_by(from.reduce_by);
+}
+
+void fill(v1::Batch& to, const host::batch_report& from) {
+  to.set_phase(std::string{host::to_string(from.phase)});
+  to.set_run(from.run);
+  to.set_source_bytes(from.source_bytes);
+  to.set_done_bytes(from.done_bytes);
+  to.set_records_in(from.records_in);
+  to.set_records_out(from.records_out);
+  to.set_rejected_count(from.rejected);
+  to.set_took_ms(to_ms(from.took));
+  to.set_error(codec::to_utf8(from.error));
+}
+
 void fill(v1::CrashReport& to, const node::crash_report& from) {
   to.set_at_unix_ms(to_unix_ms(from.at));
   to.set_host(to_text(from.host));
@@ -111,6 +130,8 @@ void fill(v1::Processor& to, const cluster::processor_view& from, const flow_nam
   to.set_failed_total(from.failed_total);
   to.set_rate_per_s(from.rate_per_s);
   to.set_last_error(codec::to_utf8(from.last_error));
+  if (from.batch)
+    fill(*to.mutable_batch(), *from.batch);
   if (const auto* stat = source_queue(from.spec, queues)) {
     to.set_backlog_count(stat->depth_count);
     to.set_oldest_age_ms(to_ms(stat->oldest_age));
@@ -200,6 +221,8 @@ v1::ProcessorSpec to_proto(const processor_spec& spec) {
   to.set_output_type(spec.output_type);
   if (spec.http)
     fill(*to.mutable_http(), *spec.http);
+  if (spec.batch)
+    fill(*to.mutable_batch(), *spec.batch);
   return to;
 }
 
@@ -234,6 +257,9 @@ result<processor_spec> from_proto(const v1::ProcessorSpec& from) {
   to.output_type = from.output_type();
   if (from.has_http())
     to.http = http_from_proto(from.http());
+  if (from.has_batch())
+    to.batch = batch_spec{from.batch().max_rejected(), from.batch().rejected(), from.batch().split_bytes(),
+                          from.batch().reduce_by()};
   return to;
 }
 

@@ -49,6 +49,32 @@ node::node_info unpack(const pb::NodeInfo& from) {
   return to;
 }
 
+void pack(const host::batch_report& from, pb::BatchReport& to) {
+  to.set_run(from.run);
+  to.set_phase(static_cast<std::uint32_t>(from.phase));
+  to.set_source_bytes(from.source_bytes);
+  to.set_done_bytes(from.done_bytes);
+  to.set_records_in(from.records_in);
+  to.set_records_out(from.records_out);
+  to.set_rejected(from.rejected);
+  to.set_took_ms(from.took.count());
+  to.set_error(from.error);
+}
+
+host::batch_report unpack(const pb::BatchReport& from) {
+  host::batch_report to;
+  to.run = from.run();
+  to.phase = to_enum(from.phase(), host::batch_phase::failed, host::batch_phase::running);
+  to.source_bytes = from.source_bytes();
+  to.done_bytes = from.done_bytes();
+  to.records_in = from.records_in();
+  to.records_out = from.records_out();
+  to.rejected = from.rejected();
+  to.took = std::chrono::milliseconds{from.took_ms()};
+  to.error = from.error();
+  return to;
+}
+
 void pack(const host::replica_report& from, pb::ReplicaReport& to) {
   to.set_id(from.id.value);
   to.set_processor(from.processor.value);
@@ -60,6 +86,8 @@ void pack(const host::replica_report& from, pb::ReplicaReport& to) {
   to.set_last_error(from.last_error);
   to.set_exhausted(from.exhausted);
   to.set_stale_total(from.stale_total);
+  if (from.batch)
+    pack(*from.batch, *to.mutable_batch());
 }
 
 host::replica_report unpack(const pb::ReplicaReport& from) {
@@ -74,6 +102,8 @@ host::replica_report unpack(const pb::ReplicaReport& from) {
   to.last_error = from.last_error();
   to.exhausted = from.exhausted();
   to.stale_total = from.stale_total();
+  if (from.has_batch())
+    to.batch = unpack(from.batch());
   return to;
 }
 

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <exception>
 
 namespace sluice::store {
@@ -118,6 +119,53 @@ result<void> decode(std::string_view text, stored_node& row) {
   });
 }
 
+namespace {
+
+json::value to_json_value(const std::optional<flow_end>& end) {
+  if (!end)
+    return nullptr;
+  json::object batches;
+  for (const auto& [processor, batch] : end->batches)
+    batches[processor.value] = json::object{{"run", batch.run},
+                                            {"phase", static_cast<std::uint64_t>(batch.phase)},
+                                            {"source_bytes", batch.source_bytes},
+                                            {"done_bytes", batch.done_bytes},
+                                            {"records_in", batch.records_in},
+                                            {"records_out", batch.records_out},
+                                            {"rejected", batch.rejected},
+                                            {"took_ms", batch.took.count()},
+                                            {"error", batch.error}};
+  return json::object{
+    {"is_complete", end->is_complete}, {"detail", end->detail}, {"batches", std::move(batches)}};
+}
+
+std::optional<flow_end> flow_end_from(const json::value* found) {
+  if (!found || found->is_null())
+    return std::nullopt;
+  flow_end end;
+  end.is_complete = found->at("is_complete").as_bool();
+  end.detail = std::string{found->at("detail").as_string()};
+  for (const auto& [name, batch] : found->at("batches").as_object()) {
+    const auto number = [&batch = batch](const char* member) {
+      return batch.at(member).to_number<std::uint64_t>();
+    };
+    auto& one = end.batches[processor_name{std::string{name}}];
+    one.run = number("run");
+    one.phase = static_cast<host::batch_phase>(
+      std::min<std::uint64_t>(number("phase"), static_cast<std::uint64_t>(host::batch_phase::failed)));
+    one.source_bytes = number("source_bytes");
+    one.done_bytes = number("done_bytes");
+    one.records_in = number("records_in");
+    one.records_out = number("records_out");
+    one.rejected = number("rejected");
+    one.took = std::chrono::milliseconds{number("took_ms")};
+    one.error = std::string{batch.at("error").as_string()};
+  }
+  return end;
+}
+
+} // namespace
+
 std::string encode(const stored_flow& row) {
   return json::serialize(json::object{{"name", row.name.value},
                                       {"current", row.current.value},
@@ -127,7 +175,8 @@ std::string encode(const stored_flow& row) {
                                       {"scale_before", to_json_object(row.scale_before)},
                                       {"draining", row.draining},
                                       {"deleting", row.deleting},
-                                      {"update_error", row.update_error}});
+                                      {"update_error", row.update_error},
+                                      {"end", to_json_value(row.end)}});
 }
 
 result<void> decode(std::string_view text, stored_flow& row) {
@@ -141,6 +190,7 @@ result<void> decode(std::string_view text, stored_flow& row) {
     from.get("draining", row.draining);
     from.get("deleting", row.deleting);
     from.get("update_error", row.update_error);
+    row.end = flow_end_from(from.find("end"));
     return {};
   });
 }

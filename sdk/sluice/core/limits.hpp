@@ -95,6 +95,14 @@ constexpr std::uint32_t websocket_connections_max_default =
 constexpr std::size_t room_name_bytes_max = 256;
 constexpr std::size_t rooms_per_connection_max = 100; ///< that it is in at once
 
+// Batches
+constexpr std::uint64_t batch_split_bytes_min = 4u << 10;     ///< of the source; each costs a commit or two
+constexpr std::uint64_t batch_split_bytes_default = 8u << 20; ///< what a crash repeats, per thread
+constexpr std::uint64_t batch_split_bytes_max = 1u << 30;
+constexpr std::uint64_t batch_splits_aim = 64;     ///< a small file is cut finer, so that all can help
+constexpr std::uint64_t batch_splits_max = 50'000; ///< of one run: they are planned in one commit
+constexpr std::size_t batch_queue_result_bytes_max = 16u << 20; ///< of a split into a queue: one commit
+
 // Control
 constexpr std::size_t artifact_size_bytes_max = 512u << 20;
 constexpr std::size_t artifact_chunk_bytes = 1u << 20;

@@ -2,6 +2,7 @@
 
 #include <sluice/core/executor.hpp>
 #include <sluice/core/result.hpp>
+#include <sluice/processor/reduction.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -59,6 +60,9 @@ public:
   /// `where`; `payload` and `out` outlive it.
   virtual void process_async(std::string_view payload, encoded_results& out, executor& where,
                              std::function<void(result<void>)> done) = 0;
+
+  /// A new one for a batch with a reduce step, otherwise null. Goes before the body.
+  virtual std::unique_ptr<reduction> make_reduction() { return nullptr; }
 };
 
 using body_factory = std::function<std::unique_ptr<processor_body>()>;

@@ -98,7 +98,7 @@ async<result<void>> call_async(Target& target, Input input, encoded_results& out
 
 /// A user's function or class behind the port that replicas know.
 template <class Target>
-class consumer_body final : public processor_body {
+class consumer_body : public processor_body {
   using input_type = typename traits<Target>::input;
   using returned_type = typename traits<Target>::returned;
   using output_type = typename traits<Target>::output;
@@ -164,6 +164,9 @@ public:
       done(process(payload, out));
     }
   }
+
+protected:
+  Target& target() noexcept { return target_; }
 
 private:
   replica_values values_; ///< outlives the object that may refer to them

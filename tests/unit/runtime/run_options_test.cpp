@@ -65,3 +65,11 @@ TEST_CASE("the help says the four ways") {
        {"four ways", "sluice submit orders", "--describe", "--put QUEUE=FILE", "local/orders\n", "130"})
     CHECK_MESSAGE(help.find(part) != std::string::npos, part);
 }
+
+TEST_CASE("--restart takes no value") {
+  CHECK_FALSE(parse_run_options({}).value().restart);
+  auto options = parse_run_options({"--restart", "--state-dir", "x"});
+  REQUIRE(options.has_value());
+  CHECK(options->restart);
+  CHECK(options->state_dir == "x");
+}

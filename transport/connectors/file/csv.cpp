@@ -3,6 +3,7 @@
 #include <sluice/codec/json_reader.hpp>
 #include <sluice/codec/json_writer.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::connectors::csv {
@@ -151,6 +152,36 @@ result<std::vector<std::pair<std::string, std::string>>> from_json(std::string_v
   if (!reader.finish())
     return refuse();
   return members;
+}
+
+result<void> row_writer::add(std::string_view object, std::string& text) {
+  auto members = from_json(object);
+  if (!members)
+    return fail(members);
+  std::vector<std::string> named; // kept only once the row is whole
+  const auto& columns = columns_.empty() ? named : columns_;
+  if (columns_.empty())
+    for (const auto& member : *members)
+      named.push_back(member.first);
+  std::vector<std::string> row(columns.size());
+  for (auto& [name, value] : *members) {
+    auto at = std::find(columns.begin(), columns.end(), name);
+    if (at == columns.end())
+      return fail(errc::invalid_argument, "file: " + path_ + " has no column '" + name + "'");
+    row[static_cast<std::size_t>(at - columns.begin())] = std::move(value);
+  }
+  if (columns_.empty()) {
+    for (std::size_t i = 0; i < named.size(); ++i)
+      text += (i == 0 ? "" : ",") + quote(named[i]);
+    text += '\n';
+    columns_ = std::move(named);
+  }
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    text += i == 0 ? "" : ",";
+    text += row[i];
+  }
+  text += '\n';
+  return {};
 }
 
 } // namespace sluice::connectors::csv

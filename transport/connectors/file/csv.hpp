@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sluice::connectors::csv {
@@ -37,5 +38,23 @@ result<std::vector<std::pair<std::string, std::string>>> from_json(std::string_v
 
 /// A string as a field, quoted where it must be.
 std::string quote(std::string_view text);
+
+/// Writes JSON objects as rows under one header.
+class row_writer {
+public:
+  /// `columns` are those of a file that goes on; none = the first object names them. `path` is for messages.
+  explicit row_writer(std::string path, std::vector<std::string> columns = {})
+    : path_(std::move(path)), columns_(std::move(columns)) {}
+
+  const std::vector<std::string>& columns() const noexcept { return columns_; }
+
+  /// Appends a row to `text`, behind the header if there is none yet. Fails with `invalid_argument` when the
+  /// object has a member that is no column, or is no object.
+  result<void> add(std::string_view object, std::string& text);
+
+private:
+  std::string path_;
+  std::vector<std::string> columns_;
+};
 
 } // namespace sluice::connectors::csv

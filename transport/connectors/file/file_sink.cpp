@@ -109,29 +109,10 @@ private:
       if (auto ok = read_columns(); !ok)
         return ok;
     }
-    auto columns = columns_; // kept only once they are in the file
-    for (auto record : results) {
-      auto members = csv::from_json(record.payload);
-      if (!members)
-        return fail(members);
-      if (columns.empty()) {
-        for (std::size_t i = 0; i < members->size(); ++i) {
-          columns.push_back((*members)[i].first);
-          text += (i == 0 ? "" : ",") + csv::quote(columns.back());
-        }
-        text += '\n';
-      }
-      std::vector<std::string> row(columns.size());
-      for (auto& [name, value] : *members) {
-        auto at = std::find(columns.begin(), columns.end(), name);
-        if (at == columns.end())
-          return fail(errc::invalid_argument, "file: " + opts_.path + " has no column '" + name + "'");
-        row[static_cast<std::size_t>(at - columns.begin())] = std::move(value);
-      }
-      for (std::size_t i = 0; i < row.size(); ++i)
-        text += (i == 0 ? "" : ",") + row[i];
-      text += '\n';
-    }
+    csv::row_writer rows{opts_.path, columns_}; // its columns are kept only once they are in the file
+    for (auto record : results)
+      if (auto ok = rows.add(record.payload, text); !ok)
+        return ok;
     return {};
   }
 

@@ -113,10 +113,10 @@ TEST_CASE_FIXTURE(submit_fixture, "another submit meanwhile is a conflict, a del
 
 TEST_CASE_FIXTURE(submit_fixture, "no room in the cluster is told from slowness") {
   head.snapshot = shows("starting", 0, 2, "price: 1 replica cannot be placed: no node has 1 CPU free");
-  CHECK(run({"submit", binary, "--wait", "2s"}) == cli::no_capacity);
+  CHECK(run({"submit", binary, "--start-timeout", "2s"}) == cli::no_capacity);
   CHECK(err_has("no node has 1 CPU free"));
   head.snapshot = shows("starting", 0, 2, "fetching");
-  CHECK(run({"submit", binary, "--wait", "2s"}) == cli::unreachable);
+  CHECK(run({"submit", binary, "--start-timeout", "2s"}) == cli::unreachable);
   CHECK(err_has("it goes on by itself"));
 }
 

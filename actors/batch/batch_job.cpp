@@ -1,0 +1,166 @@
+#include "actors/batch/batch_job.hpp"
+
+#include <sluice/codec/codec.hpp>
+#include <sluice/core/limits.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+namespace sluice::batch {
+
+namespace {
+
+// Members as they are stored.
+struct job_json {
+  std::uint64_t run = 0;
+  std::uint64_t round = 1;
+  job_phase phase = job_phase::running;
+  std::uint64_t source_bytes = 0;
+  std::int64_t source_changed_ns = 0;
+  std::uint64_t split_bytes = 0;
+  std::uint32_t splits = 0;
+  std::string done;
+  std::uint64_t records_in = 0;
+  std::uint64_t records_out = 0;
+  std::uint64_t rejected = 0;
+  std::uint64_t bytes_in = 0;
+  std::int64_t began_at_ms = 0;
+  std::int64_t ended_at_ms = 0;
+  std::string error;
+};
+
+/// FNV-1a: the same in every build and on every machine.
+std::uint64_t hash_of(std::string_view text) noexcept {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325;
+  for (char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x0000'0100'0000'01b3;
+  return hash;
+}
+
+} // namespace
+
+std::string to_text(const job& what) {
+  job_json out{.run = what.run,
+               .round = what.round,
+               .phase = what.phase,
+               .source_bytes = what.source.size_bytes,
+               .source_changed_ns = what.source.changed_at_ns,
+               .split_bytes = what.split_bytes,
+               .splits = what.split_count,
+               .done = what.done.to_text(),
+               .records_in = what.totals.records_in,
+               .records_out = what.totals.records_out,
+               .rejected = what.totals.rejected,
+               .bytes_in = what.totals.bytes_in,
+               .began_at_ms = what.began_at_ms,
+               .ended_at_ms = what.ended_at_ms,
+               .error = what.error};
+  std::string text;
+  if (!codec::encode(out, text)) { // an error text that is no UTF-8
+    text.clear();
+    std::replace_if(
+      out.error.begin(), out.error.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+    static_cast<void>(codec::encode(out, text));
+  }
+  return text;
+}
+
+result<job> job_from_text(std::string_view text) {
+  auto read = codec::decode<job_json>(text);
+  if (!read)
+    return fail(errc::corrupt, "the state of a batch: " + read.error().message);
+  auto done = index_set::from_text(read->done);
+  if (!done)
+    return fail(done);
+  job out;
+  out.run = read->run;
+  out.round = read->round;
+  out.phase = read->phase;
+  out.source = {read->source_bytes, read->source_changed_ns};
+  out.split_bytes = read->split_bytes;
+  out.split_count = read->splits;
+  out.done = std::move(*done);
+  out.totals = {read->records_in, read->records_out, read->rejected, read->bytes_in};
+  out.began_at_ms = read->began_at_ms;
+  out.ended_at_ms = read->ended_at_ms;
+  out.error = std::move(read->error);
+  return out;
+}
+
+std::string to_text(const split& what) {
+  return std::to_string(what.run) + " " + std::to_string(what.round) + " "
+         + (what.is_finish() ? "finish" : std::to_string(what.index)) + " " + std::to_string(what.begin) + " "
+         + std::to_string(what.end);
+}
+
+result<split> split_from_text(std::string_view text) {
+  const auto wrong = [] { return fail(errc::corrupt, "a split is written as: run round index begin end"); };
+  split out;
+  std::uint64_t index = 0;
+  const auto next = [&](std::uint64_t& to) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
+    if (error != std::errc{})
+      return false;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (text.starts_with(' '))
+      text.remove_prefix(1);
+    return true;
+  };
+  if (!next(out.run) || !next(out.round))
+    return wrong();
+  if (constexpr std::string_view finish = "finish "; text.starts_with(finish)) {
+    index = split::finish_index;
+    text.remove_prefix(finish.size());
+  } else if (!next(index)) {
+    return wrong();
+  }
+  if (!next(out.begin) || !next(out.end) || !text.empty() || index > split::finish_index
+      || out.end < out.begin)
+    return wrong();
+  out.index = static_cast<std::uint32_t>(index);
+  return out;
+}
+
+queue_name splits_queue(const flow_name& flow, const processor_name& processor) {
+  const auto name = "batch." + flow.value + "." + processor.value;
+  if (is_valid_name(name))
+    return queue_name{name};
+  constexpr char digits[] = "0123456789abcdef";
+  std::string hash;
+  for (auto left = hash_of(name); hash.size() < 16; left >>= 4)
+    hash += digits[left & 0xf];
+  return queue_name{"batch." + hash};
+}
+
+std::string job_key(const flow_name& flow, const processor_name& processor) {
+  return "batch/" + flow.value + "/" + processor.value;
+}
+
+std::uint64_t split_bytes_for(std::uint64_t size_bytes, std::uint64_t wanted) noexcept {
+  constexpr std::uint64_t small_min = 64u << 10;
+  const auto by_size =
+    std::clamp(size_bytes / limits::batch_splits_aim + 1, small_min, limits::batch_split_bytes_default);
+  return std::max(wanted == 0 ? by_size : wanted, size_bytes / limits::batch_splits_max + 1);
+}
+
+bool add_split(job& to, const split& which, const split_outcome& outcome) {
+  if (!to.done.add(which.index))
+    return false;
+  to.totals.records_in += outcome.records_in;
+  to.totals.records_out += outcome.records_out;
+  to.totals.rejected += outcome.rejected;
+  to.totals.bytes_in += which.end - which.begin;
+  return true;
+}
+
+std::vector<split> splits_left(const job& of, const std::vector<std::uint64_t>& borders) {
+  std::vector<split> out;
+  for (std::size_t i = 0; i + 1 < borders.size(); ++i) {
+    const auto index = static_cast<std::uint32_t>(i);
+    if (!of.done.contains(index))
+      out.push_back({of.run, of.round, index, borders[i], borders[i + 1]});
+  }
+  return out;
+}
+
+} // namespace sluice::batch

@@ -1,0 +1,99 @@
+#pragma once
+
+#include "actors/batch/index_set.hpp"
+#include "actors/host/host_protocol.hpp"
+
+#include <sluice/core/ids.hpp>
+#include <sluice/core/result.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::batch {
+
+/// The file as it was when the batch began. Another one is another batch.
+struct source_identity {
+  std::uint64_t size_bytes = 0;
+  std::int64_t changed_at_ns = 0;
+
+  friend bool operator==(const source_identity&, const source_identity&) = default;
+};
+
+using job_phase = host::batch_phase;
+
+struct job_totals {
+  std::uint64_t records_in = 0;
+  std::uint64_t records_out = 0; ///< results; with a reduce step, keys
+  std::uint64_t rejected = 0;
+  std::uint64_t bytes_in = 0; ///< of the source, done
+
+  friend bool operator==(const job_totals&, const job_totals&) = default;
+};
+
+/// How far one run of a batch has come: the one truth about it, shared by all its replicas. Kept as a
+/// position of the queues, which is changed by comparing and setting: of two replicas that change it at
+/// once, one reads again.
+struct job {
+  std::uint64_t run = 0;   ///< a higher one is newer
+  std::uint64_t round = 1; ///< of handing out splits; grows when a failed run is taken up again
+  job_phase phase = job_phase::running;
+  source_identity source;
+  std::uint64_t split_bytes = 0;
+  std::uint32_t split_count = 0;
+  index_set done; ///< splits whose results are where they belong
+  job_totals totals;
+  std::int64_t began_at_ms = 0; ///< Unix time
+  std::int64_t ended_at_ms = 0; ///< 0 = it has not
+  std::string error;            ///< why it failed
+
+  bool all_split_done() const noexcept { return done.count() == split_count; }
+
+  friend bool operator==(const job&, const job&) = default;
+};
+
+std::string to_text(const job& what);
+result<job> job_from_text(std::string_view text);
+
+/// A piece of the source, as it waits in the queue of splits. Its records are those that begin in it.
+struct split {
+  std::uint64_t run = 0;
+  std::uint64_t round = 0;
+  std::uint32_t index = 0;
+  std::uint64_t begin = 0; ///< bytes
+  std::uint64_t end = 0;
+
+  /// The last piece of work: puts the parts together.
+  static constexpr std::uint32_t finish_index = 0xffff'ffff;
+  bool is_finish() const noexcept { return index == finish_index; }
+
+  friend bool operator==(const split&, const split&) = default;
+};
+
+std::string to_text(const split& what);
+result<split> split_from_text(std::string_view text);
+
+/// What one split came to.
+struct split_outcome {
+  std::uint64_t records_in = 0;
+  std::uint64_t records_out = 0;
+  std::uint64_t rejected = 0;
+};
+
+/// The queue that hands out the splits of a batch. It is shown as any other.
+queue_name splits_queue(const flow_name& flow, const processor_name& processor);
+
+/// The position that holds the job of a batch.
+std::string job_key(const flow_name& flow, const processor_name& processor);
+
+/// The size of splits for a source of `size_bytes`; `wanted` 0 = by that size.
+std::uint64_t split_bytes_for(std::uint64_t size_bytes, std::uint64_t wanted) noexcept;
+
+/// Counts a split as done. False if it was.
+bool add_split(job& to, const split& which, const split_outcome& outcome);
+
+/// The splits that are not done, between the borders of all, in order.
+std::vector<split> splits_left(const job& of, const std::vector<std::uint64_t>& borders);
+
+} // namespace sluice::batch

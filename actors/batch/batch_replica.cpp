@@ -1,0 +1,451 @@
+#include "actors/batch/batch_replica.hpp"
+
+#include "actors/batch/batch_state.hpp"
+#include "actors/batch/split_run.hpp"
+#include "actors/replica/replica_executor.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <vector>
+
+namespace sluice::batch {
+
+namespace {
+
+using replica::executor_call;
+using replica::executor_later;
+using replica::replica_executor;
+using tick_atom = caf::atom_constant<caf::atom("tick")>;
+
+/// Also the resolution of back-off and of the drain.
+constexpr std::chrono::milliseconds tick_interval{100};
+constexpr std::chrono::milliseconds take_wait_max{1000};
+constexpr std::chrono::seconds small_timeout{5};
+constexpr std::chrono::seconds commit_timeout{30};
+constexpr std::size_t splits_per_block = limits::block_count_max;
+constexpr std::size_t error_bytes_max = 1024;
+
+using self_type = replica::handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<executor_call>,
+                                          caf::reacts_to<executor_later>>;
+
+/// One of the threads that run user code.
+struct worker {
+  std::unique_ptr<replica::runner_port> runner;
+  replica::flight_slot own_slot; ///< where there is no recorder
+  replica::flight_slot* slot = &own_slot;
+  bool is_busy = false;
+};
+
+std::vector<record_block> blocks_of(const std::vector<split>& splits) {
+  std::vector<record_block> out;
+  record_block_builder builder;
+  for (const auto& each : splits) {
+    builder.add(to_text(each));
+    if (builder.count() == splits_per_block)
+      out.push_back(builder.finish());
+  }
+  if (builder.count() > 0)
+    out.push_back(builder.finish());
+  return out;
+}
+
+class batch_actor {
+public:
+  static inline const char* name = "batch_replica"; // shown in logs and metrics
+
+  ~batch_actor() { signals_->stop = true; }
+
+  self_type::behavior_type start(self_type::pointer self, options opts);
+
+private:
+  moment at() const { return {self_->clock().now(), opts_.files->now_unix_ms()}; }
+  queue_name splits() const { return splits_queue(opts_.consumer.flow, opts_.consumer.processor); }
+  std::string key() const { return job_key(opts_.consumer.flow, opts_.consumer.processor); }
+
+  log::speaker speaker() const {
+    return {opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
+  }
+
+  template <class F>
+  void handle_event(F event) {
+    try {
+      for (auto& one : event(*state_))
+        std::visit([this](auto& what) { apply(what); }, one);
+    } catch (const std::exception& e) {
+      give_up(e.what());
+    } catch (...) {
+      give_up("exception of an unknown type");
+    }
+    report_if_changed();
+  }
+
+  void give_up(const std::string& why) {
+    auto last = report();
+    last.phase = replica_phase::failed;
+    last.last_error = "batch: " + why;
+    self_->send(opts_.owner_actor, replica::status{std::move(last)});
+    self_->quit(caf::exit_reason::unhandled_exception);
+  }
+
+  /// Runs `job` on `runner`, then `event` with its result here.
+  template <class Job, class Event>
+  void run_on(replica::runner_port& runner, Job job, Event event) {
+    runner.run([this, to = executor_, job = std::move(job), event = std::move(event)] {
+      auto outcome = [&]() -> decltype(job()) {
+        try {
+          return job();
+        } catch (const std::exception& e) {
+          return fail(errc::internal, e.what());
+        } catch (...) {
+          return fail(errc::internal, "exception of an unknown type");
+        }
+      }();
+      to->post_event([this, event, outcome = std::move(outcome)]() mutable {
+        handle_event([&](state& s) { return event(s, std::move(outcome)); });
+      });
+    });
+  }
+
+  template <class Reply, class Request, class Event>
+  void ask(std::chrono::nanoseconds timeout, Request request, Event event) {
+    self_->request(opts_.queue, timeout, std::move(request))
+      .then([this,
+             event](Reply& reply) { handle_event([&](state& s) { return event(s, result<Reply>{reply}); }); },
+            [this, event](caf::error& why) {
+              handle_event([&](state& s) { return event(s, result<Reply>{tl::unexpect, from_caf(why)}); });
+            });
+  }
+
+  void apply(const make_body&);
+  void apply(const read_job&);
+  void apply(const look_at_source& what);
+  void apply(const store_job& what);
+  void apply(const take_splits& what);
+  void apply(const work_on& what);
+  void apply(const put_together& what);
+  void apply(const settle_splits& what);
+  void apply(const renew_leases&);
+  void apply(const release_leases&);
+  void apply(const stop_work&) { signals_->stop = true; }
+  void apply(const clean_up& what);
+  void apply(const tear_down&);
+  void apply(const finish&) { finished_ = true; }
+
+  void make_workers();
+  std::chrono::milliseconds busy_longest() const;
+  host::replica_report report() const;
+  host::batch_report batch_report(const job& of) const;
+  void report_if_changed();
+
+  self_type::pointer self_ = nullptr;
+  options opts_;
+  std::unique_ptr<state> state_;
+  std::shared_ptr<replica_executor> executor_;
+  std::shared_ptr<split_signals> signals_ = std::make_shared<split_signals>();
+  std::shared_ptr<std::vector<worker>> workers_; ///< their slots are used until their threads have left
+  std::unique_ptr<replica::runner_port> files_runner_;
+  std::shared_ptr<processor_body> body_;
+  bool is_async_ = false;
+  bool finished_ = false;
+  std::uint64_t epoch_ = 0;
+
+  std::optional<replica_phase> phase_reported_;
+  bool exhausted_reported_ = false;
+  time_point reported_at_{};
+};
+
+/// Gives the slots back once nobody uses them.
+struct slots_of {
+  std::shared_ptr<replica::flight_recorder_port> recorder;
+  void operator()(std::vector<worker>* workers) const {
+    for (auto& each : *workers)
+      if (each.slot != &each.own_slot)
+        recorder->give_back(each.slot);
+    delete workers;
+  }
+};
+
+void batch_actor::make_workers() {
+  const auto count = std::max(opts_.processor.num_concurrency, 1u);
+  workers_ = std::shared_ptr<std::vector<worker>>{new std::vector<worker>(count), slots_of{opts_.recorder}};
+  for (std::size_t i = 0; i < workers_->size(); ++i) {
+    auto& each = (*workers_)[i];
+    each.runner = opts_.threads->make_runner("work-" + std::to_string(opts_.owner.replica.value));
+    if (auto* claimed = opts_.recorder ? opts_.recorder->claim(opts_.owner.replica) : nullptr)
+      each.slot = claimed;
+  }
+}
+
+self_type::behavior_type batch_actor::start(self_type::pointer self, options opts) {
+  self_ = self;
+  opts_ = std::move(opts);
+  executor_ =
+    std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, opts_.threads->http_client());
+  make_workers();
+  files_runner_ = opts_.threads->make_runner("files-" + std::to_string(opts_.owner.replica.value));
+  // The body tells whether it is async only once it is made; one thread is enough to make it.
+  state_ = std::make_unique<state>(
+    state_options{opts_.run, opts_.takes_up_failed, static_cast<std::uint32_t>(workers_->size()),
+                  std::max(opts_.processor.max_attempts, 1u), opts_.processor.batch->max_rejected});
+  self->delayed_send(self, tick_interval, tick_atom::value);
+  handle_event([this](state& s) { return s.on_spawned(at()); });
+  return {
+    [this](const replica::drain&) { handle_event([this](state& s) { return s.on_drain(at()); }); },
+    [this](tick_atom) {
+      self_->delayed_send(self_, tick_interval, tick_atom::value);
+      handle_event([this](state& s) { return s.on_tick(at()); });
+    },
+    [this](executor_call& call) {
+      if (call.is_event)
+        call.run();
+    },
+    [](const executor_later&) {},
+  };
+}
+
+void batch_actor::apply(const make_body&) {
+  using made = std::shared_ptr<processor_body>;
+  run_on(
+    *workers_->front().runner,
+    [make = opts_.make_body, who = speaker()]() -> result<made> {
+      const log::speaking in_its_name{who};
+      made body = make();
+      if (auto ok = body->setup(); !ok)
+        return fail(ok);
+      return body;
+    },
+    [this](state& s, result<made> body) {
+      if (!body)
+        return s.on_body(fail(body), at());
+      body_ = std::move(*body);
+      is_async_ = body_->is_async();
+      if (is_async_) // its coroutines run on one thread, many at a time
+        s.use_threads(1);
+      return s.on_body({}, at());
+    });
+}
+
+void batch_actor::apply(const read_job&) {
+  ask<std::string>(small_timeout, queue::cursor_request{key()},
+                   [this](state& s, const result<std::string>& text) { return s.on_job(text, at()); });
+}
+
+void batch_actor::apply(const look_at_source& what) {
+  run_on(
+    *files_runner_,
+    [files = opts_.files, known = what.split_bytes,
+     wanted = opts_.processor.batch->split_bytes]() -> result<source_plan> {
+      auto source = files->identify();
+      if (!source)
+        return fail(source);
+      source_plan out;
+      out.source = *source;
+      out.split_bytes = known.value_or(split_bytes_for(source->size_bytes, wanted));
+      auto borders = files->plan(*source, out.split_bytes);
+      if (!borders)
+        return fail(borders);
+      out.borders = std::move(*borders);
+      return out;
+    },
+    [this](state& s, const result<source_plan>& plan) { return s.on_source(plan, at()); });
+}
+
+void batch_actor::apply(const store_job& what) {
+  queue::commit_request request;
+  request.owner = opts_.owner;
+  request.consumer = opts_.consumer;
+  request.cursor = queue::cursor_move{key(), what.expected, to_text(what.next)};
+  for (auto& block : blocks_of(what.splits))
+    request.results.push_back({splits(), std::move(block)});
+  if (opts_.processor.sink.kind == "queue")
+    for (const auto& block : what.results)
+      request.results.push_back({queue_name{opts_.processor.sink.options.at("name")}, block});
+  ask<queue::commit_reply>(commit_timeout, std::move(request),
+                           [this](state& s, const result<queue::commit_reply>& reply) {
+                             return s.on_stored(reply ? result<void>{} : fail(reply), at());
+                           });
+}
+
+void batch_actor::apply(const take_splits& what) {
+  queue::lease_request request;
+  request.queue = splits();
+  request.owner = opts_.owner;
+  request.consumer = opts_.consumer;
+  request.attempts_max = limits::attempts_max; // a split that keeps failing fails the batch before that
+  request.count_max = what.count_max;
+  request.wait_max = take_wait_max;
+  ask<queue::lease_reply>(take_wait_max + small_timeout, std::move(request),
+                          [this](state& s, const result<queue::lease_reply>& reply) {
+                            if (!reply)
+                              return s.on_taken(fail(reply), at());
+                            epoch_ = reply->epoch;
+                            std::vector<leased_split> out;
+                            for (auto record : reply->records)
+                              out.push_back({record.seq, record.attempts, std::string{record.payload}});
+                            return s.on_taken(std::move(out), at());
+                          });
+}
+
+void batch_actor::apply(const work_on& what) {
+  auto free =
+    std::find_if(workers_->begin(), workers_->end(), [](const worker& each) { return !each.is_busy; });
+  free->is_busy = true;
+  split_settings with;
+  with.body = body_;
+  with.files = opts_.files;
+  with.environment = opts_.environment;
+  with.signals = signals_;
+  with.who = speaker();
+  with.slot = free->slot;
+  with.seq = what.seq;
+  with.attempts_max = std::max(opts_.processor.max_attempts, 1u);
+  with.num_concurrency = std::max(opts_.processor.num_concurrency, 1u);
+  with.timeout = opts_.processor.timeout;
+  with.rejected_max = opts_.processor.batch->max_rejected;
+  run_on(
+    *free->runner,
+    [with = std::move(with), which = what.which, held = workers_] { return run_split(which, with); },
+    [this, seq = what.seq, index = free - workers_->begin()](state& s, result<split_result> outcome) {
+      (*workers_)[static_cast<std::size_t>(index)].is_busy = false;
+      return s.on_worked(seq, std::move(outcome), at());
+    });
+}
+
+void batch_actor::apply(const put_together& what) {
+  const auto& known = *state_->known();
+  run_on(
+    *files_runner_,
+    [files = opts_.files, body = body_, run = known.run, splits = known.split_count,
+     records_out = known.totals.records_out]() -> result<finish_outcome> {
+      auto merged = body->make_reduction();
+      auto done = files->finish(run, splits, merged.get());
+      if (done && !merged)
+        done->records_out = records_out;
+      return done;
+    },
+    [this, seq = what.seq](state& s, result<finish_outcome> outcome) {
+      return s.on_put_together(seq, std::move(outcome), at());
+    });
+}
+
+void batch_actor::apply(const settle_splits& what) {
+  queue::commit_request request;
+  request.queue = splits();
+  request.owner = opts_.owner;
+  request.consumer = opts_.consumer;
+  request.epoch = epoch_;
+  request.attempts_max = limits::attempts_max;
+  request.acks = what.acks;
+  for (const auto& [seq, error] : what.nacks)
+    request.nacks.push_back({seq, error.substr(0, error_bytes_max), true});
+  ask<queue::commit_reply>(commit_timeout, std::move(request),
+                           [this](state& s, const result<queue::commit_reply>& reply) {
+                             return s.on_settled(reply && reply->stale.empty(), at());
+                           });
+}
+
+void batch_actor::apply(const renew_leases&) {
+  ask<queue::count_reply>(small_timeout, queue::renew_request{opts_.owner},
+                          [](state&, const result<queue::count_reply>&) { return actions{}; });
+}
+
+void batch_actor::apply(const release_leases&) {
+  queue::release_request request;
+  request.owner = opts_.owner;
+  ask<queue::count_reply>(
+    small_timeout, std::move(request),
+    [this](state& s, const result<queue::count_reply>&) { return s.on_released(at()); });
+}
+
+void batch_actor::apply(const clean_up& what) {
+  files_runner_->run([files = opts_.files, run = what.run] { files->clean(run); });
+}
+
+void batch_actor::apply(const tear_down&) {
+  if (!body_) {
+    executor_->post_event([this] { handle_event([this](state& s) { return s.on_torn_down({}, at()); }); });
+    return;
+  }
+  run_on(
+    *workers_->front().runner,
+    [body = body_, who = speaker()] {
+      const log::speaking in_its_name{who};
+      return body->teardown();
+    },
+    [this](state& s, const result<void>& torn) { return s.on_torn_down(torn, at()); });
+}
+
+std::chrono::milliseconds batch_actor::busy_longest() const {
+  std::int64_t oldest = 0;
+  for (const auto& each : *workers_) {
+    if (each.slot->seq.load(std::memory_order_acquire) == 0)
+      continue;
+    const auto started = each.slot->started_ns.load(std::memory_order_relaxed);
+    oldest = oldest == 0 ? started : std::min(oldest, started);
+  }
+  if (oldest == 0)
+    return std::chrono::milliseconds{0};
+  const auto now = std::chrono::nanoseconds{opts_.environment->now().time_since_epoch()}.count();
+  return std::chrono::milliseconds{std::max<std::int64_t>(0, now - oldest) / 1'000'000};
+}
+
+host::batch_report batch_actor::batch_report(const job& of) const {
+  host::batch_report out;
+  out.run = of.run;
+  out.phase = state_->exhausted() ? of.phase : host::batch_phase::running;
+  out.source_bytes = of.source.size_bytes;
+  out.done_bytes = of.totals.bytes_in;
+  out.records_in = of.totals.records_in;
+  out.records_out = of.totals.records_out;
+  out.rejected = of.totals.rejected;
+  const auto ended = of.ended_at_ms != 0 ? of.ended_at_ms : opts_.files->now_unix_ms();
+  out.took = std::chrono::milliseconds{std::max<std::int64_t>(0, ended - of.began_at_ms)};
+  out.error = of.error;
+  return out;
+}
+
+host::replica_report batch_actor::report() const {
+  host::replica_report out;
+  out.id = opts_.owner.replica;
+  out.processor = opts_.processor.name;
+  out.phase = state_->phase();
+  out.processed_total = signals_->records.load(std::memory_order_relaxed);
+  out.failed_total = signals_->failed_attempts.load(std::memory_order_relaxed);
+  out.stale_total = state_->stale_total();
+  out.in_flight = state_->in_hand();
+  out.busy_longest = busy_longest();
+  out.last_error = state_->last_error();
+  out.exhausted = state_->exhausted();
+  if (state_->known())
+    out.batch = batch_report(*state_->known());
+  return out;
+}
+
+void batch_actor::report_if_changed() {
+  const auto now = self_->clock().now();
+  const bool changed = phase_reported_ != state_->phase() || exhausted_reported_ != state_->exhausted();
+  if (!changed && now - reported_at_ < limits::heartbeat_interval)
+    return;
+  phase_reported_ = state_->phase();
+  exhausted_reported_ = state_->exhausted();
+  reported_at_ = now;
+  self_->send(opts_.owner_actor, replica::status{report()});
+  if (finished_)
+    self_->quit();
+}
+
+self_type::behavior_type run(self_type::stateful_pointer<batch_actor> self, options opts) {
+  return self->state.start(self, std::move(opts));
+}
+
+} // namespace
+
+replica::handle spawn(caf::actor_system& sys, options opts) { return sys.spawn(run, std::move(opts)); }
+
+} // namespace sluice::batch

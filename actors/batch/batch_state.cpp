@@ -1,0 +1,470 @@
+#include "actors/batch/batch_state.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::batch {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto look_every_idle = 500ms; ///< has somebody else ended it?
+constexpr auto look_every_busy = 3s;
+constexpr auto renew_every = limits::lease_visibility / 3;
+
+/// Whether the same may go better another time.
+bool is_transient(errc code) noexcept {
+  return code != errc::invalid_argument && code != errc::not_found && code != errc::permission_denied
+         && code != errc::unsupported;
+}
+
+std::string describe(const split& which) {
+  return which.is_finish()
+           ? std::string{"putting the parts together"}
+           : "the split of bytes " + std::to_string(which.begin) + " to " + std::to_string(which.end);
+}
+
+} // namespace
+
+// ---- events ---------------------------------------------------------------------------
+
+actions state::on_spawned(moment) {
+  actions out;
+  out.emplace_back(make_body{});
+  return out;
+}
+
+actions state::on_body(const result<void>& outcome, moment at) {
+  step_ = step::running;
+  if (!outcome)
+    give_up(outcome.error().message);
+  else if (!drain_wanted_)
+    phase_ = replica_phase::running;
+  return advanced(at);
+}
+
+actions state::on_job(const result<std::string>& text, moment at) {
+  reading_ = false;
+  if (!text) {
+    later(at.now, text.error());
+    return advanced(at);
+  }
+  must_read_ = false;
+  tries_ = 0;
+  stored_ = *text;
+  known_.reset();
+  run_before_ = 0;
+  if (!stored_.empty()) {
+    auto read = job_from_text(stored_);
+    if (!read)
+      give_up(read.error().message);
+    else if (read->run > opts_.run)
+      give_up("run " + std::to_string(read->run)
+              + " of this batch has begun; submit it again to run this version of it anew");
+    else if (read->run < opts_.run)
+      run_before_ = read->run;
+    else
+      known_ = std::move(*read);
+    taken_up_ = taken_up_ || (known_ && known_->phase == job_phase::running);
+  }
+  return advanced(at);
+}
+
+actions state::on_source(const result<source_plan>& plan, moment at) {
+  looking_ = false;
+  if (!plan && is_transient(plan.error().code))
+    later(at.now, plan.error());
+  else if (!plan)
+    fail_job(plan.error().message);
+  else if (is_planned() && !(known_->source == plan->source))
+    fail_job("the source has changed since the batch began: it had "
+             + std::to_string(known_->source.size_bytes) + " bytes and has "
+             + std::to_string(plan->source.size_bytes)
+             + (known_->source.size_bytes == plan->source.size_bytes ? ", but was written again" : ""));
+  else {
+    checked_ = is_planned();
+    if (!known_ || may_take_up())
+      plan_ = *plan;
+  }
+  return advanced(at);
+}
+
+actions state::on_stored(const result<void>& outcome, moment at) {
+  auto next = std::exchange(storing_, std::nullopt);
+  auto seqs = std::exchange(storing_seqs_, {});
+  if (outcome && next) {
+    tries_ = 0;
+    stored_ = to_text(*next);
+    known_ = std::move(next);
+    checked_ = true;
+    taken_up_ = true; // a failure from now on is news, not a leftover
+    plan_.reset();
+    if (known_->phase == job_phase::failed)
+      failing_.reset();
+    for (auto seq : seqs)
+      if (auto found = held_.find(seq); found != held_.end())
+        found->second.at = held::place::stored;
+  } else {
+    must_read_ = true; // somebody else was first, or it is not known
+    if (outcome.error().code != errc::stale)
+      later(at.now, outcome.error());
+  }
+  return advanced(at);
+}
+
+actions state::on_taken(const result<std::vector<leased_split>>& splits, moment at) {
+  taking_ = false;
+  if (!splits) {
+    if (splits.error().code != errc::timeout)
+      later(at.now, splits.error());
+  } else {
+    found_none_ = splits->empty();
+    for (const auto& one : *splits)
+      take_one(one);
+  }
+  return advanced(at);
+}
+
+actions state::on_worked(std::uint64_t seq, result<split_result> outcome, moment at) {
+  --working_;
+  auto found = held_.find(seq);
+  if (outcome) {
+    found->second.at = held::place::ready;
+    found->second.result = std::move(*outcome);
+    return advanced(at);
+  }
+  const auto why = describe(found->second.which) + ": " + outcome.error().message;
+  held_.erase(found);
+  if (outcome.error().code == errc::invalid_argument)
+    fail_job(outcome.error().message);
+  else if (outcome.error().code != errc::shutting_down) {
+    last_error_ = why;
+    nacks_.emplace_back(seq, why);
+  }
+  return advanced(at);
+}
+
+actions state::on_put_together(std::uint64_t seq, result<finish_outcome> outcome, moment at) {
+  combining_ = false;
+  auto found = held_.find(seq);
+  if (outcome) {
+    found->second.at = held::place::finished;
+    found->second.finish = std::move(*outcome);
+    return advanced(at);
+  }
+  held_.erase(found);
+  last_error_ = outcome.error().message;
+  if (outcome.error().code == errc::invalid_argument)
+    fail_job(last_error_);
+  else
+    nacks_.emplace_back(seq, last_error_);
+  must_read_ = true; // another one may have ended it, and cleaned up behind itself
+  return advanced(at);
+}
+
+actions state::on_settled(bool ok, moment at) {
+  settling_ = false;
+  if (!ok) // the splits come again and are then known to be done
+    ++stale_total_;
+  return advanced(at);
+}
+
+actions state::on_released(moment at) {
+  step_ = step::tearing_down;
+  actions out;
+  out.emplace_back(tear_down{});
+  static_cast<void>(at);
+  return out;
+}
+
+actions state::on_torn_down(const result<void>& outcome, moment) {
+  if (!outcome && !fatal_)
+    fatal_ = outcome.error().message;
+  step_ = step::ended;
+  phase_ = fatal_ ? replica_phase::failed : replica_phase::down;
+  if (fatal_)
+    last_error_ = *fatal_;
+  actions out;
+  out.emplace_back(finish{});
+  return out;
+}
+
+actions state::on_drain(moment at) {
+  if (!std::exchange(drain_wanted_, true) && phase_ != replica_phase::failed && phase_ != replica_phase::down)
+    phase_ = replica_phase::draining;
+  return advanced(at);
+}
+
+actions state::on_tick(moment at) {
+  found_none_ = false;
+  const bool may_look = step_ == step::running && known_ && !has_ended() && !storing_ && !reading_;
+  if (may_look && at.now - read_at_ >= (working_ == 0 ? look_every_idle : look_every_busy))
+    must_read_ = true;
+  auto out = advanced(at);
+  if (!held_.empty() && at.now >= renew_at_) {
+    renew_at_ = at.now + renew_every;
+    out.emplace_back(renew_leases{});
+  }
+  return out;
+}
+
+// ---- decisions ------------------------------------------------------------------------
+
+actions state::advanced(moment at) {
+  actions out;
+  if (step_ != step::running && step_ != step::leaving)
+    return out;
+  if (drain_wanted_ || fatal_)
+    step_ = step::leaving;
+  if (step_ == step::running || !fatal_)
+    work(out, at);
+  if (step_ == step::leaving)
+    leave(out);
+  return out;
+}
+
+void state::work(actions& out, moment at) {
+  if (at.now < not_before_ || !know_job(out, at))
+    return;
+  if (has_ended())
+    end_work(out);
+  else
+    store_progress(out, at);
+  settle_done(out);
+  if (has_ended() || failing_ || step_ == step::leaving)
+    return;
+  begin_held(out);
+  take_more(out);
+}
+
+/// False while the job is not known or not this run's, or the source has to be looked at.
+bool state::know_job(actions& out, moment at) {
+  if (storing_ || reading_ || looking_)
+    return is_usable();
+  if (must_read_) {
+    reading_ = true;
+    read_at_ = at.now;
+    out.emplace_back(read_job{});
+    return is_usable();
+  }
+  if (failing_ && !has_ended()) {
+    store_failure(out, at);
+    return is_usable();
+  }
+  const bool is_new = !known_ || may_take_up();
+  const bool is_unchecked = is_new || (known_->phase == job_phase::running && !checked_);
+  if (!is_unchecked || step_ == step::leaving)
+    return is_usable();
+  if (!plan_) {
+    looking_ = true;
+    out.emplace_back(look_at_source{is_planned() ? std::optional{known_->split_bytes} : std::nullopt});
+  } else if (is_new) {
+    begin_round(out, at);
+  }
+  return false;
+}
+
+/// Hands out all splits, or those that are left of a run that failed.
+void state::begin_round(actions& out, moment at) {
+  job next;
+  if (is_planned()) {
+    next = *known_;
+    next.phase = job_phase::running;
+    next.error.clear();
+    next.ended_at_ms = 0;
+  } else {
+    next.run = opts_.run;
+    next.source = plan_->source;
+    next.split_bytes = plan_->split_bytes;
+    next.split_count = static_cast<std::uint32_t>(plan_->borders.size() - 1);
+    next.began_at_ms = at.unix_ms;
+    if (run_before_ != 0)
+      out.emplace_back(clean_up{run_before_});
+  }
+  if (known_)
+    next.round = known_->round + 1;
+  auto splits = splits_left(next, plan_->borders);
+  if (next.all_split_done())
+    splits.push_back({next.run, next.round, split::finish_index, 0, 0});
+  plan_.reset();
+  store(std::move(next), std::move(splits), {}, out);
+}
+
+void state::store(job next, std::vector<split> splits, std::vector<record_block> results, actions& out) {
+  storing_ = next;
+  out.emplace_back(store_job{stored_, std::move(next), std::move(splits), std::move(results)});
+}
+
+void state::store_failure(actions& out, moment at) {
+  auto next = known_.value_or(job{});
+  next.run = opts_.run;
+  next.phase = job_phase::failed;
+  next.error = *failing_;
+  if (next.began_at_ms == 0)
+    next.began_at_ms = at.unix_ms;
+  next.ended_at_ms = at.unix_ms;
+  store(std::move(next), {}, {}, out);
+}
+
+void state::store_progress(actions& out, moment at) {
+  if (storing_ || reading_ || failing_)
+    return;
+  job next = *known_;
+  std::vector<record_block> results;
+  std::size_t results_bytes = 0;
+  for (auto& [seq, one] : held_) {
+    if (one.at == held::place::finished)
+      return store_finish(one.finish, seq, out, at);
+    if (one.at != held::place::ready)
+      continue;
+    std::size_t bytes = 0;
+    for (const auto& block : one.result.results)
+      bytes += block.bytes().size();
+    if (!storing_seqs_.empty() && results_bytes + bytes > limits::batch_queue_result_bytes_max)
+      break;
+    if (!add_split(next, one.which, one.result.counts)) {
+      one.at = held::place::stored; // another replica had it as well, or a commit came through unheard
+      continue;
+    }
+    results_bytes += bytes;
+    results.insert(results.end(), one.result.results.begin(), one.result.results.end());
+    storing_seqs_.push_back(seq);
+  }
+  if (storing_seqs_.empty())
+    return;
+  std::vector<split> splits;
+  if (next.totals.rejected > opts_.rejected_max) {
+    next.phase = job_phase::failed;
+    next.error = std::to_string(next.totals.rejected) + " records are rejected, max_rejected is "
+                 + std::to_string(opts_.rejected_max);
+    next.ended_at_ms = at.unix_ms;
+  } else if (next.all_split_done()) {
+    splits.push_back({next.run, next.round, split::finish_index, 0, 0});
+  }
+  store(std::move(next), std::move(splits), std::move(results), out);
+}
+
+void state::store_finish(const finish_outcome& what, std::uint64_t seq, actions& out, moment at) {
+  job next = *known_;
+  next.phase = job_phase::done;
+  next.totals.records_out = what.records_out;
+  next.ended_at_ms = at.unix_ms;
+  storing_seqs_ = {seq};
+  store(std::move(next), {}, what.results, out);
+}
+
+/// The job has ended: what is under way is of no use.
+void state::end_work(actions& out) {
+  if (working_ > 0 && !std::exchange(told_stop_, true))
+    out.emplace_back(stop_work{});
+  for (auto& [seq, one] : held_)
+    if (one.at != held::place::work)
+      one.at = held::place::stored;
+  const bool keeps_parts = known_->phase == job_phase::failed && opts_.takes_up_failed;
+  if (!keeps_parts && working_ == 0 && !combining_ && !std::exchange(cleaned_, true))
+    out.emplace_back(clean_up{known_->run});
+}
+
+void state::settle_done(actions& out) {
+  for (auto one = held_.begin(); one != held_.end();) {
+    if (one->second.at == held::place::stored) {
+      acks_.push_back(one->first);
+      one = held_.erase(one);
+    } else {
+      ++one;
+    }
+  }
+  if (settling_ || (acks_.empty() && nacks_.empty()))
+    return;
+  settling_ = true;
+  out.emplace_back(settle_splits{std::exchange(acks_, {}), std::exchange(nacks_, {})});
+}
+
+void state::take_one(const leased_split& one) {
+  if (held_.contains(one.seq))
+    return; // it is ours still, or again
+  auto which = split_from_text(one.text);
+  if (!which || which->run < opts_.run || (known_ && which->round < known_->round)) {
+    acks_.push_back(one.seq); // of a run that is over
+    return;
+  }
+  if (!which->is_finish() && known_ && known_->done.contains(which->index)) {
+    acks_.push_back(one.seq);
+    return;
+  }
+  if (one.attempts >= opts_.attempts_max) {
+    fail_job(describe(*which) + " was tried " + std::to_string(one.attempts) + " times"
+             + (last_error_.empty() ? ": its process ended each time" : "; last: " + last_error_));
+    return;
+  }
+  held_[one.seq].which = *which;
+}
+
+/// What is leased and may be begun with what is known.
+void state::begin_held(actions& out) {
+  for (auto& [seq, one] : held_) {
+    if (one.at != held::place::waiting)
+      continue;
+    if (one.which.run > opts_.run || one.which.round > known_->round) {
+      must_read_ = true;
+    } else if (!one.which.is_finish()) {
+      if (working_ < opts_.threads) {
+        one.at = held::place::work;
+        ++working_;
+        out.emplace_back(work_on{seq, one.which});
+      }
+    } else if (!known_->all_split_done()) {
+      must_read_ = true;
+    } else if (!std::exchange(combining_, true)) {
+      one.at = held::place::work;
+      out.emplace_back(put_together{seq});
+    }
+  }
+}
+
+void state::take_more(actions& out) {
+  // A split that is ready still holds its results: those of as many as there are threads may wait.
+  const auto free = 2 * opts_.threads - std::min<std::size_t>(held_.size(), 2 * opts_.threads);
+  const auto wanted = std::min<std::size_t>(free, opts_.threads - std::min(working_, opts_.threads));
+  if (taking_ || found_none_ || wanted == 0)
+    return;
+  taking_ = true;
+  out.emplace_back(take_splits{static_cast<std::uint32_t>(wanted)});
+}
+
+bool state::is_quiet() const noexcept {
+  return working_ == 0 && !combining_ && !reading_ && !looking_ && !storing_ && !taking_ && !settling_;
+}
+
+void state::leave(actions& out) {
+  if (working_ > 0 && !std::exchange(told_stop_, true))
+    out.emplace_back(stop_work{});
+  if (!is_quiet())
+    return;
+  step_ = step::releasing;
+  out.emplace_back(release_leases{});
+}
+
+void state::fail_job(std::string why) {
+  last_error_ = why;
+  if (!failing_)
+    failing_ = std::move(why);
+}
+
+void state::give_up(std::string why) {
+  if (!fatal_)
+    fatal_ = std::move(why);
+}
+
+void state::later(time_point now, const failure& why) {
+  last_error_ = why.message;
+  const auto delay = std::min<std::chrono::nanoseconds>(
+    limits::retry_delay_max / 10, limits::retry_delay_min * (1u << std::min(tries_, 10u)));
+  ++tries_;
+  not_before_ = now + delay;
+}
+
+} // namespace sluice::batch

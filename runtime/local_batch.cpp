@@ -1,0 +1,72 @@
+#include "runtime/local_batch.hpp"
+
+#include "transport/batch/batch_files.hpp"
+#include "actors/batch/batch_job.hpp"
+
+#include <algorithm>
+
+namespace sluice::runtime {
+
+namespace {
+
+struct found_job {
+  const processor_spec* spec;
+  batch::job job;
+};
+
+/// Whether the source is another one than when the run began; an unreadable one is told by the batch itself.
+bool has_changed(const found_job& of) {
+  auto files = batch::make_batch_files(*of.spec);
+  if (!files || of.job.split_bytes == 0)
+    return false;
+  auto source = (*files)->identify();
+  return source && !(*source == of.job.source);
+}
+
+} // namespace
+
+result<chosen_run> choose_run(local_system& system, const flow_spec& spec, bool restart) {
+  std::vector<found_job> jobs;
+  std::size_t batches = 0;
+  chosen_run out;
+  for (const auto& each : spec.processors) {
+    if (each.kind != pattern::batch)
+      continue;
+    ++batches;
+    auto text = system.position(batch::job_key(spec.name, each.name));
+    if (!text)
+      return fail(text);
+    if (text->empty())
+      continue;
+    auto job = batch::job_from_text(*text);
+    if (!job)
+      return fail(job);
+    out.run = std::max(out.run, job->run);
+    jobs.push_back({&each, std::move(*job)});
+  }
+  if (jobs.empty())
+    return out;
+  std::erase_if(jobs, [&](const found_job& each) { return each.job.run != out.run; });
+  const auto is_done = [](const found_job& each) { return each.job.phase == batch::job_phase::done; };
+  if (restart || (jobs.size() == batches && std::all_of(jobs.begin(), jobs.end(), is_done))) {
+    ++out.run;
+    return out;
+  }
+  for (const auto& each : jobs)
+    if (!is_done(each) && has_changed(each)) {
+      ++out.run;
+      out.remark =
+        each.spec->name.value + ": its source has changed since the run that was interrupted: begins anew";
+      return out;
+    }
+  for (const auto& each : jobs)
+    if (!is_done(each))
+      out.remark = each.spec->name.value + ": goes on where it was, at "
+                   + std::to_string(each.job.source.size_bytes == 0
+                                      ? 0
+                                      : each.job.totals.bytes_in * 100 / each.job.source.size_bytes)
+                   + " %; --restart begins anew";
+  return out;
+}
+
+} // namespace sluice::runtime

@@ -1,0 +1,385 @@
+// Goal: replicas that share a batch through the queues, and die at any moment, count each split exactly once.
+#include "actors/batch/batch_state.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+using namespace sluice;
+using namespace sluice::batch;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// What replicas share: the stored job and the queue of splits. As the real ones behave.
+struct shared_store {
+  std::string stored;
+  struct record {
+    std::uint64_t seq;
+    std::string text;
+    std::uint32_t attempts = 0;
+    int owner = 0; ///< 0 = none
+  };
+  std::vector<record> splits;
+  std::uint64_t seq_last = 0;
+  std::vector<std::string> sink; ///< results, as a queue
+
+  bool commit(const store_job& what) {
+    if (stored != what.expected)
+      return false;
+    stored = to_text(what.next);
+    for (const auto& each : what.splits)
+      splits.push_back({++seq_last, to_text(each)});
+    for (const auto& block : what.results)
+      for (auto record : block)
+        sink.emplace_back(record.payload);
+    return true;
+  }
+  std::vector<leased_split> lease(int owner, std::uint32_t count) {
+    std::vector<leased_split> out;
+    for (auto& each : splits)
+      if (each.owner == 0 && out.size() < count) {
+        each.owner = owner;
+        out.push_back({each.seq, each.attempts, each.text});
+      }
+    return out;
+  }
+  bool settle(int owner, const settle_splits& what) {
+    std::size_t gone = 0;
+    for (auto seq : what.acks)
+      gone +=
+        std::erase_if(splits, [&](const record& each) { return each.seq == seq && each.owner == owner; });
+    for (const auto& nack : what.nacks)
+      for (auto& each : splits)
+        if (each.seq == nack.first && each.owner == owner) {
+          each.owner = 0;
+          ++each.attempts;
+        }
+    return gone == what.acks.size();
+  }
+  void release(int owner) {
+    for (auto& each : splits)
+      if (each.owner == owner)
+        each.owner = 0;
+  }
+};
+
+struct world;
+
+/// One replica and what was asked of the outside and is not answered yet.
+struct replica_under_test {
+  replica_under_test(world& where, int id, const state_options& opts);
+  void take(actions todo) {
+    for (auto& each : todo)
+      asked.push_back(std::move(each));
+  }
+  /// Answers one request. `is_lost`: it was carried out, and the answer says that nobody knows.
+  void answer(std::size_t index, bool is_lost);
+  void tick();
+  void drain();
+
+  world& where;
+  int id;
+  state machine;
+  std::deque<action> asked;
+  bool ended = false;
+  bool stopped = false;
+  std::size_t cleaned = 0;
+};
+
+struct world {
+  shared_store store;
+  std::vector<std::unique_ptr<replica_under_test>> replicas;
+  int id_last = 0;
+  time_point now{};
+  std::uint32_t split_count = 10;
+  source_identity source{1000, 1};
+  std::optional<failure> source_fails;
+  std::optional<failure> work_fails;
+  std::size_t finishes = 0;
+
+  moment at() const {
+    return {now,
+            1000 + std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count()};
+  }
+
+  replica_under_test& add(state_options opts = {.run = 1, .threads = 2, .attempts_max = 5}) {
+    replicas.push_back(std::make_unique<replica_under_test>(*this, ++id_last, opts));
+    return *replicas.back();
+  }
+  void kill(std::size_t index) {
+    store.release(replicas[index]->id);
+    replicas.erase(replicas.begin() + static_cast<std::ptrdiff_t>(index));
+  }
+  job stored() const { return job_from_text(store.stored).value(); }
+
+  /// Answers and ticks until all replicas say that the batch has ended.
+  void run_to_end() {
+    for (int step = 0; step < 10000; ++step) {
+      if (std::all_of(replicas.begin(), replicas.end(),
+                      [](const auto& each) { return each->machine.exhausted(); }))
+        return;
+      now += 100ms;
+      for (auto& each : replicas) {
+        while (!each->asked.empty())
+          each->answer(0, false);
+        each->tick();
+      }
+    }
+    FAIL("the batch does not end");
+  }
+};
+
+replica_under_test::replica_under_test(world& in, int number, const state_options& opts)
+  : where(in), id(number), machine(opts) {
+  take(machine.on_spawned(where.at()));
+}
+
+void replica_under_test::tick() { take(machine.on_tick(where.at())); }
+void replica_under_test::drain() { take(machine.on_drain(where.at())); }
+
+void replica_under_test::answer(std::size_t index, bool is_lost) {
+  auto one = std::move(asked[index]);
+  asked.erase(asked.begin() + static_cast<std::ptrdiff_t>(index));
+  const auto at = where.at();
+  const auto lost = fail(errc::timeout, "no answer");
+  if (std::get_if<make_body>(&one))
+    take(machine.on_body({}, at));
+  else if (std::get_if<read_job>(&one))
+    take(machine.on_job(is_lost ? result<std::string>{lost} : where.store.stored, at));
+  else if (auto* look = std::get_if<look_at_source>(&one)) {
+    source_plan plan{where.source, look->split_bytes.value_or(100), {}};
+    for (std::uint32_t i = 0; i <= where.split_count; ++i)
+      plan.borders.push_back(i * 100);
+    take(machine.on_source(where.source_fails ? result<source_plan>{tl::unexpect, *where.source_fails} : plan,
+                           at));
+  } else if (auto* store = std::get_if<store_job>(&one)) {
+    const bool ok = where.store.commit(*store);
+    take(machine.on_stored(is_lost ? result<void>{lost}
+                           : ok    ? result<void>{}
+                                   : fail(errc::stale, "moved"),
+                           at));
+  } else if (auto* lease = std::get_if<take_splits>(&one)) {
+    auto some = where.store.lease(id, lease->count_max);
+    if (is_lost) // the real leases end by themselves
+      where.store.release(id);
+    take(machine.on_taken(is_lost ? result<std::vector<leased_split>>{lost} : some, at));
+  } else if (auto* work = std::get_if<work_on>(&one)) {
+    if (where.work_fails)
+      return take(machine.on_worked(work->seq, tl::unexpected{*where.work_fails}, at));
+    if (stopped)
+      return take(machine.on_worked(work->seq, fail(errc::shutting_down, "stopped"), at));
+    record_block_builder results;
+    results.add(std::to_string(work->which.index));
+    take(machine.on_worked(work->seq, split_result{{10, 1, 0}, {results.finish()}}, at));
+  } else if (auto* last = std::get_if<put_together>(&one)) {
+    ++where.finishes;
+    take(machine.on_put_together(last->seq, finish_outcome{where.split_count, {}}, at));
+  } else if (auto* settle = std::get_if<settle_splits>(&one)) {
+    const bool ok = where.store.settle(id, *settle);
+    take(machine.on_settled(ok && !is_lost, at));
+  } else if (std::get_if<release_leases>(&one)) {
+    where.store.release(id);
+    take(machine.on_released(at));
+  } else if (std::get_if<stop_work>(&one))
+    stopped = true;
+  else if (std::get_if<clean_up>(&one))
+    ++cleaned;
+  else if (std::get_if<tear_down>(&one))
+    take(machine.on_torn_down({}, at));
+  else if (std::get_if<finish>(&one))
+    ended = true;
+}
+
+void check_complete(const world& in) {
+  const auto job = in.stored();
+  CHECK(job.phase == job_phase::done);
+  CHECK(job.totals.records_in == 10 * in.split_count);
+  CHECK(job.totals.bytes_in == 100 * in.split_count);
+  auto sink = in.store.sink;
+  std::sort(sink.begin(), sink.end());
+  CHECK(std::adjacent_find(sink.begin(), sink.end()) == sink.end());
+  CHECK(sink.size() == in.split_count);
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(world, "one replica plans, works and puts together, then waits to be drained") {
+  auto& one = add();
+  run_to_end();
+  check_complete(*this);
+  CHECK(finishes == 1);
+  CHECK(one.machine.phase() == replica_phase::running);
+  CHECK(one.machine.known()->ended_at_ms >= one.machine.known()->began_at_ms);
+  one.drain();
+  while (!one.asked.empty())
+    one.answer(0, false);
+  CHECK(one.ended);
+  CHECK(one.machine.phase() == replica_phase::down);
+  CHECK(one.cleaned == 1);
+  CHECK(store.splits.empty());
+}
+
+TEST_CASE_FIXTURE(world, "an empty source is done at once") {
+  split_count = 0;
+  add();
+  run_to_end();
+  check_complete(*this);
+}
+
+TEST_CASE_FIXTURE(world, "replicas that answer in any order, lose answers and die, count every split once") {
+  for (unsigned seed = 1; seed <= 300; ++seed) {
+    CAPTURE(seed);
+    world the;
+    std::mt19937 random{seed};
+    the.split_count = 1 + random() % 30;
+    for (unsigned i = 0; i <= random() % 3; ++i)
+      the.add();
+    for (int step = 0; step < 600; ++step) {
+      the.now += std::chrono::milliseconds{random() % 150};
+      auto& each = *the.replicas[random() % the.replicas.size()];
+      if (random() % 4 == 0)
+        each.tick();
+      else if (!each.asked.empty())
+        each.answer(random() % each.asked.size(), random() % 20 == 0);
+      if (random() % 100 == 0) {
+        the.kill(random() % the.replicas.size());
+        the.add();
+      }
+      if (random() % 100 == 0)
+        the.replicas[random() % the.replicas.size()]->drain();
+      for (std::size_t i = 0; i < the.replicas.size(); ++i)
+        if (the.replicas[i]->ended) {
+          the.kill(i);
+          the.add();
+        }
+    }
+    while (!the.replicas.empty())
+      the.kill(0);
+    the.add();
+    the.run_to_end();
+    check_complete(the);
+  }
+}
+
+TEST_CASE_FIXTURE(world, "what can never succeed fails the batch, for all its replicas") {
+  auto& one = add();
+  auto& other = add();
+  work_fails = failure{errc::invalid_argument, "the record at byte 7 is rejected: unlucky"};
+  run_to_end();
+  CHECK(stored().phase == job_phase::failed);
+  CHECK(stored().error == "the record at byte 7 is rejected: unlucky");
+  CHECK(other.machine.known()->error == one.machine.known()->error);
+  CHECK(one.machine.phase() == replica_phase::running); // it is the batch that failed
+}
+
+TEST_CASE_FIXTURE(world, "a split that keeps failing, or ending its process, fails the batch") {
+  add();
+  work_fails = failure{errc::unavailable, "no space left"};
+  run_to_end();
+  CHECK(stored().phase == job_phase::failed);
+  CHECK(stored().error.find("5 times") != std::string::npos);
+  CHECK(stored().error.find("no space left") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(world, "a failed run goes on where it was when it may, and stays failed otherwise") {
+  {
+    auto& one = add();
+    while (!one.machine.known() || one.machine.known()->done.count() < 4) {
+      now += 100ms;
+      one.answer(0, false);
+      if (one.asked.empty())
+        one.tick();
+    }
+    work_fails = failure{errc::invalid_argument, "broken"};
+    run_to_end();
+    CHECK(stored().phase == job_phase::failed);
+    kill(0);
+  }
+  work_fails.reset();
+  add();
+  run_to_end();
+  CHECK(stored().phase == job_phase::failed);
+  kill(0);
+  add({.run = 1, .takes_up_failed = true, .threads = 2, .attempts_max = 5});
+  run_to_end();
+  check_complete(*this);
+  CHECK(stored().round == 2);
+}
+
+TEST_CASE_FIXTURE(world, "a source that is not there, or is another one, fails the batch") {
+  source_fails = failure{errc::not_found, "file: open in.jsonl: No such file or directory"};
+  add();
+  run_to_end();
+  CHECK(stored().error == source_fails->message);
+  kill(0);
+
+  source_fails.reset();
+  add({.run = 2, .threads = 1, .attempts_max = 5});
+  while (store.sink.size() < 3) {
+    now += 100ms;
+    auto& one = *replicas[0];
+    if (one.asked.empty())
+      one.tick();
+    else
+      one.answer(0, false);
+  }
+  kill(0);
+  source.changed_at_ns = 2;
+  add({.run = 2, .threads = 1, .attempts_max = 5});
+  run_to_end();
+  CHECK(stored().phase == job_phase::failed);
+  CHECK(stored().error.find("has changed") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(world, "a newer run replaces the older one, whose replicas give up") {
+  auto& old = add();
+  while (store.sink.empty()) {
+    now += 100ms;
+    if (old.asked.empty())
+      old.tick();
+    else
+      old.answer(0, false);
+  }
+  store.sink.clear();
+  auto& newer = add({.run = 2, .threads = 2, .attempts_max = 5});
+  while (stored().run != 2)
+    newer.answer(0, false);
+  for (int i = 0; i < 1000 && !(old.ended && replicas[1]->machine.exhausted()); ++i) {
+    now += 100ms;
+    for (auto& each : replicas) {
+      while (!each->asked.empty())
+        each->answer(0, false);
+      each->tick();
+    }
+  }
+  CHECK(old.machine.phase() == replica_phase::failed);
+  CHECK(old.machine.last_error().find("run 2") != std::string::npos);
+  CHECK(stored().run == 2);
+  check_complete(*this);
+}
+
+TEST_CASE_FIXTURE(world, "more rejected records than may be, over all splits, fail the batch") {
+  auto& one = add({.run = 1, .threads = 1, .attempts_max = 5, .rejected_max = 3});
+  std::uint64_t rejected = 0;
+  for (int i = 0; i < 1000 && !one.machine.exhausted(); ++i) {
+    now += 100ms;
+    if (one.asked.empty()) {
+      one.tick();
+    } else if (auto* work = std::get_if<work_on>(&one.asked.front())) {
+      const auto seq = work->seq;
+      one.asked.pop_front();
+      one.take(one.machine.on_worked(seq, split_result{{10, 9, ++rejected < 3 ? 1u : 2u}, {}}, at()));
+    } else {
+      one.answer(0, false);
+    }
+  }
+  CHECK(stored().phase == job_phase::failed);
+  CHECK(stored().error == "4 records are rejected, max_rejected is 3");
+}

@@ -1,0 +1,214 @@
+#include "transport/batch/batch_files.hpp"
+
+#include "transport/batch/part_files.hpp"
+#include "transport/batch/split_reader.hpp"
+
+#include <sluice/core/limits.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <iostream>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace sluice::batch {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class sink_kind : std::uint8_t { file, queue, print, drop };
+
+struct file_settings {
+  source_file source;
+  sink_kind sink = sink_kind::drop;
+  fs::path target; ///< of a file
+  part_format format = part_format::jsonl;
+  fs::path rejected;
+  bool rejected_is_ours = false; ///< nobody gave it a name
+  fs::path base;                 ///< what the folder of parts lies beside
+  bool reduces = false;
+};
+
+class batch_files final : public files_port {
+public:
+  explicit batch_files(file_settings what) : what_(std::move(what)) {}
+
+  result<source_identity> identify() override {
+    struct stat info {};
+    const auto& path = what_.source.path;
+    if (::stat(path.c_str(), &info) != 0)
+      return fail(errno == ENOENT || errno == ENOTDIR ? errc::not_found
+                  : errno == EACCES                   ? errc::permission_denied
+                                                      : errc::unavailable,
+                  "file: open " + path + ": " + std::strerror(errno));
+    if (!S_ISREG(info.st_mode))
+      return fail(errc::invalid_argument, "file: " + path + " is no regular file");
+    return source_identity{static_cast<std::uint64_t>(info.st_size),
+                           info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  }
+
+  result<std::vector<std::uint64_t>> plan(const source_identity& source, std::uint64_t split_bytes) override {
+    return plan_splits(what_.source, source.size_bytes, split_bytes);
+  }
+
+  result<std::unique_ptr<split_reader>> open_split(const split& which) override {
+    return batch::open_split(what_.source, which.begin, which.end);
+  }
+
+  result<std::unique_ptr<part_writer>> create_part(const split& which) override {
+    const auto folder = folder_of(which.run);
+    if (what_.reduces)
+      return make_file_part(folder, which.index, part_format::jsonl, what_.target.string());
+    if (what_.sink == sink_kind::file || what_.sink == sink_kind::print)
+      return make_file_part(folder, which.index, what_.format, what_.target.string());
+    return make_block_part(folder, which.index, what_.sink == sink_kind::queue);
+  }
+
+  result<finish_outcome> finish(std::uint64_t run, std::uint32_t splits, reduction* merged) override {
+    const auto folder = folder_of(run);
+    if (auto done = join_rejected(folder, splits); !done)
+      return fail(done);
+    if (merged != nullptr)
+      return finish_merged(folder, splits, *merged);
+    if (what_.sink == sink_kind::file) {
+      auto out = whole_file::create(what_.target);
+      if (!out)
+        return fail(out);
+      if (auto done = join_parts(folder, splits, what_.format, *out); !done)
+        return fail(done);
+      if (auto done = out->finish(); !done)
+        return fail(done);
+    } else if (what_.sink == sink_kind::print) {
+      for (std::uint32_t i = 0; i < splits; ++i)
+        if (auto done = for_each_line(folder.results(i), print); !done)
+          return fail(done);
+      std::cout << std::flush;
+    }
+    return finish_outcome{};
+  }
+
+  void clean(std::uint64_t run) override {
+    std::error_code ignored; // what is left is litter, and hides its name
+    fs::remove_all(folder_of(run).path(), ignored);
+  }
+
+  std::int64_t now_unix_ms() const override {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  }
+
+private:
+  part_folder folder_of(std::uint64_t run) const {
+    return part_folder{what_.base.parent_path()
+                       / ("." + what_.base.filename().string() + ".parts-" + std::to_string(run))};
+  }
+
+  static result<void> print(std::string_view line) {
+    std::cout << line << '\n';
+    return {};
+  }
+
+  result<void> join_rejected(const part_folder& folder, std::uint32_t splits) const {
+    std::error_code error;
+    std::unique_ptr<whole_file> out;
+    for (std::uint32_t i = 0; i < splits; ++i) {
+      const auto path = folder.rejected(i);
+      if (!fs::exists(path, error))
+        continue;
+      if (!out) {
+        auto made = whole_file::create(what_.rejected);
+        if (!made)
+          return fail(made);
+        out = std::make_unique<whole_file>(std::move(*made));
+      }
+      auto done =
+        for_each_line(path, [&](std::string_view line) { return out->write(std::string{line} + '\n'); });
+      if (!done)
+        return done;
+    }
+    if (out)
+      return out->finish();
+    if (what_.rejected_is_ours)
+      fs::remove(what_.rejected, error); // of a run before
+    return {};
+  }
+
+  result<finish_outcome> finish_merged(const part_folder& folder, std::uint32_t splits, reduction& merged) {
+    for (std::uint32_t i = 0; i < splits; ++i) {
+      auto done = for_each_line(folder.results(i), [&](std::string_view line) { return merged.merge(line); });
+      if (!done)
+        return fail(done);
+    }
+    finish_outcome out;
+    out.records_out = merged.key_count();
+    if (what_.sink == sink_kind::print) {
+      if (auto done = merged.write(print); !done)
+        return fail(done);
+      std::cout << std::flush;
+      return out;
+    }
+    // The merged values are a part of their own, one behind the last, which then is the whole.
+    auto part = what_.sink == sink_kind::file
+                  ? make_file_part(folder, splits, what_.format, what_.target.string())
+                  : result<std::unique_ptr<part_writer>>{
+                    make_block_part(folder, splits, what_.sink == sink_kind::queue)};
+    if (!part)
+      return fail(part);
+    if (auto done = merged.write([&](std::string_view value) { return (*part)->add(value); }); !done)
+      return fail(done);
+    auto results = (*part)->finish();
+    if (!results)
+      return fail(results);
+    out.results = std::move(*results);
+    if (what_.sink == sink_kind::file) {
+      std::error_code error;
+      fs::rename(folder.results(splits), what_.target, error);
+      if (error && !fs::exists(what_.target)) // somebody else was here first
+        return fail(errc::unavailable, "file: rename to " + what_.target.string() + ": " + error.message());
+    }
+    return out;
+  }
+
+  file_settings what_;
+};
+
+std::string option_of(const io_spec& spec, const char* name) {
+  auto found = spec.options.find(name);
+  return found == spec.options.end() ? std::string{} : found->second;
+}
+
+} // namespace
+
+result<std::shared_ptr<files_port>> make_batch_files(const processor_spec& spec) {
+  file_settings out;
+  out.source = {option_of(spec.source, "path"), option_of(spec.source, "format") == "csv"};
+  out.reduces = spec.batch && !spec.batch->reduce_by.empty();
+  if (spec.sink.kind == "file") {
+    out.sink = sink_kind::file;
+    out.target = option_of(spec.sink, "path");
+    out.format = option_of(spec.sink, "format") == "csv" ? part_format::csv : part_format::jsonl;
+  } else if (spec.sink.kind == "queue") {
+    out.sink = sink_kind::queue;
+  } else if (spec.sink.kind == "stdout") {
+    out.sink = sink_kind::print;
+  } else if (spec.sink.kind != "empty") {
+    return fail(errc::invalid_argument, "sink: a batch writes to a file, a queue, stdout or nowhere, not to '"
+                                          + spec.sink.kind + "'");
+  }
+  if (spec.batch)
+    out.rejected = spec.batch->rejected;
+  out.base = out.sink == sink_kind::file ? out.target
+             : !out.rejected.empty()     ? out.rejected
+                                         : fs::path{out.source.path};
+  out.rejected_is_ours = out.rejected.empty();
+  if (out.rejected_is_ours)
+    out.rejected = out.base.string() + ".rejected.jsonl";
+  return std::make_shared<batch_files>(std::move(out));
+}
+
+} // namespace sluice::batch
