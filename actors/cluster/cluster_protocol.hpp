@@ -174,7 +174,7 @@ struct processor_view {
   double rate_per_s = 0; ///< over the last 5 s
   std::string last_error;
   std::optional<request_view> requests = {}; ///< of processors with a route
-  std::optional<host::batch_report> batch; ///< of a batch, once it has begun
+  std::optional<host::batch_report> batch;   ///< of a batch, once it has begun
 };
 
 struct flow_view {

@@ -194,7 +194,7 @@ public:
   explicit node_server(const fs::path& home) : served("node"), home_(home / "node") {
     ::setenv("SLUICE_HOME", home_.c_str(), 1);
     run("start --head --http 127.0.0.1:0 --link-port 0 --control-port 0 --relay-port 0");
-    run("submit " + (bin() / "http_bench_flow").string() + " --wait 60s");
+    run("submit " + (bin() / "http_bench_flow").string() + " --start-timeout 60s");
     const auto node = read_all(home_ / "head" / "node.json");
     const auto at = node.find(':', node.find("://", node.find("http_address")) + 1);
     port = static_cast<std::uint16_t>(std::stoi(node.substr(at + 1)));

@@ -88,7 +88,7 @@ TEST_CASE("a rolling update under the load of many connections fails no request"
                         .connections = 64,
                         .requests = {get_item(), post_json("/items/b"), post_json("/keep/c")}}};
   load.wait_for_more(1000);
-  cluster.must({"submit", program("web_flow_v2"), "--wait", "60s", "--", "--replicas", "2"});
+  cluster.must({"submit", program("web_flow_v2"), "--start-timeout", "60s", "--", "--replicas", "2"});
   load.wait_for_more(1000);
   cluster.must({"rollback", "flow/web", "--wait", "60s"});
   load.wait_for_more(1000);
