@@ -76,7 +76,7 @@ private:
   void handle_event(F event) {
     try {
       for (auto& one : event(*state_))
-        std::visit([this](auto& what) { apply(what); }, one);
+        std::visit([this](auto& what) { this->apply(what); }, one);
     } catch (const std::exception& e) {
       give_up(e.what());
     } catch (...) {
@@ -201,7 +201,7 @@ self_type::behavior_type batch_actor::start(self_type::pointer self, options opt
       self_->delayed_send(self_, tick_interval, tick_atom::value);
       handle_event([this](state& s) { return s.on_tick(at()); });
     },
-    [this](executor_call& call) {
+    [](executor_call& call) {
       if (call.is_event)
         call.run();
     },

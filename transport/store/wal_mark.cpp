@@ -177,7 +177,7 @@ void wal_mark::note_commit(std::uint32_t frames) noexcept {
   mark last{salts_of(raw.data() + 16), frames, to_ns(now), 0};
   last.sum = last.right_sum();
   // Where there is no room, the mark of before says less.
-  static_cast<void>(::pwrite(mark_fd_, &last, sizeof last, 0));
+  [[maybe_unused]] const auto written = ::pwrite(mark_fd_, &last, sizeof last, 0);
 }
 
 } // namespace sluice::store
