@@ -103,7 +103,7 @@ int run_host(const process::host_environment& who, const flow_spec& spec,
   local.host = host;
   self->send(node, peer::begin{std::move(local)});
 
-  wait_for_ending_signal(std::chrono::milliseconds::max());
+  ending_signals{}.wait(std::chrono::milliseconds::max());
 
   for (const auto& each : {caf::actor_cast<caf::actor>(host), caf::actor_cast<caf::actor>(node)}) {
     self->send_exit(each, caf::exit_reason::user_shutdown);

@@ -107,12 +107,14 @@ private:
       on_signal(*signal);
     // In this order: what the report says is settled, the numbers of the queues then include.
     const bool drained = draining_ && system_->is_drained();
+    const auto report_count = system_->report_count();
     auto report = system_->report();
     if (auto why = system_->broken())
       return give_up("the disk failed: " + why->message);
     const auto now = clock::now();
-    if (report && (drained || now - looked_at_ >= look_every)) {
+    if (report && (drained || report_count != reports_seen_ || now - looked_at_ >= look_every)) {
       looked_at_ = now;
+      reports_seen_ = report_count;
       auto stats = system_->stats();
       if (!stats)
         return give_up("the queue does not answer: " + stats.error().message);
@@ -263,6 +265,7 @@ private:
   std::set<std::string> told_;
   clock::time_point began_ = clock::now();
   clock::time_point looked_at_{};
+  std::uint64_t reports_seen_ = 0;
   clock::time_point rated_at_ = began_;
   clock::time_point drain_began_{};
   bool draining_ = false;
@@ -312,7 +315,9 @@ int run_local(local_options opts) {
   }
   if (!opts.wait_for_signal) {
     block_ending_signals(); // before there are threads
-    opts.wait_for_signal = wait_for_ending_signal;
+    auto signals = std::make_shared<ending_signals>();
+    opts.wait_for_signal = [signals](auto wait_max) { return signals->wait(wait_max); };
+    opts.wake = [signals] { signals->wake(); };
   }
   auto system = local_system::open(opts.state_dir);
   if (!system) {
@@ -331,8 +336,8 @@ int run_local(local_options opts) {
   return local_run{std::move(opts), std::move(*system), std::move(front)}.run();
 }
 
-int peek_local(const local_options& opts, const queue_name& name) {
-  auto system = local_system::open(opts.state_dir);
+int peek_local(const std::filesystem::path& state_dir, const queue_name& name) {
+  auto system = local_system::open(state_dir);
   if (!system) {
     std::cerr << "sluice: " << system.error().message << std::endl;
     return failed;
@@ -342,7 +347,7 @@ int peek_local(const local_options& opts, const queue_name& name) {
     stats && std::any_of(stats->begin(), stats->end(), [&](const auto& each) { return each.name == name; });
   if (!is_there) {
     std::cerr << "sluice: "
-              << (stats ? "there is no queue '" + name.value + "' in " + opts.state_dir.string()
+              << (stats ? "there is no queue '" + name.value + "' in " + state_dir.string()
                         : stats.error().message)
               << std::endl;
     return failed;

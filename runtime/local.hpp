@@ -27,6 +27,7 @@ struct local_options {
 
   /// Waits for SIGINT or SIGTERM for so long. Tests bring their own; empty = the real ones.
   std::function<std::optional<int>(std::chrono::milliseconds)> wait_for_signal;
+  std::function<void()> wake = [] {}; ///< ends such a wait; any thread
   bool install_handlers = true; ///< of crashes and SIGPIPE; tests keep theirs
 };
 
@@ -39,6 +40,6 @@ std::filesystem::path default_state_dir(const flow_name& flow);
 int run_local(local_options opts);
 
 /// Prints what waits in a queue of `state_dir`, one record per line. Returns the exit code.
-int peek_local(const local_options& opts, const queue_name& name);
+int peek_local(const std::filesystem::path& state_dir, const queue_name& name);
 
 } // namespace sluice::runtime

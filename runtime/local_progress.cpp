@@ -60,6 +60,11 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
         one.last_error = replica.last_error;
     }
     one.is_exhausted = all_exhausted && replicas > 0;
+    if (one.batch && one.batch->phase != host::batch_phase::running) {
+      // One replica knows that it has ended; what the others still have in hand is of no use.
+      one.is_exhausted = true;
+      one.in_flight = 0;
+    }
     if (one.batch && one.batch->phase == host::batch_phase::failed && !one.failure)
       one.failure = one.batch->error;
     if (processor.source.kind == "queue") {

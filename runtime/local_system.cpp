@@ -78,13 +78,17 @@ local_system::~local_system() { end(); }
 
 void local_system::start(const local_options& opts, std::uint64_t run) {
   owner_ = sys_.spawn(
-    [](host::node_handle::pointer, std::shared_ptr<shared> mine) {
-      return host::node_handle::behavior_type{[mine](const host::host_report& report) {
-        std::lock_guard lock{mine->mutex};
-        mine->report = report;
+    [](host::node_handle::pointer, std::shared_ptr<shared> mine, std::function<void()> wake) {
+      return host::node_handle::behavior_type{[mine, wake = std::move(wake)](const host::host_report& report) {
+        {
+          std::lock_guard lock{mine->mutex};
+          mine->report = report;
+          ++mine->report_count;
+        }
+        wake();
       }};
     },
-    shared_);
+    shared_, opts.wake);
   auto registry = std::make_shared<connector_registry>();
   connectors::add_builtin_connectors(*registry);
   host_ = host::spawn(sys_, {host_id{random_id()},
@@ -135,6 +139,11 @@ bool local_system::is_drained() const {
 std::optional<host::host_report> local_system::report() const {
   std::lock_guard lock{shared_->mutex};
   return shared_->report;
+}
+
+std::uint64_t local_system::report_count() const {
+  std::lock_guard lock{shared_->mutex};
+  return shared_->report_count;
 }
 
 std::optional<failure> local_system::broken() const {

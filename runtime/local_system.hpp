@@ -35,7 +35,8 @@ public:
   static result<std::unique_ptr<local_system>> open(const std::filesystem::path& state_dir);
   ~local_system();
 
-  /// Starts `num_replicas` replicas of every processor; its batches are at their `run`th run.
+  /// Starts `num_replicas` replicas of every processor; its batches are at their `run`th run. Wakes who waits for
+  /// signals with each report.
   void start(const local_options& opts, std::uint64_t run);
 
   /// After `start`: its replicas, as they are asked for.
@@ -50,6 +51,7 @@ public:
 
   /// The newest report, or none before the first.
   std::optional<host::host_report> report() const;
+  std::uint64_t report_count() const; ///< how many there were
   result<std::vector<queue::queue_stat>> stats();
   /// The stored position `key`; empty = none.
   result<std::string> position(const std::string& key);
@@ -71,6 +73,7 @@ private:
   struct shared {
     mutable std::mutex mutex;
     std::optional<host::host_report> report;
+    std::uint64_t report_count = 0;
     std::optional<failure> broken;
   };
 

@@ -18,8 +18,9 @@ namespace {
 
 enum exit_code : int { ok = 0, failed = 1, bad_usage = 2 };
 
-int run_by_hand(const flow_spec& spec, const flow& flow, const std::string& program,
-                const std::vector<std::string>& args) {
+/// The command line before the flow: a flow is often made from arguments, and who has mistyped one, or asks for help, is
+/// to hear of that, not of what follows from it.
+int run_by_hand(const flow& flow, const std::string& program, const std::vector<std::string>& args) {
   auto options = runtime::parse_run_options(args);
   if (!options) {
     std::cerr << program << ": " << options.error().message << "\n";
@@ -27,26 +28,28 @@ int run_by_hand(const flow_spec& spec, const flow& flow, const std::string& prog
   }
   switch (options->mode) {
   case runtime::run_mode::describe:
-    std::cout << to_json(spec) << std::flush;
+    std::cout << to_json(flow.spec()) << std::flush;
     return std::cout.good() ? ok : failed;
   case runtime::run_mode::help:
-    std::cout << runtime::run_help(program, spec.name.value);
+    std::cout << runtime::run_help(program, flow.name().value);
     return ok;
   case runtime::run_mode::peek:
   case runtime::run_mode::local:
     break;
   }
+  const auto state_dir =
+    options->state_dir.empty() ? runtime::default_state_dir(flow.name()) : options->state_dir;
+  if (options->mode == runtime::run_mode::peek)
+    return runtime::peek_local(state_dir, queue_name{options->peek_queue});
   runtime::local_options local;
-  local.spec = spec;
+  local.spec = flow.spec();
   local.bodies = flow.bodies();
-  local.state_dir = options->state_dir.empty() ? runtime::default_state_dir(spec.name) : options->state_dir;
+  local.state_dir = state_dir;
   local.feeds = options->feeds;
   local.http = options->http;
   local.access_log_dir = options->access_log_dir;
   local.restart = options->restart;
-  return options->mode == runtime::run_mode::peek
-           ? runtime::peek_local(local, queue_name{options->peek_queue})
-           : runtime::run_local(std::move(local));
+  return runtime::run_local(std::move(local));
 }
 
 } // namespace
@@ -54,10 +57,9 @@ int run_by_hand(const flow_spec& spec, const flow& flow, const std::string& prog
 int run(flow& flow, int argc, char** argv) {
   const std::string program = argc > 0 ? std::filesystem::path{argv[0]}.filename().string() : "flow";
   try {
-    const auto spec = flow.spec();
     if (auto started_by_node = process::read_host_environment())
-      return runtime::run_host(*started_by_node, spec, flow.bodies());
-    return run_by_hand(spec, flow, program, {argv + (argc > 0 ? 1 : 0), argv + argc});
+      return runtime::run_host(*started_by_node, flow.spec(), flow.bodies());
+    return run_by_hand(flow, program, {argv + (argc > 0 ? 1 : 0), argv + argc});
   } catch (const flow_error& e) {
     std::cerr << program << ": " << e.what() << "\n";
     return bad_usage;

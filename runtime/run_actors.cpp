@@ -4,9 +4,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <system_error>
 #include <thread>
+#include <unistd.h>
 
 namespace sluice::runtime {
 
@@ -14,7 +20,7 @@ namespace {
 
 constexpr unsigned scheduler_threads_max = 4;
 
-sigset_t ending_signals() {
+sigset_t signal_set() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
@@ -32,27 +38,32 @@ actor_config::actor_config() {
 }
 
 void block_ending_signals() {
-  const auto set = ending_signals();
+  const auto set = signal_set();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-std::optional<int> wait_for_ending_signal(std::chrono::milliseconds wait_max) {
-  const auto set = ending_signals();
-  for (;;) {
-    int got = 0;
-    if (wait_max == std::chrono::milliseconds::max()) {
-      got = sigwaitinfo(&set, nullptr);
-    } else {
-      timespec limit{};
-      limit.tv_sec = wait_max.count() / 1000;
-      limit.tv_nsec = wait_max.count() % 1000 * 1'000'000;
-      got = sigtimedwait(&set, nullptr, &limit);
-    }
-    if (got > 0)
-      return got;
-    if (errno != EINTR || wait_max != std::chrono::milliseconds::max())
-      return std::nullopt;
-  }
+ending_signals::ending_signals() {
+  const auto set = signal_set();
+  signals_ = process::unique_fd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+  wakes_ = process::unique_fd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  if (!signals_ || !wakes_)
+    throw std::system_error{errno, std::generic_category(), "signals"};
 }
+
+std::optional<int> ending_signals::wait(std::chrono::milliseconds wait_max) {
+  const bool is_endless = wait_max == std::chrono::milliseconds::max();
+  const auto limit = is_endless ? -1 : static_cast<int>(std::min<std::int64_t>(wait_max.count(), INT_MAX));
+  pollfd fds[] = {{signals_.get(), POLLIN, 0}, {wakes_.get(), POLLIN, 0}};
+  while (::poll(fds, 2, limit) < 0 && errno == EINTR && is_endless) {
+  }
+  eventfd_t wakes = 0;
+  ::eventfd_read(wakes_.get(), &wakes);
+  signalfd_siginfo got{};
+  if (::read(signals_.get(), &got, sizeof got) == sizeof got)
+    return static_cast<int>(got.ssi_signo);
+  return std::nullopt;
+}
+
+void ending_signals::wake() noexcept { ::eventfd_write(wakes_.get(), 1); }
 
 } // namespace sluice::runtime

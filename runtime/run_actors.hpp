@@ -1,5 +1,7 @@
 #pragma once
 
+#include "transport/process/unique_fd.hpp"
+
 #include <caf/actor_system_config.hpp>
 
 #include <chrono>
@@ -19,10 +21,25 @@ struct actor_config : caf::actor_system_config {
 constexpr std::chrono::milliseconds threads_end_max{1000};
 
 /// Blocks SIGINT and SIGTERM for this thread and all that it will make; they are then taken by
-/// `wait_for_ending_signal`.
+/// `ending_signals`.
 void block_ending_signals();
 
-/// Waits for one of them. Returns its number, or nothing after `wait_max`.
-std::optional<int> wait_for_ending_signal(std::chrono::milliseconds wait_max);
+/// SIGINT and SIGTERM as something to wait for, and a way to end the wait. Throws when the process has no
+/// descriptor left.
+class ending_signals {
+public:
+  ending_signals();
+
+  /// One thread. Returns the number of a signal, or nothing once it was woken or `wait_max` is over;
+  /// `milliseconds::max()` = never.
+  std::optional<int> wait(std::chrono::milliseconds wait_max);
+
+  /// Ends the wait that is under way, or the next one. Any thread.
+  void wake() noexcept;
+
+private:
+  process::unique_fd signals_;
+  process::unique_fd wakes_;
+};
 
 } // namespace sluice::runtime

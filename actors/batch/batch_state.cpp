@@ -117,6 +117,8 @@ actions state::on_stored(const result<void>& outcome, moment at) {
 
 actions state::on_taken(const result<std::vector<leased_split>>& splits, moment at) {
   taking_ = false;
+  if (step_ != step::running && step_ != step::leaving)
+    return {}; // what it brings has been given back with the rest
   if (!splits) {
     if (splits.error().code != errc::timeout)
       later(at.now, splits.error());
@@ -436,7 +438,7 @@ void state::take_more(actions& out) {
 }
 
 bool state::is_quiet() const noexcept {
-  return working_ == 0 && !combining_ && !reading_ && !looking_ && !storing_ && !taking_ && !settling_;
+  return working_ == 0 && !combining_ && !reading_ && !looking_ && !storing_ && !settling_;
 }
 
 void state::leave(actions& out) {
@@ -444,6 +446,7 @@ void state::leave(actions& out) {
     out.emplace_back(stop_work{});
   if (!is_quiet())
     return;
+  // A wait for more splits may be under way. The release comes behind it, ends it, and gives back what it has got.
   step_ = step::releasing;
   out.emplace_back(release_leases{});
 }

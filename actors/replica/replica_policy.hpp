@@ -5,8 +5,8 @@
 
 namespace sluice::replica {
 
-/// How long a lease may wait at the queue for its first record. Also the longest that
-/// an idle replica needs to notice a drain.
+/// How long a lease may wait at the queue for its first record, or a pull at another source. Also the
+/// longest that an idle replica with such a source needs to notice a drain.
 constexpr std::chrono::milliseconds take_wait_max{500};
 
 /// A block is sized to take about this long: long enough to make the round trip to

@@ -362,7 +362,9 @@ actions state::on_withdrawn(const std::vector<std::uint64_t>& seqs, time_point n
 }
 
 void state::finish_drain(actions& out, time_point now) {
-  if (unprocessed_ != 0 || taking_ || !leased_.empty() || ordered_.ready() || !groups_.empty())
+  // A wait at the queue is not waited for: the release comes behind it, ends it, and gives back what it has got.
+  const bool waits_for_source = taking_ && !is_queue();
+  if (unprocessed_ != 0 || waits_for_source || !leased_.empty() || ordered_.ready() || !groups_.empty())
     return;
   release_tries_ = 0;
   begin_step(is_queue() ? step::releasing : step::tearing_down, out, now);

@@ -344,6 +344,8 @@ public:
     return *this;
   }
 
+  const flow_name& name() const noexcept { return spec_.name; }
+
   /// The flow as data. Throws `flow_error` with the first mistake.
   flow_spec spec() const;
 

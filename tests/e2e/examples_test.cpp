@@ -184,6 +184,18 @@ TEST_CASE("example sales: a file is reduced to a table per country, and the prog
   CHECK(done.err.find("4 records in, 2 out, 0 rejected") != std::string::npos);
 }
 
+TEST_CASE("a mistyped option is named before what the flow lacks without it, and help needs no arguments") {
+  auto wrong = run({program("example_sales"), "--bogus"});
+  CHECK(wrong.exit_code == 2);
+  CHECK_MESSAGE(wrong.err.find("--bogus") != std::string::npos, wrong.err);
+  auto help = run({program("example_sales"), "--help"});
+  CHECK(help.exit_code == 0);
+  CHECK(help.out.find("flow 'sales'") != std::string::npos);
+  auto incomplete = run({program("example_sales")});
+  CHECK(incomplete.exit_code == 2);
+  CHECK_MESSAGE(incomplete.err.find("a file needs a path") != std::string::npos, incomplete.err);
+}
+
 TEST_CASE("a port that is taken is named, with what to do") {
   example notes{"endpoint"};
   const auto text = notes.output();

@@ -66,6 +66,20 @@ TEST_CASE_FIXTURE(fixture, "a source has not ended before its replica is there")
   CHECK_FALSE(ended());
 }
 
+TEST_CASE_FIXTURE(fixture, "a batch has ended when one of its replicas says so") {
+  spec.processors.pop_back();
+  spec.processors.front().kind = pattern::batch;
+  auto& other = replica("read");
+  other.in_flight = 1;
+  other.batch.emplace().done_bytes = 5;
+  CHECK_FALSE(ended());
+  auto& one = replica("read");
+  one.batch.emplace().done_bytes = 10;
+  one.batch->phase = host::batch_phase::done;
+  one.exhausted = true;
+  CHECK(ended());
+}
+
 TEST_CASE_FIXTURE(fixture, "numbers of all replicas of a processor are added up") {
   for (int i = 1; i <= 2; ++i) {
     auto& one = replica("work");

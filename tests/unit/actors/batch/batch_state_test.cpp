@@ -226,6 +226,25 @@ TEST_CASE_FIXTURE(world, "one replica plans, works and puts together, then waits
   CHECK(store.splits.empty());
 }
 
+TEST_CASE_FIXTURE(world, "a drain ends the wait for more splits, and what that brings all the same is not begun") {
+  auto& one = add();
+  const auto waits = [&] {
+    return one.asked.size() == 1 && std::get_if<take_splits>(&one.asked.front()) != nullptr;
+  };
+  for (int i = 0; i < 100 && !waits(); ++i)
+    one.answer(0, false);
+  REQUIRE(waits());
+  one.drain();
+  REQUIRE(one.asked.size() == 2);
+  CHECK(std::get_if<release_leases>(&one.asked.back()) != nullptr);
+  for (int i = 0; i < 3 && one.asked.size() == 2; ++i)
+    one.answer(1, false); // released, torn down, finished
+  CHECK(one.ended);
+  CHECK(one.machine.phase() == replica_phase::down);
+  one.answer(0, false);
+  CHECK(one.asked.empty());
+}
+
 TEST_CASE_FIXTURE(world, "an empty source is done at once") {
   split_count = 0;
   add();
