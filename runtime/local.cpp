@@ -1,8 +1,10 @@
 #include "runtime/local.hpp"
 
+#include "runtime/batch_progress.hpp"
 #include "runtime/http_front.hpp"
 #include "runtime/local_batch.hpp"
 #include "runtime/local_feed.hpp"
+#include "runtime/local_letters.hpp"
 #include "runtime/local_progress.hpp"
 #include "runtime/local_system.hpp"
 #include "transport/process/crash_handler.hpp"
@@ -34,7 +36,7 @@ constexpr std::chrono::milliseconds draw_every{500};
 constexpr std::chrono::seconds say_every{5};           ///< how a batch goes on, where no line can be drawn
 constexpr std::chrono::seconds requests_drain_max{10}; ///< for requests under way, before replicas drain
 
-enum exit_code : int { ok = 0, failed = 1, bad_usage = 2, interrupted = 130 };
+enum exit_code : int { ok = 0, failed = 1, bad_usage = 2, partly_failed = 7, interrupted = 130 };
 
 /// Redraws one line on a terminal; without one, keeps still, but for a line of a batch now and then.
 class status_line {
@@ -81,6 +83,13 @@ public:
     }
     if (!chosen->remark.empty())
       line_.say(chosen->remark);
+    for (const auto& name : opts_.requeues) {
+      auto count = system_->requeue(queue_name{name});
+      line_.say(count ? grouped(*count) + " dead letters of queue '" + name + "' are tried again"
+                      : count.error().message);
+      if (!count)
+        return failed;
+    }
     feed_ = std::make_unique<local_feed>(system_->actors(), system_->queues(), opts_.feeds);
     system_->start(opts_, chosen->run);
     if (front_)
@@ -152,8 +161,10 @@ private:
       line_.say(feed_->error()->message);
       code_ = failed;
       drain();
-    } else if (has_ended(progress_, feed_->is_done()))
+    } else if (has_ended(progress_, feed_->is_done())) {
+      has_ended_ = true;
       drain();
+    }
   }
 
   /// What cannot go on ends the run; what hangs is told, for nothing here can end it.
@@ -210,6 +221,7 @@ private:
     tell_results();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
     std::cerr << summary(progress_, took) << std::flush;
+    tell_letters();
     const bool idle = std::all_of(progress_.begin(), progress_.end(), [](const auto& one) {
       return one.processed_total == 0 && one.failed_total == 0;
     });
@@ -246,6 +258,22 @@ private:
     }
   }
 
+  /// A run that has come to its end without some of its records has not done all that it was asked for.
+  void tell_letters() {
+    const bool has_failures =
+      std::any_of(progress_.begin(), progress_.end(), [](const auto& one) { return one.failed_total > 0; });
+    if (!has_failures)
+      return;
+    const auto letters = letters_since(*system_, began_at_);
+    if (!letters) {
+      line_.say("the dead letters cannot be read: " + letters.error().message);
+      return;
+    }
+    std::cerr << letters_text(*letters) << std::flush;
+    if (has_ended_ && code_ == ok && !letters->empty())
+      code_ = partly_failed;
+  }
+
   void tell_how_to_feed() {
     for (const auto& one : progress_) {
       if (one.source)
@@ -264,11 +292,13 @@ private:
   std::vector<double> rates_;
   std::set<std::string> told_;
   clock::time_point began_ = clock::now();
+  std::chrono::system_clock::time_point began_at_ = std::chrono::system_clock::now();
   clock::time_point looked_at_{};
   std::uint64_t reports_seen_ = 0;
   clock::time_point rated_at_ = began_;
   clock::time_point drain_began_{};
   bool draining_ = false;
+  bool has_ended_ = false; ///< by itself: nothing more could come
   bool finished_ = false;
   int code_ = ok;
 };

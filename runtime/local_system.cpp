@@ -79,14 +79,15 @@ local_system::~local_system() { end(); }
 void local_system::start(const local_options& opts, std::uint64_t run) {
   owner_ = sys_.spawn(
     [](host::node_handle::pointer, std::shared_ptr<shared> mine, std::function<void()> wake) {
-      return host::node_handle::behavior_type{[mine, wake = std::move(wake)](const host::host_report& report) {
-        {
-          std::lock_guard lock{mine->mutex};
-          mine->report = report;
-          ++mine->report_count;
-        }
-        wake();
-      }};
+      return host::node_handle::behavior_type{
+        [mine, wake = std::move(wake)](const host::host_report& report) {
+          {
+            std::lock_guard lock{mine->mutex};
+            mine->report = report;
+            ++mine->report_count;
+          }
+          wake();
+        }};
     },
     shared_, opts.wake);
   auto registry = std::make_shared<connector_registry>();
@@ -174,6 +175,20 @@ result<std::vector<std::string>> local_system::peek(const queue_name& name, std:
     after_seq = record.seq;
   }
   return out;
+}
+
+result<std::vector<queue::dead_letter>> local_system::dead_letters(std::uint64_t after_id) {
+  auto reply = ask<queue::dead_letters_reply>(queue::dead_letters_request{{}, after_id, peek_count});
+  if (!reply)
+    return fail(reply);
+  return std::move(reply->letters);
+}
+
+result<std::uint64_t> local_system::requeue(const queue_name& name) {
+  auto reply = ask<queue::count_reply>(queue::requeue_request{name, {}});
+  if (!reply)
+    return fail(reply);
+  return reply->count;
 }
 
 bool local_system::end() {

@@ -56,6 +56,10 @@ public:
   /// The stored position `key`; empty = none.
   result<std::string> position(const std::string& key);
   result<std::vector<std::string>> peek(const queue_name& name, std::uint64_t& after_seq);
+  /// Some dead letters behind `after_id`, oldest first; none at the end.
+  result<std::vector<queue::dead_letter>> dead_letters(std::uint64_t after_id);
+  /// Puts the dead letters of a queue back; returns how many.
+  result<std::uint64_t> requeue(const queue_name& name);
 
   /// Set when the disk failed: nothing can be settled any more.
   std::optional<failure> broken() const;

@@ -1,5 +1,6 @@
 #include "runtime/host.hpp"
 #include "runtime/local.hpp"
+#include "runtime/local_letters.hpp"
 #include "runtime/run_options.hpp"
 #include "transport/process/host_environment.hpp"
 
@@ -34,6 +35,7 @@ int run_by_hand(const flow& flow, const std::string& program, const std::vector<
     std::cout << runtime::run_help(program, flow.name().value);
     return ok;
   case runtime::run_mode::peek:
+  case runtime::run_mode::dead_letters:
   case runtime::run_mode::local:
     break;
   }
@@ -41,11 +43,14 @@ int run_by_hand(const flow& flow, const std::string& program, const std::vector<
     options->state_dir.empty() ? runtime::default_state_dir(flow.name()) : options->state_dir;
   if (options->mode == runtime::run_mode::peek)
     return runtime::peek_local(state_dir, queue_name{options->peek_queue});
+  if (options->mode == runtime::run_mode::dead_letters)
+    return runtime::print_letters(state_dir);
   runtime::local_options local;
   local.spec = flow.spec();
   local.bodies = flow.bodies();
   local.state_dir = state_dir;
   local.feeds = options->feeds;
+  local.requeues = options->requeues;
   local.http = options->http;
   local.access_log_dir = options->access_log_dir;
   local.restart = options->restart;

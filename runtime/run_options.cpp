@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 namespace sluice::runtime {
 
@@ -55,8 +56,13 @@ result<run_options> parse_run_options(const std::vector<std::string>& args) {
       out.restart = true;
       continue;
     }
-    if (name != "--state-dir" && name != "--put" && name != "--peek" && name != "--http"
-        && name != "--access-log")
+    if (*at == "--dead-letters") {
+      out.mode = run_mode::dead_letters;
+      continue;
+    }
+    constexpr std::string_view with_value[] = {"--state-dir", "--put",     "--peek",
+                                               "--http",      "--requeue", "--access-log"};
+    if (std::ranges::find(with_value, name) == std::end(with_value))
       return fail(errc::invalid_argument,
                   "unknown option '" + *at
                     + "'; --help lists them, and what is for your program goes behind --");
@@ -73,6 +79,8 @@ result<run_options> parse_run_options(const std::vector<std::string>& args) {
     } else if (name == "--peek") {
       out.mode = run_mode::peek;
       out.peek_queue = *value;
+    } else if (name == "--requeue") {
+      out.requeues.push_back(*value);
     } else {
       auto feed = parse_feed(*value);
       if (!feed)
@@ -84,8 +92,9 @@ result<run_options> parse_run_options(const std::vector<std::string>& args) {
     std::count_if(out.feeds.begin(), out.feeds.end(), [](const auto& each) { return each.file == "-"; });
   if (inputs > 1)
     return fail(errc::invalid_argument, "--put: only one queue can be fed from standard input");
-  if (out.mode == run_mode::peek && !out.feeds.empty())
-    return fail(errc::invalid_argument, "--peek and --put do not go together");
+  if (out.mode != run_mode::local && !(out.feeds.empty() && out.requeues.empty()))
+    return fail(errc::invalid_argument,
+                "--peek and --dead-letters only print; --put and --requeue do not go together with them");
   return out;
 }
 
@@ -99,6 +108,8 @@ std::string run_help(const std::string& program, const std::string& flow) {
 Options when run by hand:
   --put QUEUE=FILE    put each line of FILE into QUEUE; - is standard input; may be repeated
   --peek QUEUE        print what waits in QUEUE and end
+  --dead-letters      print the records that failed for good, with their errors, and end
+  --requeue QUEUE     put the dead letters of QUEUE back into it, and run; may be repeated
   --http HOST:PORT    where its routes are served; default 127.0.0.1:8000, port 0 picks a free one
   --access-log DIR    a line per answered request goes to files in DIR; default: none
   --state-dir DIR     where queues, and how far batches have come, are kept; default ~/.sluice/local/)"
@@ -109,7 +120,7 @@ Options when run by hand:
 Ctrl-C drains: what is in user code is finished and settled, all else stays in its queue. A second
 Ctrl-C ends at once; what was in flight is then done again next time.
 
-Exit codes: 0 all done · 1 failed · 2 asked wrongly · 130 drained after Ctrl-C
+Exit codes: 0 all done · 1 failed · 2 asked wrongly · 7 done but for dead letters · 130 drained after Ctrl-C
 )";
 }
 

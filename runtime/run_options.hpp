@@ -14,7 +14,7 @@ struct queue_feed {
   std::string file; ///< "-" = standard input
 };
 
-enum class run_mode { local, describe, help, peek };
+enum class run_mode { local, describe, help, peek, dead_letters };
 
 /// What a flow's command line asks for. Everything behind `--` is the program's own.
 ///
@@ -28,11 +28,14 @@ enum class run_mode { local, describe, help, peek };
 /// --access-log DIR   | write a line per answered request to files in DIR | -
 /// --restart          | begin batches anew that were interrupted                 | go on
 /// --peek QUEUE       | print what waits in a local queue                        | -
+/// --dead-letters     | print the records that failed for good, with their errors | -
+/// --requeue QUEUE    | put the dead letters of a queue back into it             | -
 struct run_options {
   run_mode mode = run_mode::local;
   std::filesystem::path state_dir; ///< empty = the default
   std::vector<queue_feed> feeds;
   std::string peek_queue;
+  std::vector<std::string> requeues; ///< queues whose dead letters are tried again
   std::string http = "127.0.0.1:8000";
   std::filesystem::path access_log_dir; ///< empty = no access log
   bool restart = false;

@@ -1,5 +1,6 @@
 #include "tests/support/subprocess.hpp"
 #include "runtime/local.hpp"
+#include "runtime/local_letters.hpp"
 #include "runtime/local_system.hpp"
 
 #include <sluice/async.hpp>
@@ -46,6 +47,12 @@ out twice(const in& record) {
 async<out> twice_later(in record) {
   co_await sleep(1ms);
   co_return out{record.id, record.id * 2};
+}
+
+raw not_today(raw record) {
+  if (record.data == R"({"id":1})")
+    throw std::runtime_error{"not today"};
+  return record;
 }
 
 /// Takes what stands between a test and the next record.
@@ -100,6 +107,7 @@ private:
 struct fixture {
   temp_dir folder;
   quiet said;
+  std::vector<std::string> requeues;
   std::function<std::optional<int>(std::chrono::milliseconds)> signals = [](std::chrono::milliseconds wait) {
     std::mutex mutex;
     std::condition_variable never;
@@ -123,6 +131,7 @@ struct fixture {
     opts.bodies = what.bodies();
     opts.state_dir = folder / "state";
     opts.feeds = std::move(feeds);
+    opts.requeues = requeues;
     opts.wait_for_signal = signals;
     opts.install_handlers = false;
     return runtime::run_local(std::move(opts));
@@ -168,7 +177,9 @@ TEST_CASE_FIXTURE(
   write_file(folder / "in", records(10'000));
   flow f{"f"};
   f.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out"), .num_replicas = 3});
-  CHECK(run(f, {{"in", folder / "in"}}) == 0);
+  CHECK(run(f, {{"in", folder / "in"}}) == 7);
+  CHECK_MESSAGE(said.text().find("1 dead letter in queue 'in': --dead-letters prints") != std::string::npos,
+                said.text());
   auto all = peek("out");
   CHECK(all.size() == 9'999);
   std::sort(all.begin(), all.end());
@@ -178,6 +189,41 @@ TEST_CASE_FIXTURE(
   CHECK(left.depth_count == 0);
   CHECK(left.dead_count == 1);
   CHECK(said.text().find("seven hundred and seventy-seven") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "dead letters of an earlier run are no failure of this one, and can be tried again") {
+  const consumer_options options{.source = io::queue("in"), .sink = io::queue("out"), .max_attempts = 1};
+  flow broken{"f"};
+  broken.consumer<not_today>("c", options);
+  flow mended{"f"};
+  mended.consumer<[](raw record) { return record; }>("c", options);
+  write_file(folder / "in", records(3));
+  CHECK(run(broken, {{"in", folder / "in"}}) == 7);
+  CHECK(run(mended) == 0);
+  CHECK(peek("out").size() == 2);
+  requeues = {"in"};
+  CHECK(run(mended) == 0);
+  CHECK(peek("out").size() == 3);
+  requeues = {"nobody"};
+  CHECK(run(mended) == 1);
+  CHECK(said.text().find("there is no queue 'nobody'") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(fixture, "a record of a file that fails for good is told, too") {
+  write_file(folder / "in", records(3) + "no json\n");
+  flow f{"f"};
+  f.consumer<twice>("read", {.source = io::file(folder / "in"), .sink = io::file(folder / "out")});
+  CHECK(run(f) == 7);
+  CHECK_MESSAGE(said.text().find("1 dead letter of read, whose source is no queue") != std::string::npos,
+                said.text());
+  auto system = runtime::local_system::open(folder / "state");
+  REQUIRE(system);
+  const auto letters = (*system)->dead_letters(0).value();
+  REQUIRE(letters.size() == 1);
+  const auto line = runtime::to_json_line(letters.front());
+  CHECK_MESSAGE(line.starts_with(R"({"id":1,"queue":"","processor":"read","attempts":1,"error":")"), line);
+  CHECK(line.ends_with(R"("record":"no json"})"));
 }
 
 TEST_CASE_FIXTURE(fixture, "a chain of files and queues ends by itself, and a second run adds nothing") {

@@ -56,7 +56,8 @@ TEST_CASE("mistakes are named") {
   CHECK(mistake({"--put", "orders="}).find("--put takes QUEUE=FILE") == 0);
   CHECK(mistake({"--put", "No Name=x"}) == "--put: 'No Name' is no name of a queue");
   CHECK(mistake({"--put", "a=-", "--put", "b=-"}) == "--put: only one queue can be fed from standard input");
-  CHECK(mistake({"--put", "a=x", "--peek", "a"}) == "--peek and --put do not go together");
+  CHECK(mistake({"--put", "a=x", "--peek", "a"}).find("--peek") == 0);
+  CHECK(mistake({"--requeue", "a", "--dead-letters"}).find("--requeue") != std::string::npos);
 }
 
 TEST_CASE("the help says the four ways") {
@@ -64,6 +65,13 @@ TEST_CASE("the help says the four ways") {
   for (const char* part :
        {"four ways", "sluice submit orders", "--describe", "--put QUEUE=FILE", "local/orders\n", "130"})
     CHECK_MESSAGE(help.find(part) != std::string::npos, part);
+}
+
+TEST_CASE("dead letters are printed, or put back") {
+  CHECK(parse_run_options({"--dead-letters"}).value().mode == run_mode::dead_letters);
+  const auto back = parse_run_options({"--requeue", "a", "--requeue=b"}).value();
+  CHECK(back.mode == run_mode::local);
+  CHECK(back.requeues == std::vector<std::string>{"a", "b"});
 }
 
 TEST_CASE("--restart takes no value") {

@@ -226,7 +226,8 @@ TEST_CASE_FIXTURE(world, "one replica plans, works and puts together, then waits
   CHECK(store.splits.empty());
 }
 
-TEST_CASE_FIXTURE(world, "a drain ends the wait for more splits, and what that brings all the same is not begun") {
+TEST_CASE_FIXTURE(world,
+                  "a drain ends the wait for more splits, and what that brings all the same is not begun") {
   auto& one = add();
   const auto waits = [&] {
     return one.asked.size() == 1 && std::get_if<take_splits>(&one.asked.front()) != nullptr;

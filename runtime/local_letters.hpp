@@ -1,0 +1,36 @@
+#pragma once
+
+#include "runtime/local_system.hpp"
+#include "actors/queue/queue_protocol.hpp"
+
+#include <sluice/core/result.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace sluice::runtime {
+
+/// Dead letters of one queue, or of one processor whose source is no queue.
+struct letters_count {
+  queue_name queue; ///< empty = none
+  processor_name processor;
+  std::uint64_t count = 0;
+};
+
+/// What was buried at `since` or later, by queue in the order of its first letter.
+result<std::vector<letters_count>> letters_since(local_system& system,
+                                                 std::chrono::system_clock::time_point since);
+
+/// What a run that ended with some says, one line each: how many, where, and how to see and repeat them.
+std::string letters_text(const std::vector<letters_count>& all);
+
+/// A dead letter as one line of JSON: id, queue, processor, attempts, error, buried_at and record, a text.
+std::string to_json_line(const queue::dead_letter& letter);
+
+/// Prints all dead letters in the state of a flow, a line each, oldest first. Returns the exit code.
+int print_letters(const std::filesystem::path& state_dir);
+
+} // namespace sluice::runtime
