@@ -15,6 +15,11 @@ constexpr auto look_every_idle = 500ms; ///< has somebody else ended it?
 constexpr auto look_every_busy = 3s;
 constexpr auto renew_every = limits::lease_visibility / 3;
 
+std::string newer_run(std::uint64_t run) {
+  return "run " + std::to_string(run)
+         + " of this batch has begun; submit it again to run this version of it anew";
+}
+
 /// Whether the same may go better another time.
 bool is_transient(errc code) noexcept {
   return code != errc::invalid_argument && code != errc::not_found && code != errc::permission_denied
@@ -56,21 +61,21 @@ actions state::on_job(const result<std::string>& text, moment at) {
   tries_ = 0;
   stored_ = *text;
   known_.reset();
-  run_before_ = 0;
   if (!stored_.empty()) {
     auto read = job_from_text(stored_);
     if (!read)
       give_up(read.error().message);
     else if (read->run > opts_.run)
-      give_up("run " + std::to_string(read->run)
-              + " of this batch has begun; submit it again to run this version of it anew");
+      give_up(newer_run(read->run));
     else if (read->run < opts_.run)
       run_before_ = read->run;
     else
       known_ = std::move(*read);
     taken_up_ = taken_up_ || (known_ && known_->phase == job_phase::running);
   }
-  return advanced(at);
+  auto out = advanced(at);
+  clean_before(out);
+  return out;
 }
 
 actions state::on_source(const result<source_plan>& plan, moment at) {
@@ -112,7 +117,9 @@ actions state::on_stored(const result<void>& outcome, moment at) {
     if (outcome.error().code != errc::stale)
       later(at.now, outcome.error());
   }
-  return advanced(at);
+  auto out = advanced(at);
+  clean_before(out);
+  return out;
 }
 
 actions state::on_taken(const result<std::vector<leased_split>>& splits, moment at) {
@@ -283,8 +290,6 @@ void state::begin_round(actions& out, moment at) {
     next.split_bytes = plan_->split_bytes;
     next.split_count = static_cast<std::uint32_t>(plan_->borders.size() - 1);
     next.began_at_ms = at.unix_ms;
-    if (run_before_ != 0)
-      out.emplace_back(clean_up{run_before_});
   }
   if (known_)
     next.round = known_->round + 1;
@@ -293,6 +298,12 @@ void state::begin_round(actions& out, moment at) {
     splits.push_back({next.run, next.round, split::finish_index, 0, 0});
   plan_.reset();
   store(std::move(next), std::move(splits), {}, out);
+}
+
+/// The run before is over only once this one is stored: until then its parts are all there is of it.
+void state::clean_before(actions& out) {
+  if (known_ && run_before_ != 0)
+    out.emplace_back(clean_up{std::exchange(run_before_, 0)});
 }
 
 void state::store(job next, std::vector<split> splits, std::vector<record_block> results, actions& out) {
@@ -362,9 +373,12 @@ void state::store_finish(const finish_outcome& what, std::uint64_t seq, actions&
 void state::end_work(actions& out) {
   if (working_ > 0 && !std::exchange(told_stop_, true))
     out.emplace_back(stop_work{});
-  for (auto& [seq, one] : held_)
-    if (one.at != held::place::work)
+  for (auto& [seq, one] : held_) {
+    if (one.which.round > known_->round)
+      must_read_ = true; // somebody has taken the run up again
+    else if (one.at != held::place::work)
       one.at = held::place::stored;
+  }
   const bool keeps_parts = known_->phase == job_phase::failed && opts_.takes_up_failed;
   if (!keeps_parts && working_ == 0 && !combining_ && !std::exchange(cleaned_, true))
     out.emplace_back(clean_up{known_->run});
@@ -389,6 +403,8 @@ void state::take_one(const leased_split& one) {
   if (held_.contains(one.seq))
     return; // it is ours still, or again
   auto which = split_from_text(one.text);
+  if (which && which->run > opts_.run)
+    return give_up(newer_run(which->run)); // its leases go back as this replica leaves
   if (!which || which->run < opts_.run || (known_ && which->round < known_->round)) {
     acks_.push_back(one.seq); // of a run that is over
     return;
@@ -410,7 +426,7 @@ void state::begin_held(actions& out) {
   for (auto& [seq, one] : held_) {
     if (one.at != held::place::waiting)
       continue;
-    if (one.which.run > opts_.run || one.which.round > known_->round) {
+    if (one.which.round > known_->round) {
       must_read_ = true;
     } else if (!one.which.is_finish()) {
       if (working_ < opts_.threads) {

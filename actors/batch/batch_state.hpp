@@ -151,6 +151,7 @@ private:
   void work(actions& out, moment at);
   bool know_job(actions& out, moment at);
   void begin_round(actions& out, moment at);
+  void clean_before(actions& out);
   void store_progress(actions& out, moment at);
   void store_finish(const finish_outcome& what, std::uint64_t seq, actions& out, moment at);
   void store_failure(actions& out, moment at);

@@ -91,6 +91,7 @@ struct replica_under_test {
   bool ended = false;
   bool stopped = false;
   std::size_t cleaned = 0;
+  std::vector<std::uint64_t> runs_cleaned;
 };
 
 struct world {
@@ -189,9 +190,10 @@ void replica_under_test::answer(std::size_t index, bool is_lost) {
     take(machine.on_released(at));
   } else if (std::get_if<stop_work>(&one))
     stopped = true;
-  else if (std::get_if<clean_up>(&one))
+  else if (auto* clean = std::get_if<clean_up>(&one)) {
     ++cleaned;
-  else if (std::get_if<tear_down>(&one))
+    runs_cleaned.push_back(clean->run);
+  } else if (std::get_if<tear_down>(&one))
     take(machine.on_torn_down({}, at));
   else if (std::get_if<finish>(&one))
     ended = true;
@@ -382,6 +384,81 @@ TEST_CASE_FIXTURE(world, "a newer run replaces the older one, whose replicas giv
   CHECK(old.machine.phase() == replica_phase::failed);
   CHECK(old.machine.last_error().find("run 2") != std::string::npos);
   CHECK(stored().run == 2);
+  check_complete(*this);
+}
+
+TEST_CASE_FIXTURE(world, "a replica of an older run does not settle what it is handed out of a newer one") {
+  // Its own run is at its tail, one split is worked on and a thread waits for more; or it has just ended.
+  for (const bool has_ended : {false, true}) {
+    CAPTURE(has_ended);
+    world the;
+    auto& old = the.add();
+    const auto is_held_back = [&](const action& what) {
+      if (std::holds_alternative<take_splits>(what))
+        return std::all_of(the.store.splits.begin(), the.store.splits.end(),
+                           [](const auto& each) { return each.owner != 0; });
+      const auto* work = std::get_if<work_on>(&what);
+      return !has_ended && work && work->which.index == 9;
+    };
+    const auto answer_rest = [&] {
+      auto found = std::find_if(old.asked.begin(), old.asked.end(),
+                                [&](const action& each) { return !is_held_back(each); });
+      if (found != old.asked.end())
+        old.answer(static_cast<std::size_t>(found - old.asked.begin()), false);
+      else
+        old.tick();
+      the.now += 10ms;
+    };
+    const auto waits = [&] {
+      return std::any_of(old.asked.begin(), old.asked.end(),
+                         [](const action& each) { return std::holds_alternative<take_splits>(each); });
+    };
+    const auto is_there = [&] {
+      return has_ended ? old.machine.exhausted()
+                       : !the.store.stored.empty() && the.stored().done.count() == 9;
+    };
+    while (!is_there() || !waits())
+      answer_rest();
+    auto& newer = the.add({.run = 2, .threads = 2, .attempts_max = 5});
+    the.store.sink.clear();
+    while (the.stored().run != 2)
+      newer.answer(0, false);
+    for (int i = 0; i < 1000 && !(old.ended && newer.machine.exhausted()); ++i) {
+      the.now += 100ms;
+      for (auto& each : the.replicas) {
+        while (!each->asked.empty())
+          each->answer(each->asked.size() - 1, false);
+        each->tick();
+      }
+    }
+    CHECK(old.ended);
+    CHECK(newer.machine.exhausted());
+    check_complete(the);
+  }
+}
+
+TEST_CASE_FIXTURE(world,
+                  "the run before is cleaned up behind once the new one is stored, and not if it is not") {
+  add();
+  run_to_end();
+  kill(0);
+  store.sink.clear();
+  auto& newer = add({.run = 2, .threads = 2, .attempts_max = 5});
+  const auto stores = [&] {
+    return !newer.asked.empty() && std::holds_alternative<store_job>(newer.asked.front());
+  };
+  while (!stores())
+    newer.answer(0, false);
+  newer.asked.pop_front();
+  newer.take(newer.machine.on_stored(fail(errc::unavailable, "no space left"), at()));
+  now += 10s;
+  newer.tick();
+  while (!stores())
+    newer.answer(0, false);
+  CHECK(newer.runs_cleaned.empty());
+  newer.answer(0, true); // it is stored, and the replica learns of it as it reads again
+  run_to_end();
+  CHECK(newer.runs_cleaned == std::vector<std::uint64_t>{1, 2});
   check_complete(*this);
 }
 
