@@ -152,11 +152,9 @@ private:
       std::cout << std::flush;
       return out;
     }
-    // The merged values are a part of their own, one behind the last, which then is the whole.
-    auto part = what_.sink == sink_kind::file
-                  ? make_file_part(folder, splits, what_.format, what_.target.string())
-                  : result<std::unique_ptr<part_writer>>{
-                    make_block_part(folder, splits, what_.sink == sink_kind::queue)};
+    auto part = what_.sink == sink_kind::file ? make_whole(what_.target, what_.format)
+                                              : result<std::unique_ptr<part_writer>>{make_block_part(
+                                                folder, splits, what_.sink == sink_kind::queue)};
     if (!part)
       return fail(part);
     if (auto done = merged.write([&](std::string_view value) { return (*part)->add(value); }); !done)
@@ -165,12 +163,6 @@ private:
     if (!results)
       return fail(results);
     out.results = std::move(*results);
-    if (what_.sink == sink_kind::file) {
-      std::error_code error;
-      fs::rename(folder.results(splits), what_.target, error);
-      if (error && !fs::exists(what_.target)) // somebody else was here first
-        return fail(errc::unavailable, "file: rename to " + what_.target.string() + ": " + error.message());
-    }
     return out;
   }
 

@@ -194,6 +194,28 @@ result<std::string> header_of(const process::unique_fd& fd, const std::filesyste
   }
 }
 
+/// What is in the folder under which name. Some file systems do not sync folders and say so: there is no more to do.
+result<void> sync_folder(const std::filesystem::path& folder) {
+  const auto* name = folder.empty() ? "." : folder.c_str();
+  process::unique_fd dir{::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!dir && errno == EACCES)
+    return {}; // may be entered but not read
+  if (dir && (::fsync(dir.get()) == 0 || errno == EINVAL || errno == ENOTSUP))
+    return {};
+  return fail(errc::unavailable, "file: sync folder " + std::string{name} + ": " + std::strerror(errno));
+}
+
+/// Makes the folder and those it is in, each synced. Without an error if it cannot: what is made in it says why.
+result<void> make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (folder.empty() || std::filesystem::is_directory(folder, error))
+    return {};
+  const auto parent = folder.parent_path();
+  if (auto done = make_folder(parent); !done)
+    return done;
+  return std::filesystem::create_directory(folder, error) ? sync_folder(parent) : result<void>{};
+}
+
 } // namespace
 
 void append_line(std::string_view payload, std::string& to) {
@@ -208,9 +230,8 @@ void append_line(std::string_view payload, std::string& to) {
 // ---- whole_file -------------------------------------------------------------------------
 
 result<whole_file> whole_file::create(std::filesystem::path path) {
-  std::error_code error;
-  if (path.has_parent_path())
-    std::filesystem::create_directories(path.parent_path(), error);
+  if (auto made = make_folder(path.parent_path()); !made)
+    return fail(made);
   auto temporary = path;
   temporary += unique_suffix();
   process::unique_fd fd{::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644)};
@@ -276,11 +297,7 @@ result<void> whole_file::finish() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     return fail_errno("rename");
   fd_.reset();
-  auto folder = path_.parent_path();
-  process::unique_fd dir{::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (dir)
-    ::fsync(dir.get()); // may be entered but not read: nothing that can be done
-  return {};
+  return sync_folder(path_.parent_path());
 }
 
 // ---- parts --------------------------------------------------------------------------------
@@ -299,6 +316,13 @@ result<std::unique_ptr<part_writer>> make_file_part(const part_folder& folder, s
   if (!file)
     return fail(file);
   return std::make_unique<file_part>(std::move(*file), rejects{folder.rejected(index)}, format, target);
+}
+
+result<std::unique_ptr<part_writer>> make_whole(const std::filesystem::path& target, part_format format) {
+  auto file = whole_file::create(target);
+  if (!file)
+    return fail(file);
+  return std::make_unique<file_part>(std::move(*file), rejects{{}}, format, target.string());
 }
 
 std::unique_ptr<part_writer> make_block_part(const part_folder& folder, std::uint32_t index,

@@ -60,6 +60,9 @@ private:
 result<std::unique_ptr<part_writer>> make_file_part(const part_folder& folder, std::uint32_t index,
                                                     part_format format, const std::string& target);
 
+/// All results of a batch as one file, which takes nothing that is rejected.
+result<std::unique_ptr<part_writer>> make_whole(const std::filesystem::path& target, part_format format);
+
 /// A part that is a block for a queue, or, without `keeps_results`, dropped.
 std::unique_ptr<part_writer> make_block_part(const part_folder& folder, std::uint32_t index,
                                              bool keeps_results);

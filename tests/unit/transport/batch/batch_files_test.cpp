@@ -1,0 +1,96 @@
+// Goal: the output of a batch is in its place when `finish` says so, and not otherwise.
+#include "tests/support/subprocess.hpp"
+#include "transport/batch/batch_files.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+using namespace sluice;
+using namespace sluice::batch;
+
+namespace {
+
+/// Keeps what it is given.
+class all_values final : public reduction {
+public:
+  result<void> map(std::string_view) override { return {}; }
+  result<void> take_mapped() override { return {}; }
+  std::size_t mapped_count() const noexcept override { return 0; }
+  result<void> merge(std::string_view encoded) override {
+    values_.emplace_back(encoded);
+    return {};
+  }
+  std::size_t key_count() const noexcept override { return values_.size(); }
+  result<void> write(const std::function<result<void>(std::string_view)>& give) override {
+    for (const auto& each : values_)
+      if (auto done = give(each); !done)
+        return done;
+    return {};
+  }
+
+private:
+  std::vector<std::string> values_;
+};
+
+struct fixture {
+  test::temp_dir dir;
+  std::filesystem::path target = dir.path() / "out" / "result.jsonl";
+  std::shared_ptr<files_port> files;
+
+  explicit fixture() {
+    processor_spec spec;
+    spec.kind = pattern::batch;
+    spec.source = {"file", {{"path", (dir.path() / "in").string()}}};
+    spec.sink = {"file", {{"path", target.string()}}};
+    spec.batch = batch_spec{};
+    spec.batch->reduce_by = "key";
+    files = make_batch_files(spec).value();
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      split which;
+      which.run = 1;
+      which.index = i;
+      auto part = files->create_part(which).value();
+      REQUIRE(part->add("part " + std::to_string(i)));
+      REQUIRE(part->finish());
+    }
+  }
+  result<finish_outcome> put_together() {
+    all_values merged;
+    return files->finish(1, 2, &merged);
+  }
+  std::string content() const {
+    std::ifstream in{target, std::ios::binary};
+    return {std::istreambuf_iterator<char>{in}, {}};
+  }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(fixture, "merged values take the place of the target, each time anew") {
+  const auto done = put_together();
+  REQUIRE(done.has_value());
+  CHECK(done->records_out == 2);
+  CHECK(content() == "part 0\npart 1\n");
+  std::ofstream{target, std::ios::trunc} << "of the run before";
+  REQUIRE(put_together().has_value());
+  CHECK(content() == "part 0\npart 1\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "a target that cannot be replaced is an error, though something is there") {
+  std::filesystem::create_directories(target / "of another");
+  const auto done = put_together();
+  REQUIRE_FALSE(done.has_value());
+  CHECK(done.error().message.find("rename") != std::string::npos);
+  std::size_t files_left = 0;
+  for (const auto& each : std::filesystem::directory_iterator{target.parent_path()})
+    files_left += each.is_regular_file() ? 1 : 0;
+  CHECK(files_left == 0);
+  std::filesystem::remove_all(target);
+  REQUIRE(put_together().has_value()); // the parts are there still
+  CHECK(content() == "part 0\npart 1\n");
+}
