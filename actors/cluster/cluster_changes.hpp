@@ -35,6 +35,9 @@ public:
   void drain_replica(replica_record& replica);
 
   void forget_replica(replica_id id);
+
+  /// Keeps only the newest version number the flow had.
+  void forget_flow(const flow_name& name);
 };
 
 // cluster_nodes.cpp

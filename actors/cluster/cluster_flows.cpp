@@ -118,6 +118,10 @@ void take(change& it, const submit_request& what) {
   auto& flow = it.state.flows[what.spec.name];
   if (refuse_deleting(it, flow))
     return;
+  if (flow.stored.name.empty()) {
+    const auto before = it.state.deleted.find(what.spec.name);
+    flow.stored.counted = before == it.state.deleted.end() ? it.state.deleted_floor : before->second;
+  }
   flow.stored.name = what.spec.name;
   const flow_version version{flow.stored.counted.value + 1};
   flow.stored.counted = version;

@@ -448,9 +448,7 @@ void reconcile(change& it) {
       gone.push_back(name);
   }
   for (const auto& name : gone) {
-    it.state.flows.erase(name);
-    it.out.changes.flows_forgotten.push_back(name);
-    std::erase_if(it.out.changes.flows, [&](const stored_flow& row) { return row.name == name; });
+    it.forget_flow(name);
     it.tell("info", "flow/" + name.value, "is deleted");
   }
   groups = group_by_flow(it.state);

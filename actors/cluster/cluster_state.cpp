@@ -44,6 +44,25 @@ void change::forget_replica(replica_id id) {
   std::erase_if(out.changes.replicas, [&](const stored_replica& row) { return row.id == id; });
 }
 
+void change::forget_flow(const flow_name& name) {
+  auto flow = state.flows.find(name);
+  deleted_flow row{name, flow->second.stored.counted};
+  state.flows.erase(flow);
+  out.changes.flows_forgotten.push_back(name);
+  std::erase_if(out.changes.flows, [&](const stored_flow& each) { return each.name == name; });
+  state.deleted[name] = row.counted;
+  out.changes.deleted.push_back(std::move(row));
+  while (state.deleted.size() > state.limits.deleted_kept_max) {
+    // The lowest, so that the floor, and with it the numbers of new flows, stays as low as it can.
+    auto lowest = std::ranges::min_element(state.deleted, {}, [](const auto& each) { return each.second; });
+    state.deleted_floor = std::max(state.deleted_floor, lowest->second);
+    out.changes.deleted_floor = state.deleted_floor;
+    out.changes.deleted_forgotten.push_back(lowest->first);
+    std::erase_if(out.changes.deleted, [&](const deleted_flow& each) { return each.name == lowest->first; });
+    state.deleted.erase(lowest);
+  }
+}
+
 // ---- public -----------------------------------------------------------------------
 
 result<cluster_state> restore(const stored_state& stored, const state_limits& limits, time_point now) {
@@ -64,6 +83,9 @@ result<cluster_state> restore(const stored_state& stored, const state_limits& li
   }
   for (const auto& row : stored.flows)
     state.flows[row.name].stored = row;
+  for (const auto& row : stored.deleted)
+    state.deleted[row.name] = row.counted;
+  state.deleted_floor = stored.deleted_floor;
   for (const auto& row : stored.versions) {
     auto flow = state.flows.find(row.flow);
     if (flow == state.flows.end())

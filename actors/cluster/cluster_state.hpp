@@ -40,6 +40,7 @@ struct state_limits {
     std::chrono::hours{1}; ///< dead and left nodes stay in sight that long
   std::size_t answers_kept_max = 1000;
   std::size_t versions_kept_max = limits::flow_versions_kept_max;
+  std::size_t deleted_kept_max = 1000; ///< names of deleted flows whose numbers go on where they were
   std::uint32_t replicas_per_processor_max = 1000;
 };
 
@@ -146,6 +147,8 @@ struct cluster_state {
   failure_detector detector;
   std::map<node_id, node_record> nodes;
   std::map<flow_name, flow_record> flows;
+  std::map<flow_name, flow_version> deleted; ///< the newest number each had
+  flow_version deleted_floor;                ///< as high as those of all others
   std::map<replica_id, replica_record> replicas;
   std::shared_ptr<const ingress::route_table> routes; ///< as in the newest orders; null = none ever
   std::deque<stored_answer> answers;

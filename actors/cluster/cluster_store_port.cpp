@@ -29,6 +29,7 @@ void change_set::append(change_set&& later) {
   drop_forgotten(versions, later.versions_forgotten, [](const stored_version& row) {
     return std::pair{row.flow, row.version};
   });
+  drop_forgotten(deleted, later.deleted_forgotten, [](const deleted_flow& row) { return row.name; });
   drop_forgotten(replicas, later.replicas_forgotten, [](const stored_replica& row) { return row.id; });
   std::erase_if(answers, [&](const stored_answer& row) { return row.number <= later.answers_forgotten_to; });
   std::erase_if(events, [&](const event_view& row) { return row.id <= later.events_forgotten_to; });
@@ -36,13 +37,17 @@ void change_set::append(change_set&& later) {
   move_to(nodes, later.nodes);
   move_to(flows, later.flows);
   move_to(versions, later.versions);
+  move_to(deleted, later.deleted);
   move_to(replicas, later.replicas);
   move_to(answers, later.answers);
   move_to(events, later.events);
   move_to(nodes_forgotten, later.nodes_forgotten);
   move_to(flows_forgotten, later.flows_forgotten);
+  move_to(deleted_forgotten, later.deleted_forgotten);
   move_to(versions_forgotten, later.versions_forgotten);
   move_to(replicas_forgotten, later.replicas_forgotten);
+  if (later.deleted_floor)
+    deleted_floor = later.deleted_floor;
   if (later.replica_id_last)
     replica_id_last = later.replica_id_last;
   answers_forgotten_to = std::max(answers_forgotten_to, later.answers_forgotten_to);

@@ -54,6 +54,13 @@ struct stored_flow {
   std::optional<flow_end> end; ///< of `target`: nothing of it runs any more
 };
 
+/// The newest version number a flow of this name had when it was deleted: the next one goes on from there.
+/// Replicas, hosts and the runs of batches are told apart by these numbers, and outlive the flow.
+struct deleted_flow {
+  flow_name name;
+  flow_version counted;
+};
+
 /// One replica, bound to one node for its life.
 struct stored_replica {
   replica_id id;
@@ -77,6 +84,8 @@ struct stored_state {
   std::uint64_t replica_id_last = 0;
   std::vector<stored_node> nodes;
   std::vector<stored_flow> flows;
+  std::vector<deleted_flow> deleted;
+  flow_version deleted_floor; ///< no deleted flow that is not in `deleted` had a higher number
   std::vector<stored_version> versions;
   std::vector<stored_replica> replicas;
   std::vector<stored_answer> answers; ///< oldest first
@@ -93,10 +102,13 @@ struct change_set {
   std::vector<stored_replica> replicas;
   std::vector<stored_answer> answers;
   std::vector<event_view> events;
+  std::vector<deleted_flow> deleted;
+  std::optional<flow_version> deleted_floor;
   std::optional<std::uint64_t> replica_id_last;
 
   std::vector<node_id> nodes_forgotten;
   std::vector<flow_name> flows_forgotten; ///< with their versions
+  std::vector<flow_name> deleted_forgotten;
   std::vector<std::pair<flow_name, flow_version>> versions_forgotten;
   std::vector<replica_id> replicas_forgotten;
   std::uint64_t answers_forgotten_to = 0; ///< all numbers up to this one
@@ -107,8 +119,9 @@ struct change_set {
   /// Nothing that anybody acts on: may wait for the next write.
   bool only_events() const noexcept {
     return nodes.empty() && flows.empty() && versions.empty() && replicas.empty() && answers.empty()
-           && !replica_id_last && nodes_forgotten.empty() && flows_forgotten.empty()
-           && versions_forgotten.empty() && replicas_forgotten.empty() && answers_forgotten_to == 0;
+           && deleted.empty() && !deleted_floor && !replica_id_last && nodes_forgotten.empty()
+           && flows_forgotten.empty() && deleted_forgotten.empty() && versions_forgotten.empty()
+           && replicas_forgotten.empty() && answers_forgotten_to == 0;
   }
 
   /// Makes one set of these changes and the `later` ones that stores the same.

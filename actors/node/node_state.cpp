@@ -33,6 +33,20 @@ host_entry make_entry(const flow_order& order, bool isolated) {
   return entry;
 }
 
+/// The cluster gives no version to two programs; a head whose state was restored from a copy may.
+bool is_same_program(const flow_order& a, const flow_order& b) {
+  return a.artifact == b.artifact && a.args == b.args;
+}
+
+event::wanted nothing_wanted(const host_entry& entry) { return {false, {}, entry.host.memory_limit_bytes}; }
+
+event::wanted wanted_of(const node_state& state, const flow_order& order,
+                        std::vector<host::replica_order> replicas) {
+  std::sort(replicas.begin(), replicas.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  const auto limit = memory_limit(order, replicas, state.host_memory_bytes_max);
+  return {true, std::move(replicas), limit};
+}
+
 /// Cores used between two readings of a counter of processor time.
 double cores_used(std::optional<std::pair<time_point, std::chrono::nanoseconds>>& last, time_point now,
                   std::chrono::nanoseconds cpu_time, double before) {
@@ -90,25 +104,40 @@ node_actions apply(node_state& state, const desired_state& wish, const moment& a
     const host_key key{order.flow, order.version};
     wanted.insert(key);
     auto& entry = state.hosts.try_emplace(key, make_entry(order, state.isolated)).first->second;
-    event::wanted what;
-    what.replicas = std::move(replicas[key]);
-    std::sort(what.replicas.begin(), what.replicas.end(),
-              [](const auto& a, const auto& b) { return a.id < b.id; });
-    what.memory_limit_bytes = memory_limit(order, what.replicas, state.host_memory_bytes_max);
-    add(out, key, apply(entry.host, what, at));
+    entry.next.reset();
+    if (is_same_program(entry.order, order)) {
+      add(out, key, apply(entry.host, wanted_of(state, order, std::move(replicas[key])), at));
+      continue;
+    }
+    entry.next = next_order{order, std::move(replicas[key])};
+    add(out, key, apply(entry.host, nothing_wanted(entry), at));
+    begin_next(state, key, at, out);
   }
   for (auto& [key, entry] : state.hosts)
-    if (!wanted.contains(key))
-      add(out, key, apply(entry.host, event::wanted{false, {}, entry.host.memory_limit_bytes}, at));
+    if (!wanted.contains(key)) {
+      entry.next.reset();
+      add(out, key, apply(entry.host, nothing_wanted(entry), at));
+    }
   return out;
 }
 
 node_actions begin_stop(node_state& state, const moment& at) {
   node_actions out;
   state.is_stopping = true;
-  for (auto& [key, entry] : state.hosts)
-    add(out, key, apply(entry.host, event::wanted{false, {}, entry.host.memory_limit_bytes}, at));
+  for (auto& [key, entry] : state.hosts) {
+    entry.next.reset();
+    add(out, key, apply(entry.host, nothing_wanted(entry), at));
+  }
   return out;
+}
+
+void begin_next(node_state& state, const host_key& key, const moment& at, node_actions& out) {
+  const auto found = state.hosts.find(key);
+  if (found == state.hosts.end() || !found->second.next || found->second.host.phase != host_phase::down)
+    return;
+  auto next = std::move(*found->second.next);
+  found->second = make_entry(next.order, state.isolated);
+  add(out, key, apply(found->second.host, wanted_of(state, next.order, std::move(next.replicas)), at));
 }
 
 std::optional<host_key> find(const node_state& state, host_id id) {

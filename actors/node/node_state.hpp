@@ -29,9 +29,16 @@ struct host_key {
   friend bool operator==(const host_key&, const host_key&) = default;
 };
 
+/// What a host is to run once the process that it has is gone.
+struct next_order {
+  flow_order order;
+  std::vector<host::replica_order> replicas;
+};
+
 struct host_entry {
   flow_order order;
   host_state host;
+  std::optional<next_order> next; ///< the wish names another program under the same key
   std::optional<std::pair<time_point, std::chrono::nanoseconds>> cpu_last; ///< of the running process
   double cpu_used = 0;
 };
@@ -63,6 +70,9 @@ node_actions apply(node_state& state, const desired_state& wish, const moment& a
 /// Stops every host, each with its drain, whatever the cluster wants from now on.
 node_actions begin_stop(node_state& state, const moment& at);
 
+/// Begins what waits for the old process of the host to be gone, if it is.
+void begin_next(node_state& state, const host_key& key, const moment& at, node_actions& out);
+
 /// Applies an event to one host; nothing if the host is not known.
 template <class Event>
 node_actions apply_to(node_state& state, const host_key& key, const Event& what, const moment& at) {
@@ -70,6 +80,7 @@ node_actions apply_to(node_state& state, const host_key& key, const Event& what,
   if (auto found = state.hosts.find(key); found != state.hosts.end())
     for (auto& each : apply(found->second.host, what, at))
       out.push_back({key, std::move(each)});
+  begin_next(state, key, at, out);
   return out;
 }
 

@@ -212,7 +212,7 @@ TEST_CASE("scaling up and down reaches the number and drains what is too much") 
   }
 }
 
-TEST_CASE("a deleted flow drains, is forgotten, and may be submitted anew") {
+TEST_CASE("a deleted flow drains, is forgotten, and may be submitted anew, as a version that never was") {
   world it;
   it.deploy(6);
   REQUIRE(it.ask<void>(cluster::delete_flow_request{flow_name{"orders"}}));
@@ -221,8 +221,8 @@ TEST_CASE("a deleted flow drains, is forgotten, and may be submitted anew") {
   CHECK(it.view()->replicas.empty());
   it.run_for(5s);
   CHECK(it.hosts().empty());
-  CHECK(it.submit("orders", 1)->version == flow_version{1});
-  REQUIRE(it.run_until([&] { return it.is_at(1); }, 10s));
+  CHECK(it.submit("orders", 1)->version == flow_version{2});
+  REQUIRE(it.run_until([&] { return it.is_at(2); }, 10s));
 }
 
 } // namespace

@@ -20,6 +20,9 @@ public:
     cluster::stored_state state;
     state.openings = ++openings_;
     state.replica_id_last = replica_id_last_;
+    for (const auto& [name, counted] : deleted_)
+      state.deleted.push_back({name, counted});
+    state.deleted_floor = deleted_floor_;
     for (const auto& [key, row] : nodes_)
       state.nodes.push_back(row);
     for (const auto& [key, row] : flows_)
@@ -45,6 +48,8 @@ public:
       flows_.erase(key);
       std::erase_if(versions_, [&](const auto& it) { return it.first.first == key; });
     }
+    for (const auto& key : changes.deleted_forgotten)
+      deleted_.erase(key);
     for (const auto& key : changes.versions_forgotten)
       versions_.erase(key);
     for (const auto& key : changes.replicas_forgotten)
@@ -63,6 +68,9 @@ public:
       answers_[row.number] = row;
     for (const auto& row : changes.events)
       events_[row.id] = row;
+    for (const auto& row : changes.deleted)
+      deleted_[row.name] = row.counted;
+    deleted_floor_ = changes.deleted_floor.value_or(deleted_floor_);
     if (changes.replica_id_last)
       replica_id_last_ = *changes.replica_id_last;
     return {};
@@ -73,6 +81,8 @@ private:
   std::uint64_t replica_id_last_ = 0;
   std::map<node_id, cluster::stored_node> nodes_;
   std::map<flow_name, cluster::stored_flow> flows_;
+  std::map<flow_name, flow_version> deleted_;
+  flow_version deleted_floor_;
   std::map<std::pair<flow_name, flow_version>, cluster::stored_version> versions_;
   std::map<replica_id, cluster::stored_replica> replicas_;
   std::map<std::uint64_t, cluster::stored_answer> answers_;

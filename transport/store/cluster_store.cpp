@@ -16,9 +16,10 @@ namespace {
 using namespace cluster;
 
 constexpr int schema_version = 1;
-constexpr int application_id = 0x51c1c100; ///< marks our file for `file` and for ourselves
-constexpr int checkpoint_pages = 1000;     ///< of the log, then it is moved into the file
-constexpr int busy_timeout_ms = 2000;      ///< somebody looks into the file with another program
+constexpr int application_id = 0x51c1c100;                   ///< marks our file for `file` and for ourselves
+constexpr int checkpoint_pages = 1000;                       ///< of the log, then it is moved into the file
+constexpr std::string_view deleted_prefix = "version_last/"; ///< of a counter; the name of the flow follows
+constexpr int busy_timeout_ms = 2000; ///< somebody looks into the file with another program
 
 /// Numbers as keys sort as they count.
 std::string key_of(std::uint64_t number) {
@@ -95,6 +96,10 @@ public:
       if (read)
         read = read_counter("replica_id_last", state.replica_id_last);
       if (read)
+        read = read_counter("version_floor", state.deleted_floor.value);
+      if (read)
+        read = read_deleted(state.deleted);
+      if (read)
         read = read_all("node", state.nodes);
       if (read)
         read = read_all("flow", state.flows);
@@ -131,6 +136,10 @@ public:
         put("answer", key_of(row.number), encode(row));
       for (const auto& row : changes.events)
         put("event", key_of(row.id), encode(row));
+      for (const auto& row : changes.deleted)
+        put("counter", std::string{deleted_prefix} + row.name.value, std::to_string(row.counted.value));
+      if (changes.deleted_floor)
+        put("counter", "version_floor", std::to_string(changes.deleted_floor->value));
       if (changes.replica_id_last)
         put("counter", "replica_id_last", std::to_string(*changes.replica_id_last));
       all.commit();
@@ -146,6 +155,8 @@ private:
       drop("flow", flow.value);
       drop_range("version", key_of(flow, flow_version{0}), flow.value + "/~");
     }
+    for (const auto& name : changes.deleted_forgotten)
+      drop("counter", std::string{deleted_prefix} + name.value);
     for (const auto& [flow, version] : changes.versions_forgotten)
       drop("version", key_of(flow, version));
     for (auto id : changes.replicas_forgotten)
@@ -215,6 +226,15 @@ private:
     return each("counter", [&](const std::string& key, const std::string& body) -> result<void> {
       if (key == name)
         to = std::stoull(body);
+      return {};
+    });
+  }
+
+  /// Counters, and no kind of their own, so that an older program opens the file, too.
+  result<void> read_deleted(std::vector<deleted_flow>& to) {
+    return each("counter", [&](const std::string& key, const std::string& body) -> result<void> {
+      if (key.starts_with(deleted_prefix))
+        to.push_back({flow_name{key.substr(deleted_prefix.size())}, flow_version{std::stoull(body)}});
       return {};
     });
   }

@@ -451,6 +451,55 @@ TEST_CASE_FIXTURE(fixture, "old versions are forgotten, those in use are kept") 
   CHECK(!last.changes.versions_forgotten.empty());
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "the versions of a flow go on where they were when it is deleted and submitted anew") {
+  join("a");
+  const auto delete_it = [&] {
+    does(delete_flow_request{orders});
+    settle();
+    REQUIRE_FALSE(state.flows.contains(orders));
+  };
+  does(submit_of(1));
+  CHECK(does(submit_of(1)).reply.version == flow_version{2});
+  delete_it();
+  CHECK(does(submit_of(1)).reply.version == flow_version{3});
+  delete_it();
+  stored_state stored; // the head is started again
+  stored.deleted = {{orders, state.deleted.at(orders)}};
+  auto restored = restore(stored, {}, at.now);
+  REQUIRE(restored);
+  state = *restored;
+  join("a");
+  CHECK(does(submit_of(1)).reply.version == flow_version{4});
+}
+
+TEST_CASE_FIXTURE(fixture, "of deleted flows that are too many to keep, new ones start above all numbers") {
+  state.limits.deleted_kept_max = 2;
+  join("a");
+  const auto submit_and_delete = [&](const std::string& name, int versions) {
+    auto what = submit_of(0);
+    what.spec.name = flow_name{name};
+    what.spec.processors[0].min_replicas = 0;
+    for (int i = 0; i < versions; ++i)
+      does(what);
+    does(delete_flow_request{what.spec.name});
+    settle();
+    REQUIRE_FALSE(state.flows.contains(what.spec.name));
+  };
+  submit_and_delete("one", 1);
+  submit_and_delete("three", 3);
+  submit_and_delete("two", 2);
+  CHECK(state.deleted.size() == 2);
+  CHECK(state.deleted_floor == flow_version{1});
+  CHECK_FALSE(state.deleted.contains(flow_name{"one"}));
+  auto what = submit_of(0);
+  what.spec.processors[0].min_replicas = 0;
+  what.spec.name = flow_name{"one"};
+  CHECK(does(what).reply.version == flow_version{2});
+  what.spec.name = flow_name{"three"};
+  CHECK(does(what).reply.version == flow_version{4});
+}
+
 TEST_CASE_FIXTURE(fixture, "a failed replica is replaced after a delay that doubles") {
   join("a", 100);
   does(submit_of(1));

@@ -70,6 +70,37 @@ TEST_CASE("an older wish is ignored, the same one again is not an error") {
   CHECK(state.hosts.begin()->second.host.phase == host_phase::down);
 }
 
+TEST_CASE("another program under the same version waits until the process of the old one is gone") {
+  node_state state;
+  apply(state, {1, {order_of("a", 1)}, {replica_of(1, "a", 1)}}, at);
+  const host_key key{flow_name{"a"}, flow_version{1}};
+  apply_to(state, key, event::fetched{}, at);
+  apply_to(state, key, event::connected{host_id{1}}, at);
+  auto other = order_of("a", 1);
+  other.artifact = artifact_id{"bb"};
+  for (std::uint64_t revision : {2, 3}) {
+    apply(state, {revision, {other}, {replica_of(2, "a", 1)}}, at);
+    CHECK(state.hosts.at(key).order.artifact == artifact_id{"aa"});
+    CHECK(state.hosts.at(key).host.phase == host_phase::stopping);
+    CHECK(state.hosts.at(key).host.replicas_wanted.empty());
+  }
+  crash_report gone;
+  gone.host = host_id{1};
+  const auto actions = apply_to(state, key, event::exited{gone}, at);
+  const auto& entry = state.hosts.at(key);
+  CHECK(entry.order.artifact == artifact_id{"bb"});
+  CHECK(entry.host.phase == host_phase::fetching);
+  REQUIRE(entry.host.replicas_wanted.size() == 1);
+  CHECK(entry.host.replicas_wanted[0].id == replica_id{2});
+  REQUIRE(actions.size() == 2);
+  CHECK(std::holds_alternative<action::report_end>(actions[0].what));
+  CHECK(std::holds_alternative<action::fetch>(actions[1].what));
+
+  apply(state, {4, {order_of("a", 1)}, {replica_of(3, "a", 1)}}, at); // without a process: at once
+  CHECK(state.hosts.at(key).order.artifact == artifact_id{"aa"});
+  CHECK(state.hosts.at(key).host.phase == host_phase::fetching);
+}
+
 TEST_CASE("replicas of a flow that was not sent along start nothing") {
   node_state state;
   CHECK(apply(state, {1, {}, {replica_of(1, "a", 1)}}, at).empty());

@@ -104,6 +104,8 @@ change_set sample() {
     changes.events.push_back(line);
   }
   changes.replica_id_last = 9;
+  changes.deleted = {{flow_name{"gone"}, flow_version{7}}, {flow_name{"long-gone"}, flow_version{2}}};
+  changes.deleted_floor = flow_version{1};
   return changes;
 }
 
@@ -150,6 +152,10 @@ TEST_CASE_FIXTURE(fixture, "all that was written is read again, member by member
   CHECK(state.events.front().id == 8);
   CHECK(state.events.back().id == 11); // by number, not by text
   CHECK(state.replica_id_last == 9);
+  REQUIRE(state.deleted.size() == 2);
+  CHECK(state.deleted[0].name == flow_name{"gone"});
+  CHECK(state.deleted[0].counted == flow_version{7});
+  CHECK(state.deleted_floor == flow_version{1});
 }
 
 TEST_CASE_FIXTURE(fixture, "each opening is counted") {
@@ -171,6 +177,7 @@ TEST_CASE_FIXTURE(fixture, "what is forgotten is gone, and no more than that") {
   changes.nodes_forgotten = {node_id{"node-a"}, node_id{"never-there"}};
   changes.flows_forgotten = {flow_name{"orders"}};
   changes.replicas_forgotten = {replica_id{9}};
+  changes.deleted_forgotten = {flow_name{"long-gone"}};
   changes.answers_forgotten_to = 1;
   changes.events_forgotten_to = 9;
   REQUIRE(store->write(changes));
@@ -184,6 +191,8 @@ TEST_CASE_FIXTURE(fixture, "what is forgotten is gone, and no more than that") {
   CHECK(state.answers[0].number == 2);
   CHECK(state.events.size() == 2);
   CHECK(state.replica_id_last == 9);
+  REQUIRE(state.deleted.size() == 1);
+  CHECK(state.deleted[0].name == flow_name{"gone"});
 }
 
 TEST_CASE_FIXTURE(fixture,
