@@ -216,21 +216,28 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
 void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool has_begun,
                 bool can_repeat) noexcept {
   const auto& client = request->client;
-  const bool may_repeat = can_repeat && !has_begun && !request->is_cancelled();
+  const bool is_unwanted = request->is_cancelled();
+  const bool may_repeat = can_repeat && !has_begun && !is_unwanted;
   bool waits = false;
   auto errors = error_form::plain;
   target_ptr old;
   {
     std::lock_guard lock{mutex_};
     errors = state_.errors();
-    old = state_.leave_gone(target, options_->now() + gone_pause);
-    state_.count_lost();
+    // A request that nobody waits for, or an answer that breaks off, says nothing about the replica: if it has gone,
+    // the next request is refused.
+    if (is_unwanted || has_begun)
+      state_.leave(target);
+    else
+      old = state_.leave_gone(target, options_->now() + gone_pause);
+    if (!is_unwanted)
+      state_.count_lost();
     if (may_repeat && request->losses < losses_max) {
       ++request->losses;
       waits = state_.put_back(request);
     }
     if (!waits)
-      state_.count_answer(has_begun ? 0 : 502);
+      state_.count_answer(has_begun || is_unwanted ? 0 : 502);
   }
   if (waits) {
     note_waiting();

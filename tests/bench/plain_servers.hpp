@@ -144,6 +144,7 @@ private:
 inline int serve_httplib() {
   httplib::Server server;
   server.set_keep_alive_max_count(1u << 30);
+  server.set_keep_alive_timeout(60); // its short backlog makes opening a thousand connections take seconds
   server.set_tcp_nodelay(true);
   // As many threads as connections are measured at most: its threads belong to connections.
   server.new_task_queue = [] { return new httplib::ThreadPool(1100); };

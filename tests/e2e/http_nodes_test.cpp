@@ -24,9 +24,11 @@ std::uint16_t http_port_of(const std::filesystem::path& state_dir) {
   return static_cast<std::uint16_t>(std::stoul(address.substr(address.rfind(':') + 1)));
 }
 
-std::string get(const std::string& name) {
-  return "GET /items/" + name + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+std::string get_path(const std::string& path) {
+  return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
 }
+
+std::string get(const std::string& name) { return get_path("/items/" + name); }
 
 std::string post(const std::string& name, const std::string& body = "{\"us\":500}") {
   return "POST /items/" + name
@@ -129,6 +131,25 @@ TEST_CASE("a replica is reached through every node") {
     std::string big(300'000, 'x');
     CHECK(body_of(client.ask(post("d", R"({"us":0,"more":")" + big + "\"}")))["name"] == "d");
     CHECK(client.ask(get("a/b")).status == 404);
+  }
+}
+
+TEST_CASE("an answer is streamed through every node, and one that its client leaves stands in nobody's way") {
+  three_nodes c;
+  c.must({"submit", program("example_stream")});
+  c.wait_running("countdown");
+  for (auto port : c.ports) {
+    REQUIRE(eventually([&] { return http_client{port}.ask(get_path("/squares/3")).status == 200; }));
+    CHECK(http_client{port}.ask(get_path("/squares/3")).body == "1\n4\n9\n");
+    auto counted = http_client{port}.ask(get_path("/countdown/2?interval_ms=1"));
+    CHECK(counted.complete);
+    CHECK(counted.body.ends_with("\"text\":\"lift-off\"}\n"));
+    for (int i = 0; i < 20; ++i) { // more than the endpoint has places
+      http_client leaves{port};
+      leaves.send(get_path("/countdown/1000"));
+      CHECK(leaves.receive());
+    }
+    CHECK(http_client{port}.ask(get_path("/squares/1")).body == "1\n");
   }
 }
 

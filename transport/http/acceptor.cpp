@@ -107,6 +107,12 @@ void acceptor::take(int fd, const sockaddr_storage& from) {
     return turn_away(fd);
   int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  // A client of a quiet stream may vanish without a word; nothing else would ever tell.
+  const int idle_s = 20, interval_s = 5, probes = 3;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
   auto& least = *std::ranges::min_element(workers_, {}, &worker::load);
   least->adopt(fd, key, text_of(from));
 }

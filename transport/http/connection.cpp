@@ -19,6 +19,7 @@ namespace {
 constexpr auto linger = std::chrono::seconds{2};             ///< for the client to read its last answer
 constexpr std::size_t lingering_bytes_max = 4u << 20;        ///< that it still sends meanwhile
 constexpr std::size_t pipelined_answer_bytes_max = 1u << 20; ///< unread answers until no request is begun
+constexpr std::size_t kept_input_bytes_max = 4u << 10;       ///< of memory, by a connection that rests
 constexpr int reads_per_turn = 16;                           ///< then other connections get theirs
 constexpr std::size_t pieces_per_write = 16;
 
@@ -169,6 +170,7 @@ void connection::read_some() {
   wait_readable();
 }
 
+/// The client has gone, or only sends no more: what can be given up is, and if an answer comes it is sent.
 void connection::on_end_of_input() {
   input_ended_ = true;
   if (auto call = exchange_.lock())
@@ -215,6 +217,8 @@ void connection::consume(std::string_view bytes) {
     in_.append(bytes);
     auto used = consume_requests(in_);
     in_.erase(0, used);
+    if (in_.empty() && in_.capacity() > kept_input_bytes_max)
+      in_ = {};
   }
 }
 

@@ -77,7 +77,7 @@ std::size_t connection::read_websocket(std::string_view bytes) {
     bytes, consumed,
     {.on_message =
        [this](std::string message, bool is_text) {
-         *websocket_->untaken += message.size();
+         *websocket_->untaken += websocket_message_cost(message.size());
          tell_session([&](websocket_session& session) { session.on_message(std::move(message), is_text); });
        },
      .on_ping =
@@ -142,8 +142,10 @@ void connection::report_close(std::uint16_t code, std::string_view reason) {
 }
 
 void connection::on_websocket_deadline() {
-  if (websocket_->close_sent || websocket_->pinged)
-    return close(); // it does not answer
+  if (websocket_->close_sent || (websocket_->pinged && !websocket_is_full()))
+    return close();        // it does not answer
+  if (websocket_is_full()) // nothing is read, so no answer would be seen
+    return set_deadline(home_->now() + within().websocket_ping_interval);
   websocket_->pinged = true;
   queue_frame(websocket_frame(websocket_opcode::ping, {}));
   set_deadline(home_->now() + within().websocket_ping_interval);

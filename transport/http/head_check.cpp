@@ -147,7 +147,10 @@ std::optional<refusal> split_target(std::string_view target, bool options, targe
   if (target.find('#') != target.npos)
     return bad_target;
   if (!target.starts_with('/')) {
-    auto scheme = target.substr(0, target.find("://"));
+    const auto scheme_end = target.find("://");
+    if (scheme_end == target.npos)
+      return bad_target;
+    const auto scheme = target.substr(0, scheme_end);
     if (!same_token(scheme, "http") && !same_token(scheme, "https"))
       return bad_target;
     target.remove_prefix(scheme.size() + 3);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 namespace sluice::http {
 
@@ -19,12 +20,12 @@ public:
   /// Nobody reads any more.
   bool closed() const noexcept { return closed_.load(); }
 
-  /// Calls `resume` once: now if there is room or nobody reads any more, else as soon as that is so.
+  /// Calls each `resume` once: now if there is room or nobody reads any more, else as soon as that is so.
   void when_writable(std::function<void()> resume) {
     {
       std::lock_guard lock{mutex_};
       if (waiting_.load() >= stream_window_bytes && !closed_.load()) {
-        resume_ = std::move(resume);
+        waiting_for_room_.push_back(std::move(resume));
         return;
       }
     }
@@ -33,39 +34,42 @@ public:
 
   /// The socket took bytes.
   void taken(std::size_t bytes) {
-    std::function<void()> resume;
+    waiters ready;
     {
       std::lock_guard lock{mutex_};
       if ((waiting_ -= bytes) < stream_window_bytes)
-        resume.swap(resume_);
+        ready.swap(waiting_for_room_);
     }
-    if (resume)
+    for (auto& resume : ready)
       resume();
   }
 
   void close() {
-    std::function<void()> resume;
+    waiters ready;
     {
       std::lock_guard lock{mutex_};
       closed_ = true;
-      resume.swap(resume_);
+      ready.swap(waiting_for_room_);
     }
-    if (resume)
+    for (auto& resume : ready)
       resume();
   }
 
   /// The writer is done: who waits need not be called.
   void forget() {
-    std::function<void()> resume; // may hold the writer: goes after the lock
+    waiters gone; // may hold the writer: go after the lock
     std::lock_guard lock{mutex_};
-    resume.swap(resume_);
+    gone.swap(waiting_for_room_);
   }
 
 private:
+  /// A WebSocket has several: whose turn it is, and coroutines that send to it.
+  using waiters = std::vector<std::function<void()>>;
+
   std::atomic<std::size_t> waiting_{0};
   std::atomic<bool> closed_{false};
   std::mutex mutex_;
-  std::function<void()> resume_;
+  waiters waiting_for_room_;
 };
 
 } // namespace sluice::http

@@ -43,6 +43,17 @@ void append_bounded(std::string& body, std::string_view bytes, std::size_t size_
 
 } // namespace
 
+result<void> check_sendable(const std::vector<frame>& frames) {
+  for (const auto& f : frames) {
+    if (f.body.size() > limits::frame_size_bytes_max)
+      return fail(errc::invalid_argument, "a frame of " + std::to_string(f.body.size()) + " bytes, at most "
+                                            + std::to_string(limits::frame_size_bytes_max) + " are allowed");
+    if (!is_payload(f.kind))
+      return fail(errc::invalid_argument, "a frame of a kind that is the link's own");
+  }
+  return {};
+}
+
 std::array<char, frame_header_bytes> encode_header(const frame& f, std::size_t body_size) noexcept {
   std::array<char, frame_header_bytes> out;
   auto length = static_cast<std::uint32_t>(body_size);

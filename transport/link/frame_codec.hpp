@@ -30,6 +30,9 @@ constexpr bool is_payload(frame_kind kind) noexcept {
   return kind >= frame_kind::request && kind <= frame_kind::notice;
 }
 
+/// Whether others may send this: a payload, and not longer than the other side takes.
+result<void> check_sendable(const std::vector<frame>& frames);
+
 /// Writes the header of `f` for a body of `body_size` bytes.
 std::array<char, frame_header_bytes> encode_header(const frame& f, std::size_t body_size) noexcept;
 

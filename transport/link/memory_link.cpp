@@ -32,6 +32,8 @@ public:
   }
 
   result<void> send(std::vector<frame> frames) {
+    if (auto fine = check_sendable(frames); !fine)
+      return fine;
     auto bytes = size_of(frames);
     {
       std::lock_guard lock{mutex_};

@@ -13,6 +13,9 @@ constexpr std::size_t piece_bytes = 256u << 10; ///< short frames are gathered u
 constexpr std::size_t small_piece_bytes = 4u << 10;
 constexpr std::size_t own_piece_bytes = 32u << 10; ///< a body from here on is moved, not copied
 constexpr std::size_t spare_pieces_max = 2;
+/// Up to here frames may pass the window by a little: they say that something has ended or was taken, and often
+/// make room.
+constexpr std::size_t short_frame_bytes_max = 4u << 10;
 
 } // namespace
 
@@ -23,7 +26,8 @@ send_queue::outcome send_queue::push(std::vector<frame>& frames) {
   std::lock_guard lock{mutex_};
   if (closed_)
     return outcome::closed;
-  if (bytes > window_bytes_ || waiting_bytes_ > window_bytes_ - bytes) {
+  const auto room = window_bytes_ + (bytes <= short_frame_bytes_max ? window_bytes_ / 64 : 0);
+  if (bytes > room || waiting_bytes_ > room - bytes) {
     refused_ = true;
     return outcome::full;
   }

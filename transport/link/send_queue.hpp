@@ -18,7 +18,7 @@ namespace sluice::link {
 /// and for an exchange of two lists, never for a system call.
 class send_queue {
 public:
-  /// `window_bytes`: bytes that may wait, headers included.
+  /// `window_bytes`: bytes that may wait, headers included; for short frames a little more.
   explicit send_queue(std::size_t window_bytes) : window_bytes_(window_bytes) {}
 
   enum class outcome {

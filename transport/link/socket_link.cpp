@@ -197,13 +197,8 @@ result<void> socket_link::answer_control(std::vector<frame>& frames) {
 // Handle
 
 result<void> socket_link::send(std::vector<frame>& frames) {
-  for (const auto& f : frames) {
-    if (f.body.size() > limits::frame_size_bytes_max)
-      return fail(errc::invalid_argument, "a frame of " + std::to_string(f.body.size()) + " bytes, at most "
-                                            + std::to_string(limits::frame_size_bytes_max) + " are allowed");
-    if (!is_payload(f.kind))
-      return fail(errc::invalid_argument, "a frame of a kind that is the link's own");
-  }
+  if (auto fine = check_sendable(frames); !fine)
+    return fine;
   switch (queue_.push(frames)) {
   case send_queue::outcome::queued:
     return {};

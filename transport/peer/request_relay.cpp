@@ -161,7 +161,7 @@ void request_caller::submit(replica_id replica, exchange_ptr call) {
     to = connection_;
     out.id = ++id_last_;
     if (to)
-      pending_.emplace(out.id, pending{call, 0});
+      pending_.emplace(out.id, pending{.call = call});
   }
   const auto id = out.id;
   if (auto sent = send_one(to, std::move(out)); !sent) {
@@ -201,7 +201,7 @@ bool request_caller::take(link::frame& in) {
   }
   switch (static_cast<method>(in.method)) {
   case method::http_begin:
-    if (auto call = find(in.id)) {
+    if (auto call = find_stream(in.id)) {
       if (auto head = decode_answer(in.body))
         call->begin(std::move(*head));
     }
@@ -274,9 +274,20 @@ void request_caller::tell_taken(std::uint64_t id) {
   send_notice(method::http_taken, id, body.SerializeAsString());
 }
 
+/// The client has gone, or only sends no more. What can be given up over there is; an answer that comes nevertheless
+/// is sent on, and until then the replica counts as busy with it.
 void request_caller::cancel(std::uint64_t id) {
-  if (remove(id))
-    send_notice(method::http_cancel, id);
+  bool is_stream = false;
+  {
+    std::lock_guard lock{mutex_};
+    auto found = pending_.find(id);
+    if (found == pending_.end())
+      return;
+    is_stream = found->second.is_stream;
+  }
+  if (is_stream)
+    remove(id); // outside of the lock: may come back here
+  send_notice(method::http_cancel, id);
 }
 
 void request_caller::send_notice(method what, std::uint64_t id, std::string body) {
@@ -285,15 +296,19 @@ void request_caller::send_notice(method what, std::uint64_t id, std::string body
     std::lock_guard lock{mutex_};
     to = connection_;
   }
-  // A link that is broken or full is about to end what this is about.
+  // A link that is broken ends what this is about; one that is full has room for short frames.
   static_cast<void>(
     send_one(to, {link::frame_kind::notice, static_cast<std::uint16_t>(what), id, 0, std::move(body)}));
 }
 
-exchange_ptr request_caller::find(std::uint64_t id) const {
+/// The call whose answer begins to be streamed.
+exchange_ptr request_caller::find_stream(std::uint64_t id) {
   std::lock_guard lock{mutex_};
   auto found = pending_.find(id);
-  return found == pending_.end() ? nullptr : found->second.call;
+  if (found == pending_.end())
+    return nullptr;
+  found->second.is_stream = true;
+  return found->second.call;
 }
 
 exchange_ptr request_caller::remove(std::uint64_t id) {
@@ -339,22 +354,35 @@ public:
 
   void respond(response answer) noexcept override {
     status = static_cast<std::uint16_t>(answer.status);
-    if (is_streaming)
+    if (has_begun_ || !end())
       return;
-    if (end())
-      send(link::frame_kind::reply, {}, encode_answer(answer));
+    auto bytes = encode_answer(answer);
+    const auto size = bytes.size();
+    if (send(link::frame_kind::reply, {}, std::move(bytes)))
+      return;
+    // A link that is gone takes this no more than that. One that is full has room for short frames.
+    if (size > limits::frame_size_bytes_max)
+      send(link::frame_kind::reply, {},
+           encode_answer(error_response(500, "the answer has " + std::to_string(size) + " bytes, at most "
+                                               + std::to_string(limits::frame_size_bytes_max)
+                                               + " can be sent in one piece: stream it")));
+    else
+      send(link::frame_kind::error, {}, encode_failure({errc::internal, "the answer was lost"}));
   }
 
   void refuse(failure why) noexcept override {
-    if (!is_streaming && end())
+    if (!has_begun_ && end())
       send(link::frame_kind::error, {},
            encode_failure({says_not_begun(why.code) ? why.code : errc::unavailable, std::move(why.message)}));
   }
 
   void begin(response head) noexcept override {
     status = static_cast<std::uint16_t>(head.status);
-    if (!ended_ && !is_streaming.exchange(true))
-      send(link::frame_kind::notice, method::http_begin, encode_answer(head));
+    if (ended_ || has_begun_.exchange(true))
+      return;
+    is_streaming = true;
+    if (!send(link::frame_kind::notice, method::http_begin, encode_answer(head)))
+      cancelled();
   }
 
   bool write(std::string part) noexcept override {
@@ -387,13 +415,13 @@ public:
   }
 
   void finish() noexcept override {
-    if (is_streaming && end())
+    if (has_begun_ && end())
       send(link::frame_kind::notice, method::http_end, {});
   }
 
   bool upgrade(std::shared_ptr<websocket_session> session) noexcept override {
     auto server = server_.lock();
-    if (!server || is_streaming || !end())
+    if (!server || has_begun_ || !end())
       return false;
     status = 101;
     server->websockets_->accept(id_, std::move(session), connection_);
@@ -450,6 +478,7 @@ private:
   const std::weak_ptr<request_server> server_;
   const link::connection_ptr connection_;
   const std::uint64_t id_;
+  std::atomic<bool> has_begun_{false}; ///< here; `is_streaming` is set by user code's side before
   std::atomic<bool> ended_{false};
   mutable std::mutex mutex_;
   bool cancelled_ = false;

@@ -46,6 +46,7 @@ public:
 private:
   struct pending {
     exchange_ptr call;
+    bool is_stream = false;       ///< its answer has begun and goes on
     std::size_t untold_bytes = 0; ///< of parts that the client took and the other end does not know of
   };
   class target;
@@ -55,7 +56,7 @@ private:
   void tell_taken(std::uint64_t id);
   void cancel(std::uint64_t id);
   void accept_websocket(std::uint64_t id);
-  exchange_ptr find(std::uint64_t id) const;
+  exchange_ptr find_stream(std::uint64_t id);
   exchange_ptr remove(std::uint64_t id);
   void send_notice(method what, std::uint64_t id, std::string body = {});
 

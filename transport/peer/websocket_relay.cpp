@@ -194,16 +194,48 @@ private:
   bool is_over_ = false;
 };
 
+/// What the client's connection holds of a `relayed`. Whoever drops it before it has been opened (the client may go at
+/// any moment) has told nobody: the other end is told here.
+class websocket_callers::entrance final : public websocket_session {
+public:
+  entrance(std::shared_ptr<websocket_callers> all, std::shared_ptr<relayed> to, std::uint64_t id,
+           link::connection_ptr link)
+    : all_(std::move(all)), to_(std::move(to)), id_(id), link_(std::move(link)) {}
+
+  ~entrance() override {
+    if (is_open_)
+      return;
+    all_->forget(id_);
+    send(link_, method::websocket_closed, id_, encode_close(websocket_code::lost, {}));
+  }
+
+  void on_open(websocket_ptr way) override {
+    is_open_ = true;
+    to_->on_open(std::move(way));
+  }
+  void on_message(std::string message, bool is_text) override {
+    to_->on_message(std::move(message), is_text);
+  }
+  void on_close(std::uint16_t code, std::string_view reason) override {
+    if (is_open_)
+      to_->on_close(code, reason);
+  }
+
+private:
+  const std::shared_ptr<websocket_callers> all_;
+  const std::shared_ptr<relayed> to_;
+  const std::uint64_t id_;
+  const link::connection_ptr link_;
+  bool is_open_ = false; ///< on the client's thread, as all that it hears
+};
+
 void websocket_callers::accept(std::uint64_t id, exchange& call, const link::connection_ptr& to) {
   auto made = std::make_shared<relayed>(id, to);
   {
     std::lock_guard lock{mutex_};
     all_[id] = made;
   }
-  if (call.upgrade(made))
-    return;
-  forget(id);
-  send(to, method::websocket_closed, id, encode_close(websocket_code::lost, {}));
+  call.upgrade(std::make_shared<entrance>(shared_from_this(), std::move(made), id, to));
 }
 
 bool websocket_callers::take(link::frame& in) {
@@ -304,7 +336,7 @@ public:
     {
       std::lock_guard lock{mutex_};
       if (!is_over_ && waiting_bytes_ > stream_window_bytes) {
-        resume_ = std::move(resume);
+        waiting_for_room_.push_back(std::move(resume));
         return;
       }
     }
@@ -337,30 +369,32 @@ public:
   // From the link.
 
   void on_taken(std::size_t bytes) {
-    std::function<void()> resume;
+    waiters ready;
     {
       std::lock_guard lock{mutex_};
       waiting_bytes_ -= std::min(waiting_bytes_, bytes);
       if (waiting_bytes_ <= stream_window_bytes)
-        resume = std::exchange(resume_, nullptr);
+        ready.swap(waiting_for_room_);
     }
-    if (resume)
+    for (auto& resume : ready)
       resume();
   }
 
   /// Nobody reads any more.
   void on_over() {
-    std::function<void()> resume;
+    waiters ready;
     {
       std::lock_guard lock{mutex_};
       is_over_ = true;
-      resume = std::exchange(resume_, nullptr);
+      ready.swap(waiting_for_room_);
     }
-    if (resume)
+    for (auto& resume : ready)
       resume();
   }
 
 private:
+  using waiters = std::vector<std::function<void()>>;
+
   bool send_message(method what, std::string message) noexcept {
     if (is_closed_)
       return false;
@@ -384,7 +418,7 @@ private:
   mutable std::mutex mutex_;
   bool is_over_ = false;
   std::size_t waiting_bytes_ = 0; ///< sent and not known to be taken
-  std::function<void()> resume_;
+  waiters waiting_for_room_;
 };
 
 void websocket_servers::accept(std::uint64_t id, std::shared_ptr<websocket_session> session,

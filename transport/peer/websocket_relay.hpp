@@ -37,6 +37,7 @@ public:
 
 private:
   class relayed;
+  class entrance;
 
   std::shared_ptr<relayed> find(std::uint64_t id) const;
   void forget(std::uint64_t id);

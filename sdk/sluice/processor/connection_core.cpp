@@ -2,6 +2,7 @@
 #include <sluice/processor/connection_core.hpp>
 #include <sluice/websocket.hpp>
 
+#include <chrono>
 #include <condition_variable>
 #include <vector>
 
@@ -139,16 +140,22 @@ void connection_core::begin(request in, std::unique_ptr<connection_code> code,
 }
 
 void connection_core::on_open(websocket_ptr to) {
+  bool has_stopped = false;
   {
     std::lock_guard lock{mutex_};
-    way_ = std::move(to);
-    state_.open();
+    has_stopped = state_.is_closing(); // while the client was told that it is welcome
+    if (!has_stopped) {
+      way_ = to;
+      state_.open();
+    }
   }
+  if (has_stopped)
+    return to->close(websocket_code::restart, "the replica has ended");
   look();
 }
 
 void connection_core::on_message(std::string message, bool is_text) {
-  const auto size = message.size();
+  const auto cost = websocket_message_cost(message.size());
   bool is_wanted = false;
   {
     std::lock_guard lock{mutex_};
@@ -157,7 +164,7 @@ void connection_core::on_message(std::string message, bool is_text) {
   if (is_wanted)
     look();
   else if (auto to = way())
-    to->taken(size);
+    to->taken(cost);
 }
 
 void connection_core::on_close(std::uint16_t, std::string_view) {
@@ -206,6 +213,7 @@ void connection_core::look() {
   websocket_ptr to;
   std::unique_ptr<connection_code> over;
   bool says_goodbye = false;
+  bool is_over = false;
   bool is_due = false;
   bool must_wait = false;
   {
@@ -217,11 +225,14 @@ void connection_core::look() {
       is_scheduled_ = is_due;
     }
     says_goodbye = to && state_.take_goodbye();
-    if (state_.is_over()) {
+    is_over = state_.is_over();
+    if (is_over) {
       over = std::move(code_);
       way_.reset();
     }
   }
+  if (is_over) // user code may keep this for as long as it likes
+    set_->forget(this);
   if (is_due)
     set_->schedule(shared_from_this());
   if (must_wait)
@@ -255,7 +266,7 @@ void connection_core::turn() {
 
 void connection_core::run_code(connection_event event) {
   const bool is_message = event.what == connection_event::kind::message;
-  const auto bytes = event.payload.size();
+  const auto cost = is_message ? websocket_message_cost(event.payload.size()) : 0;
   if (where_)
     return run_coroutine(std::move(event));
   std::exception_ptr thrown;
@@ -266,11 +277,12 @@ void connection_core::run_code(connection_event event) {
     thrown = std::current_exception();
   }
   at_turn = before;
-  finish_turn({bytes, is_message}, thrown);
+  finish_turn({cost, is_message}, thrown);
 }
 
 void connection_core::run_coroutine(connection_event event) {
-  const turn_size size{event.payload.size(), event.what == connection_event::kind::message};
+  const bool is_message = event.what == connection_event::kind::message;
+  const turn_size size{is_message ? websocket_message_cost(event.payload.size()) : 0, is_message};
   auto has_ended = std::make_shared<bool>(false);
   auto running =
     code_->handle_async(shared_from_this(), std::move(event), *where_,
@@ -301,8 +313,8 @@ void connection_core::finish_turn(turn_size size, const std::exception_ptr& thro
     state_.done();
     to = way_;
   }
-  if (to && size.bytes > 0)
-    to->taken(size.bytes);
+  if (to && size.is_message)
+    to->taken(size.cost);
   set_->turn_done(size.is_message, thrown != nullptr);
   look();
 }
@@ -331,18 +343,16 @@ bool connection_core::send(std::string payload, bool is_text) {
     to->close(websocket_code::server_error, "a message could not be sent");
     return false;
   }
-  if (to->waiting_bytes() <= stream_window_bytes)
+  // Up to there its next turn waits for the client, not this one, which has a thread that others need.
+  if (to->waiting_bytes() <= limits::websocket_unsent_bytes_max || (at_turn == this && wait_for_room(*to)))
     return true;
-  if (at_turn == this) {
-    wait_for_room(*to);
-  } else if (to->waiting_bytes() > limits::websocket_unsent_bytes_max) {
-    close(websocket_code::try_later, "it does not read what is sent");
-    return false;
-  }
-  return true;
+  close(websocket_code::try_later, "it does not read what is sent");
+  return false;
 }
 
-void connection_core::wait_for_room(websocket& to) {
+/// Returns false if the client does not read.
+bool connection_core::wait_for_room(websocket& to) {
+  constexpr std::chrono::seconds patience{30};
   struct latch {
     std::mutex mutex;
     std::condition_variable changed;
@@ -355,7 +365,7 @@ void connection_core::wait_for_room(websocket& to) {
     room->changed.notify_one();
   });
   std::unique_lock lock{room->mutex};
-  room->changed.wait(lock, [&] { return room->open; });
+  return room->changed.wait_for(lock, patience, [&] { return room->open; });
 }
 
 void connection_core::close(std::uint16_t code, std::string_view reason) {

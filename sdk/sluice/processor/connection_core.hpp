@@ -109,8 +109,8 @@ public:
 
   const request& opened_with() const noexcept { return request_; }
   const std::string& id() const noexcept { return id_; }
-  /// False: nobody reads it. Inside a turn of its own, sync code waits here for a slow client; elsewhere the client
-  /// is closed when too much waits for it.
+  /// False: nobody reads it. When too much waits for a slow client, it is closed; sync code inside a turn of its own
+  /// waits for it first.
   bool send(std::string payload, bool is_text);
   void close(std::uint16_t code, std::string_view reason);
   void join(std::string room);
@@ -121,7 +121,7 @@ public:
 
 private:
   struct turn_size {
-    std::size_t bytes = 0;
+    std::size_t cost = 0;
     bool is_message = false;
   };
 
@@ -129,7 +129,7 @@ private:
   bool has_room() const;
   /// Asks for a turn if there is something to do.
   void look();
-  void wait_for_room(websocket& to);
+  bool wait_for_room(websocket& to);
   void run_code(connection_event event);
   void run_coroutine(connection_event event);
   void finish_turn(turn_size size, const std::exception_ptr& thrown);

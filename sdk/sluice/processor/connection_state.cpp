@@ -1,4 +1,5 @@
 #include <sluice/processor/connection_state.hpp>
+#include <sluice/processor/websocket_session.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -34,13 +35,13 @@ std::size_t connection_state::close() {
 void connection_state::drain() { is_draining_ = true; }
 
 std::size_t connection_state::drop_messages() {
-  std::size_t bytes = 0;
+  std::size_t cost = 0;
   std::erase_if(events_, [&](const connection_event& each) {
     const bool is_message = each.what == connection_event::kind::message;
-    bytes += is_message ? each.payload.size() : 0;
+    cost += is_message ? websocket_message_cost(each.payload.size()) : 0;
     return is_message;
   });
-  return bytes;
+  return cost;
 }
 
 bool connection_state::is_ready() const noexcept { return !is_busy_ && !events_.empty(); }

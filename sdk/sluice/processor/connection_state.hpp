@@ -37,7 +37,7 @@ public:
   bool message(std::string payload, bool is_text);
   /// The connection has ended, whoever ended it.
   void end();
-  /// This side ends it. Returns the bytes of the messages that are dropped.
+  /// This side ends it. Returns the cost (`websocket_message_cost`) of the messages that are dropped.
   std::size_t close();
   void drain();
 
@@ -54,6 +54,7 @@ public:
   /// User code has heard all.
   bool is_over() const noexcept { return has_ended_ && !is_busy_ && events_.empty(); }
   bool has_ended() const noexcept { return has_ended_; }
+  bool is_closing() const noexcept { return is_closing_; }
   bool is_busy() const noexcept { return is_busy_; }
 
 private:

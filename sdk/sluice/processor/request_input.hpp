@@ -188,15 +188,16 @@ std::optional<bad_request> read_members(const request& in, bool has_body, T& out
 } // namespace detail
 
 /// Reads the argument of a user's function. `has_body`: the method of the route has one. Takes what it
-/// needs out of `in` where the argument is a `request` or `raw`; id and Accept, which the answer needs, stay.
+/// needs out of `in` where the argument is a `request` or `raw`; what the answer needs stays: id, Accept and Idempotency-Key.
 template <class Input>
 std::optional<bad_request> read_input(request& in, bool has_body, Input& out) {
   if constexpr (std::same_as<Input, request>) {
     out = std::move(in);
     in = request{};
     in.id = out.id;
-    if (auto accept = out.headers.find("Accept"))
-      in.headers.add("Accept", std::string{*accept});
+    for (const auto* name : {"Accept", "Idempotency-Key"})
+      if (auto value = out.headers.find(name))
+        in.headers.add(name, std::string{*value});
     return std::nullopt;
   } else if constexpr (std::same_as<Input, raw>) {
     out.data = std::move(in.body);

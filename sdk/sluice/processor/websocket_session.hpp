@@ -25,6 +25,9 @@ constexpr std::uint16_t restart = 1012;   ///< what served it has ended: connect
 constexpr std::uint16_t try_later = 1013; ///< it did not read what was sent to it
 } // namespace websocket_code
 
+/// What a message of so many bytes counts until it is taken: many short ones take room, too.
+constexpr std::size_t websocket_message_cost(std::size_t bytes) noexcept { return bytes + 64; }
+
 /// A message for many: made once, shared by all connections that it goes to.
 struct websocket_message {
   std::shared_ptr<const std::string> payload; ///< never null; UTF-8 if it is text
@@ -58,9 +61,9 @@ public:
   /// Calls `resume` once, as soon as there is room again or nobody reads any more.
   virtual void when_writable(std::function<void()> resume) noexcept = 0;
 
-  /// The session is done with a message of so many bytes. While more than `stream_window_bytes` are
-  /// not, none is read: a fast client waits for a slow session.
-  virtual void taken(std::size_t bytes) noexcept = 0;
+  /// The session is done with messages that cost so much (`websocket_message_cost`). While more than
+  /// `stream_window_bytes` are not, none is read: a fast client waits for a slow session.
+  virtual void taken(std::size_t cost) noexcept = 0;
 
   /// Sends what was sent so far, then the code; a reason is cut at 123 bytes. `on_close` follows.
   virtual void close(std::uint16_t code, std::string_view reason) noexcept = 0;

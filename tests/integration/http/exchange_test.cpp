@@ -187,6 +187,21 @@ TEST_CASE_FIXTURE(http_fixture, "a writer learns that its client has gone") {
   CHECK(late.take());
 }
 
+TEST_CASE_FIXTURE(
+  http_fixture, "a client that half-closes gives up what can be given up, and gets what comes all the same") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto client = connect();
+  client.send(get("/"));
+  auto call = calls.take();
+  handover<bool> cancelled;
+  call->when_cancelled([&] { cancelled.put(true); });
+  client.end_of_input();
+  CHECK(cancelled.take());
+  call->respond({200, {}, "whole"});
+  CHECK(client.read().body == "whole");
+}
+
 TEST_CASE_FIXTURE(http_fixture, "a writer waits for a slow reader and goes on when there is room") {
   handover<exchange_ptr> calls;
   hold(calls);

@@ -34,13 +34,13 @@ public:
   void on_message(std::string message, bool is_text) override {
     if (message == "throw")
       throw std::runtime_error{"user code"};
-    auto size = message.size();
+    auto cost = websocket_message_cost(message.size());
     if (message.starts_with("echo"))
       is_text ? way_->send_text(std::move(message)) : way_->send_binary(std::move(message));
     else
       to_.events.put((is_text ? "text " : "binary ") + message);
     if (takes_)
-      way_->taken(size);
+      way_->taken(cost);
   }
   void on_close(std::uint16_t code, std::string_view reason) override {
     to_.events.put("close " + std::to_string(code) + " " + std::string{reason});
@@ -245,6 +245,29 @@ TEST_CASE_FIXTURE(websocket_fixture, "a client that answers pings stays") {
   CHECK(session.events.empty());
 }
 
+TEST_CASE_FIXTURE(websocket_fixture,
+                  "a client that is not read, and so cannot be heard, is not cut for its silence") {
+  options.limits.websocket_ping_interval = 20ms;
+  takes = false;
+  auto client = connect();
+  client.send(opening());
+  for (int i = 0; i < 5; ++i)
+    client.send(frame(1, std::string(60'000, 'm')));
+  auto way = session.opened.take();
+  for (int i = 0; i < 5; ++i)
+    CHECK(session.events.take().size() == 60'005);
+  client.unread().clear();
+  // A ping may be on its way from before; after that there is silence for many intervals.
+  client.send(frame(10, ""));
+  while (client.receive(300)) {
+  }
+  CHECK(way->send_text("still there"));
+  way->taken(5 * websocket_message_cost(60'000));
+  CHECK(session.events.empty());
+  client.send(frame(1, "yes"));
+  CHECK(session.events.take() == "text yes");
+}
+
 TEST_CASE_FIXTURE(websocket_fixture, "a client that goes without a word is a lost one") {
   auto client = connect();
   client.send(opening() + frame(1, "hello"));
@@ -273,7 +296,7 @@ TEST_CASE_FIXTURE(websocket_fixture, "a fast client waits for a slow session") {
   for (int i = 0; i < count; ++i) {
     REQUIRE(session.events.take().size() == 1005);
     // At most the window and a message are ahead of what was taken.
-    way->taken(message.size());
+    way->taken(websocket_message_cost(1005));
   }
   sending.join();
 }

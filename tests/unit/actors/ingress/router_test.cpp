@@ -396,6 +396,26 @@ TEST_CASE_FIXTURE(router_fixture,
   CHECK(at(1).taken == 3);
 }
 
+TEST_CASE_FIXTURE(router_fixture,
+                  "a client that goes, or an answer that breaks off, closes no replica to others") {
+  set(method::get, {1});
+  auto gone = send();
+  at(1).held[0]->when_cancelled([] {}); // as a link wants to know it
+  gone->cancel();
+  at(1).drop(); // as a link does that is told
+  CHECK(statistics().lost_total == 0);
+  ask();
+  REQUIRE(at(1).held.size() == 1);
+  at(1).held[0]->begin({200, {}, "half"});
+  at(1).drop();
+  CHECK(statistics().in_flight == 0);
+  auto next = ask();
+  REQUIRE(at(1).held.size() == 1);
+  at(1).answer();
+  CHECK(next->status() == 200);
+  CHECK(reaches == 1);
+}
+
 TEST_CASE_FIXTURE(router_fixture, "replicas that refuse at once are each asked once") {
   set(method::post, {1, 2, 101, 102});
   for (auto& [number, target] : targets)

@@ -25,6 +25,7 @@ std::vector<int> many(const order& in) {
 }
 std::optional<order> some(const order& in) { return in.count > 0 ? std::optional{in} : std::nullopt; }
 raw untouched(raw in) { return in; }
+std::string summary(const request& in) { return in.path; }
 order refuse(order) { throw http_error{409, "sold out"}; }
 order crash(order) { throw std::runtime_error{"no database"}; }
 async<order> later(const order& in) {
@@ -90,6 +91,17 @@ TEST_CASE("what does not get to the sink is a failure") {
   CHECK(collect(*collector_of<crash>(true), post(R"({"id":"a"})")).answer
         == R"(500 application/json {"success":false,"error":"internal error","id":"req-1"})");
   CHECK(log.text() == "error: processor \"ingest\": request req-1: no database\n");
+}
+
+TEST_CASE("the key that makes a retry safe outlives the request that user code takes away") {
+  auto in = post("{}");
+  in.headers.add("Idempotency-Key", "k-1");
+  in.headers.add("X-Other", "1");
+  auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+  encoded_results results;
+  CHECK(collector_of<summary>(true)->handle(exchange, results));
+  CHECK(exchange->in.headers.find("Idempotency-Key") == "k-1");
+  CHECK_FALSE(exchange->in.headers.contains("X-Other"));
 }
 
 TEST_CASE("a coroutine collects when it ends") {

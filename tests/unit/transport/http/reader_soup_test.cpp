@@ -19,9 +19,9 @@ std::string_view pick(std::mt19937& random, const std::string_view (&from)[Count
 }
 
 std::string request_soup(std::mt19937& random) {
-  constexpr std::string_view lines[] = {"GET / HTTP/1.1\r\n",          "POST /a HTTP/1.1\r\n",
-                                        "POST /a HTTP/1.0\r\n",        "GET  / HTTP/1.1\r\n",
-                                        "PUT http://h/x HTTP/1.1\r\n", "GET / HTTP/1.1\n"};
+  constexpr std::string_view lines[] = {
+    "GET / HTTP/1.1\r\n",          "POST /a HTTP/1.1\r\n",  "POST /a HTTP/1.0\r\n", "GET  / HTTP/1.1\r\n",
+    "PUT http://h/x HTTP/1.1\r\n", "GET http HTTP/1.1\r\n", "GET / HTTP/1.1\n"};
   constexpr std::string_view fields[] = {"Host: a\r\n",
                                          "Host: b\r\n",
                                          "Content-Length: 5\r\n",

@@ -100,6 +100,19 @@ TEST_CASE("a batch of exactly the window fits") {
   CHECK(queue.push(more) == send_queue::outcome::full);
 }
 
+TEST_CASE("short frames, which often make room, may pass a full window by a little") {
+  send_queue queue{1u << 20};
+  auto most = frames_of(1, (1u << 20) - frame_header_bytes);
+  CHECK(queue.push(most) == send_queue::outcome::wake);
+  auto longer = frames_of(1, 8u << 10);
+  CHECK(queue.push(longer) == send_queue::outcome::full);
+  int pushed = 0;
+  for (auto frames = frames_of(1, 10); queue.push(frames) == send_queue::outcome::queued;
+       frames = frames_of(1, 10))
+    REQUIRE(++pushed < 1000); // it has an end
+  CHECK(pushed > 100);
+}
+
 TEST_CASE("a closed queue takes nothing and still gives what it has") {
   send_queue queue{1u << 20};
   auto frames = frames_of(2, 10);

@@ -4,6 +4,9 @@
 #include "transport/link/memory_link.hpp"
 #include "transport/peer/request_relay.hpp"
 
+#include <sluice/core/limits.hpp>
+#include <sluice/processor/stream_answer.hpp>
+
 #include <doctest/doctest.h>
 
 #include <map>
@@ -166,8 +169,20 @@ TEST_CASE("a client that goes cancels its request over there") {
   r.replica->calls[0]->when_cancelled([&] { ++cancelled; });
   r.last.lock()->cancel();
   CHECK(cancelled == 1);
+  // Who only sends no more still gets what comes.
   r.replica->calls[0]->respond({200, {}, "late"});
-  CHECK_FALSE(logged_exchange::log_of(log).answer);
+  REQUIRE(logged_exchange::log_of(log).answer);
+  CHECK(logged_exchange::log_of(log).answer->body == "late");
+}
+
+TEST_CASE("a client that goes ends a stream on both sides") {
+  relay r;
+  auto log = r.send(sample());
+  auto there = r.replica->calls[0];
+  there->begin({200, {}, "a"});
+  r.last.lock()->cancel();
+  CHECK(logged_exchange::log_of(log).dropped);
+  CHECK_FALSE(there->write("b"));
 }
 
 TEST_CASE("a streamed answer arrives part by part, in order") {
@@ -184,6 +199,34 @@ TEST_CASE("a streamed answer arrives part by part, in order") {
   CHECK(end.streamed == "abc");
   CHECK(end.finished);
   CHECK_FALSE(there->write("d"));
+}
+
+TEST_CASE("what user code streams arrives, however short it is") {
+  for (int values : {0, 1, 3}) {
+    CAPTURE(values);
+    relay r;
+    auto log = r.send(sample());
+    auto there = r.replica->calls[0];
+    processor::stream_writer out{*there};
+    for (int i = 0; i < values; ++i)
+      CHECK(out.write(i));
+    out.finish();
+    auto end = logged_exchange::log_of(log);
+    REQUIRE(end.answer);
+    CHECK(end.answer->status == 200);
+    CHECK(end.streamed == std::string{"0\n1\n2\n"}.substr(0, static_cast<std::size_t>(2 * values)));
+    CHECK(end.finished);
+  }
+}
+
+TEST_CASE("an answer that no frame can hold is an error that says so") {
+  relay r;
+  auto log = r.send(sample());
+  r.replica->calls[0]->respond({200, {}, std::string(limits::frame_size_bytes_max + 1, 'x')});
+  auto end = logged_exchange::log_of(log);
+  REQUIRE(end.answer);
+  CHECK(end.answer->status == 500);
+  CHECK(end.answer->body.find("stream it") != std::string::npos);
 }
 
 TEST_CASE("a client that reads nothing holds the writer back") {

@@ -150,6 +150,23 @@ TEST_CASE("a client that does not read holds the sender back, over two links too
   CHECK(r.client->take().size() == sent / 10'000);
 }
 
+TEST_CASE("all who wait for a client are told when there is room, or none ever will be") {
+  for (bool has_room : {true, false}) {
+    CAPTURE(has_room);
+    relay r;
+    r.open();
+    r.client->holds = true;
+    while (r.way().waiting_bytes() <= stream_window_bytes)
+      REQUIRE(r.way().send_text(std::string(10'000, 'x')));
+    int resumed = 0;
+    for (int i = 0; i < 3; ++i)
+      r.way().when_writable([&] { ++resumed; });
+    CHECK(resumed == 0);
+    has_room ? r.client->read() : r.first().far->close({errc::unavailable, "crashed"});
+    CHECK(resumed == 3);
+  }
+}
+
 TEST_CASE("what a session has taken reaches the client's end before it would stand still") {
   relay r{2};
   r.open();
@@ -184,9 +201,10 @@ TEST_CASE("a client that goes before it is open is no connection at all") {
   relay r;
   r.ask();
   REQUIRE(r.call->session);
-  r.call->session->on_close(websocket_code::lost, {});
+  r.call->session.reset(); // the server drops it: nothing of it has begun
   CHECK(r.replica->session->take().empty());
   CHECK(r.replica->session.use_count() == 1);
+  CHECK(r.first().caller->leave_if_unused());
 
   relay refused; // and one that the server does not upgrade
   refused.call =
