@@ -1,5 +1,5 @@
-// A coroutine answers: while one request waits, the replica works on others, up to num_concurrency,
-// and never on two at the same time, so that the class needs no lock.
+// A coroutine answers: while one request waits, the replica works on others, up to 100 unless
+// num_concurrency says otherwise, and never on two at the same time, so that the class needs no lock.
 //   curl 'localhost:8000/weather/Oslo?days=3'
 #include <sluice/sluice.hpp>
 
@@ -40,6 +40,6 @@ struct weather {
 
 int main(int argc, char** argv) {
   sluice::flow flow{"weather"};
-  flow.endpoint<weather>("weather", {.route = "/weather/{city}", .num_concurrency = 100});
+  flow.endpoint<weather>("weather", {.route = "/weather/{city}"});
   return sluice::run(flow, argc, argv);
 }

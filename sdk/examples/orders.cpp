@@ -28,7 +28,7 @@ struct priced {
   currency in;
 };
 
-// A coroutine: while one order waits, the replica works on others (num_concurrency).
+// A coroutine: while one order waits, the replica works on others (up to 100, or num_concurrency).
 sluice::async<priced> price(order in) {
   double total = 0;
   for (const auto& item : in.items)

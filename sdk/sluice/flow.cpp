@@ -29,6 +29,47 @@ replica_counts replicas_of(const Options& options) {
   return {num, low, high};
 }
 
+replica_counts replicas_of(const batch_options& options) {
+  return {options.num_replicas, options.num_replicas, options.num_replicas};
+}
+
+/// What every processor has; takes it out of the options.
+template <class Options>
+processor_spec common_part(std::string name, pattern kind, Options& options) {
+  const auto replicas = replicas_of(options);
+  processor_spec spec;
+  spec.name = processor_name{std::move(name)};
+  spec.kind = kind;
+  spec.num_replicas = replicas.num;
+  spec.min_replicas = replicas.min;
+  spec.max_replicas = replicas.max;
+  if constexpr (requires { options.autoscale; })
+    spec.autoscale = options.autoscale;
+  else
+    spec.autoscale = false;
+  spec.num_cpus = options.num_cpus;
+  spec.memory_bytes = options.memory_bytes;
+  spec.node_labels = std::move(options.node_labels);
+  if constexpr (requires { options.num_concurrency.value_or(1); })
+    spec.num_concurrency = options.num_concurrency.value_or(1);
+  else
+    spec.num_concurrency = options.num_concurrency;
+  spec.timeout = options.timeout;
+  spec.log_level = std::move(options.log_level);
+  return spec;
+}
+
+/// What everything with a route has; takes it out of the options.
+template <class Options>
+http_spec common_route(Options& options, std::string openapi) {
+  http_spec http;
+  http.route = std::move(options.route);
+  http.max_queued_requests = options.max_queued_requests;
+  http.cors_origins = std::move(options.cors_origins);
+  http.openapi = std::move(openapi);
+  return http;
+}
+
 } // namespace
 
 void flow::note_mistake(const std::string& processor, const std::string& mistake) {
@@ -47,59 +88,46 @@ void flow::settle_sink(const std::string& name, const std::string& output_type, 
   }
 }
 
+void flow::check_guard(const std::string& name, const std::optional<route_guard>& guard) {
+  if (!guard)
+    return;
+  if (auto mistake = find_mistake(*guard); !mistake.empty())
+    note_mistake(name, "guard: " + mistake);
+}
+
+template <class Code>
+void flow::add_processor(processor_spec spec, Code make) {
+  bodies_.emplace(spec.name, std::move(make));
+  spec_.processors.push_back(std::move(spec));
+}
+
 void flow::add(std::string name, consumer_options options, std::string input_type, std::string output_type,
                body_factory make) {
-  auto replicas = replicas_of(options);
   settle_sink(name, output_type, options.sink);
-
-  processor_name key{std::move(name)};
-  spec_.processors.push_back({.name = key,
-                              .kind = pattern::consumer,
-                              .source = std::move(options.source),
-                              .sink = std::move(options.sink),
-                              .num_replicas = replicas.num,
-                              .min_replicas = replicas.min,
-                              .max_replicas = replicas.max,
-                              .autoscale = options.autoscale,
-                              .num_cpus = options.num_cpus,
-                              .memory_bytes = options.memory_bytes,
-                              .node_labels = std::move(options.node_labels),
-                              .num_concurrency = options.num_concurrency,
-                              .timeout = options.timeout,
-                              .max_attempts = options.max_attempts,
-                              .batch_size = options.batch_size,
-                              .log_level = std::move(options.log_level),
-                              .input_type = std::move(input_type),
-                              .output_type = std::move(output_type)});
-  bodies_.emplace(std::move(key), std::move(make));
+  auto spec = common_part(std::move(name), pattern::consumer, options);
+  spec.source = std::move(options.source);
+  spec.sink = std::move(options.sink);
+  spec.max_attempts = options.max_attempts;
+  spec.batch_size = options.batch_size;
+  spec.input_type = std::move(input_type);
+  spec.output_type = std::move(output_type);
+  add_processor(std::move(spec), std::move(make));
 }
 
 void flow::add_batch(std::string name, batch_options options, std::string input_type, std::string output_type,
                      std::string reduce_by, body_factory make) {
   settle_sink(name, output_type, options.sink);
-  processor_name key{std::move(name)};
-  spec_.processors.push_back({.name = key,
-                              .kind = pattern::batch,
-                              .source = std::move(options.source),
-                              .sink = std::move(options.sink),
-                              .num_replicas = options.num_replicas,
-                              .min_replicas = options.num_replicas,
-                              .max_replicas = options.num_replicas,
-                              .autoscale = false,
-                              .num_cpus = options.num_cpus,
-                              .memory_bytes = options.memory_bytes,
-                              .node_labels = std::move(options.node_labels),
-                              .num_concurrency = options.num_concurrency,
-                              .timeout = options.timeout,
-                              .max_attempts = options.max_attempts,
-                              .log_level = std::move(options.log_level),
-                              .input_type = std::move(input_type),
-                              .output_type = std::move(output_type),
-                              .batch = batch_spec{.max_rejected = options.max_rejected,
-                                                  .rejected = std::move(options.rejected),
-                                                  .split_bytes = options.split_bytes,
-                                                  .reduce_by = std::move(reduce_by)}});
-  bodies_.emplace(std::move(key), std::move(make));
+  auto spec = common_part(std::move(name), pattern::batch, options);
+  spec.source = std::move(options.source);
+  spec.sink = std::move(options.sink);
+  spec.max_attempts = options.max_attempts;
+  spec.input_type = std::move(input_type);
+  spec.output_type = std::move(output_type);
+  spec.batch = batch_spec{.max_rejected = options.max_rejected,
+                          .rejected = std::move(options.rejected),
+                          .split_bytes = options.split_bytes,
+                          .reduce_by = std::move(reduce_by)};
+  add_processor(std::move(spec), std::move(make));
 }
 
 processor::request_settings flow::request_settings(const std::string& name, const endpoint_options& options,
@@ -116,7 +144,7 @@ processor::websocket_settings flow::websocket_settings(const std::string& name,
     .request = {.style = {name, false}, .has_body = false, .guard = options.guard, .factories = values_},
     .connections = {.style = {name, false},
                     .connections_max = options.max_connections,
-                    .num_concurrency = options.num_concurrency}};
+                    .num_concurrency = options.num_concurrency.value_or(1)}};
 }
 
 endpoint_options flow::without_sink(collector_options options) {
@@ -141,76 +169,34 @@ endpoint_options flow::without_sink(collector_options options) {
 
 void flow::add_request(std::string name, pattern kind, endpoint_options options, io_spec sink,
                        const processor::request_shape& shape, request_body_factory make) {
-  auto replicas = replicas_of(options);
   if (kind == pattern::collector && sink.kind.empty())
     note_mistake(name, std::string{sink_is_missing});
   if (auto mismatch = processor::find_mismatch(shape, options.route, options.method); !mismatch.empty())
     note_mistake(name, mismatch);
-  if (options.guard)
-    if (auto mistake = find_mistake(*options.guard); !mistake.empty())
-      note_mistake(name, "guard: " + mistake);
-
-  auto openapi = processor::describe_operation(shape, options.route, options.method, options.guard);
-  processor_name key{std::move(name)};
-  spec_.processors.push_back({.name = key,
-                              .kind = kind,
-                              .source = {},
-                              .sink = std::move(sink),
-                              .num_replicas = replicas.num,
-                              .min_replicas = replicas.min,
-                              .max_replicas = replicas.max,
-                              .autoscale = options.autoscale,
-                              .num_cpus = options.num_cpus,
-                              .memory_bytes = options.memory_bytes,
-                              .node_labels = std::move(options.node_labels),
-                              .num_concurrency = options.num_concurrency,
-                              .timeout = options.timeout,
-                              .log_level = std::move(options.log_level),
-                              .input_type = shape.input_label,
-                              .output_type = shape.output_label,
-                              .http = http_spec{.route = std::move(options.route),
-                                                .method = options.method,
-                                                .body_bytes_max = options.body_bytes_max,
-                                                .max_queued_requests = options.max_queued_requests,
-                                                .target_ongoing_requests = options.target_ongoing_requests,
-                                                .cors_origins = std::move(options.cors_origins),
-                                                .openapi = std::move(openapi)}});
-  bodies_.emplace(std::move(key), std::move(make));
+  check_guard(name, options.guard);
+  auto spec = common_part(std::move(name), kind, options);
+  spec.sink = std::move(sink);
+  spec.input_type = shape.input_label;
+  spec.output_type = shape.output_label;
+  spec.http =
+    common_route(options, processor::describe_operation(shape, options.route, options.method, options.guard));
+  spec.http->method = options.method;
+  spec.http->body_bytes_max = options.body_bytes_max;
+  spec.http->target_ongoing_requests = options.target_ongoing_requests;
+  add_processor(std::move(spec), std::move(make));
 }
 
 void flow::add_websocket(std::string name, websocket_options options, const processor::websocket_shape& shape,
                          request_body_factory make) {
-  auto replicas = replicas_of(options);
-  if (options.guard)
-    if (auto mistake = find_mistake(*options.guard); !mistake.empty())
-      note_mistake(name, "guard: " + mistake);
-  auto openapi = processor::describe_websocket(shape, options.route, options.guard);
-  processor_name key{std::move(name)};
-  spec_.processors.push_back({.name = key,
-                              .kind = pattern::websocket,
-                              .source = {},
-                              .sink = {},
-                              .num_replicas = replicas.num,
-                              .min_replicas = replicas.min,
-                              .max_replicas = replicas.max,
-                              .autoscale = options.autoscale,
-                              .num_cpus = options.num_cpus,
-                              .memory_bytes = options.memory_bytes,
-                              .node_labels = std::move(options.node_labels),
-                              .num_concurrency = options.num_concurrency,
-                              .timeout = options.timeout,
-                              .log_level = std::move(options.log_level),
-                              .input_type = shape.input_label,
-                              .output_type = shape.output_label,
-                              .http = http_spec{.route = std::move(options.route),
-                                                .method = method::get,
-                                                .body_bytes_max = options.message_bytes_max,
-                                                .max_queued_requests = options.max_queued_requests,
-                                                .target_ongoing_requests = options.target_connections,
-                                                .max_connections = options.max_connections,
-                                                .cors_origins = std::move(options.cors_origins),
-                                                .openapi = std::move(openapi)}});
-  bodies_.emplace(std::move(key), std::move(make));
+  check_guard(name, options.guard);
+  auto spec = common_part(std::move(name), pattern::websocket, options);
+  spec.input_type = shape.input_label;
+  spec.output_type = shape.output_label;
+  spec.http = common_route(options, processor::describe_websocket(shape, options.route, options.guard));
+  spec.http->body_bytes_max = options.message_bytes_max;
+  spec.http->target_ongoing_requests = options.target_connections;
+  spec.http->max_connections = options.max_connections;
+  add_processor(std::move(spec), std::move(make));
 }
 
 void flow::add_value(std::type_index type, const std::string& name, scope where,

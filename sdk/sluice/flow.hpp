@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sluice/flow_options.hpp>
 #include <sluice/flow_spec.hpp>
 #include <sluice/io/makers.hpp>
 #include <sluice/processor/batch.hpp>
@@ -14,7 +15,6 @@
 #include <sluice/processor/websocket_shape.hpp>
 #include <sluice/websocket.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -32,162 +32,6 @@ public:
   using std::invalid_argument::invalid_argument;
 };
 
-/// How a consumer is fed and run. Set by name: `{.source = sluice::queue("orders"), ...}`.
-///
-/// Option          | Meaning                                              | Default
-/// --------------- | ---------------------------------------------------- | -------
-/// source          | where records come from, required                    | -
-/// sink            | where results go, required unless there are none     | empty
-/// num_replicas    | copies to begin with                                 | 1, moved into min..max
-/// min_replicas    | never fewer; 0 = may be scaled to zero               | 1, or num_replicas if lower
-/// max_replicas    | never more; 1 with a file or pulse source            | num_replicas or min_replicas
-/// autoscale       | the cluster picks a number from min to max           | true
-/// num_cpus        | reserved per replica; fractions are fine             | 1.0
-/// memory_bytes    | reserved per replica; 0 = none                       | 0
-/// node_labels     | {{"gpu", "1"}}: only on nodes started with all these | none
-/// num_concurrency | records at once per replica                          | 1
-/// timeout         | per record; 0 = none                                 | 0
-/// max_attempts    | deliveries of a record until it is a dead letter     | 5
-/// batch_size      | records per pull, up to 4096                         | 500
-/// log_level       | what `sluice::log` writes: trace, debug, info, warn, error | info
-struct consumer_options {
-  io_spec source = {};
-  io_spec sink = {};
-  std::optional<std::uint32_t> num_replicas = {};
-  std::optional<std::uint32_t> min_replicas = {};
-  std::optional<std::uint32_t> max_replicas = {};
-  bool autoscale = processor_spec{}.autoscale;
-  double num_cpus = processor_spec{}.num_cpus;
-  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
-  std::map<std::string, std::string> node_labels = {};
-  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
-  std::chrono::milliseconds timeout = processor_spec{}.timeout;
-  std::uint32_t max_attempts = processor_spec{}.max_attempts;
-  std::uint32_t batch_size = processor_spec{}.batch_size;
-  std::string log_level = processor_spec{}.log_level;
-};
-
-/// How an endpoint is reached and run. Options that are not in the table are those of a consumer.
-///
-/// Option                  | Meaning                                                       | Default
-/// ----------------------- | ------------------------------------------------------------- | -------
-/// route                   | "/orders/{id}"; a last "{rest...}" takes the rest; required   | -
-/// method                  | get, post, put, patch, delete_                                | get
-/// num_cpus                | reserved per replica                                          | 0.1
-/// num_concurrency         | requests at once per replica                                  | 1
-/// timeout                 | per request, then 504; 0 = 30 s                               | 0
-/// target_ongoing_requests | per replica; what the autoscaler aims at                      | 2
-/// max_queued_requests     | waiting per ingress, then 503                                 | 1000
-/// body_bytes_max          | of a request, then 413; up to 16 MiB                          | 1 MiB
-/// cors_origins            | web sites that may read answers; "*" = any                    | none
-/// guard                   | who may use it: `bearer_token_from_env`, `api_key_from_env`   | everybody
-struct endpoint_options {
-  std::string route = {};
-  sluice::method method = http_spec{}.method;
-  std::optional<std::uint32_t> num_replicas = {};
-  std::optional<std::uint32_t> min_replicas = {};
-  std::optional<std::uint32_t> max_replicas = {};
-  bool autoscale = processor_spec{}.autoscale;
-  double num_cpus = 0.1;
-  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
-  std::map<std::string, std::string> node_labels = {};
-  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
-  std::chrono::milliseconds timeout = processor_spec{}.timeout;
-  std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
-  std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
-  std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
-  std::vector<std::string> cors_origins = {};
-  std::optional<route_guard> guard = {};
-  std::string log_level = processor_spec{}.log_level;
-};
-
-/// How a collector is reached and run: as an endpoint, with POST or GET, and a sink, which is required.
-struct collector_options {
-  std::string route = {};
-  sluice::method method = sluice::method::post;
-  io_spec sink = {};
-  std::optional<std::uint32_t> num_replicas = {};
-  std::optional<std::uint32_t> min_replicas = {};
-  std::optional<std::uint32_t> max_replicas = {};
-  bool autoscale = processor_spec{}.autoscale;
-  double num_cpus = 0.1;
-  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
-  std::map<std::string, std::string> node_labels = {};
-  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
-  std::chrono::milliseconds timeout = processor_spec{}.timeout;
-  std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
-  std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
-  std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
-  std::vector<std::string> cors_origins = {};
-  std::optional<route_guard> guard = {};
-  std::string log_level = processor_spec{}.log_level;
-};
-
-/// How a WebSocket is reached and run. Options that are not in the table are those of an endpoint.
-///
-/// Option                    | Meaning                                                     | Default
-/// ------------------------- | ----------------------------------------------------------- | -------
-/// route                     | "/chat/{room}"; required                                    | -
-/// num_concurrency           | messages in user code at once per replica                   | 1
-/// timeout                   | per message of a function that is not async; 0 = none       | 0
-/// max_connections           | per replica, then 503                                       | 10,000
-/// target_connections        | per replica; what the autoscaler aims at                    | 1,000
-/// message_bytes_max         | of a client, then closed with 1009; up to 16 MiB            | 1 MiB
-/// max_queued_requests       | that wait for a replica per ingress, then 503               | 1000
-/// cors_origins              | other web sites whose pages may connect; "*" = any          | none
-struct websocket_options {
-  std::string route = {};
-  std::optional<std::uint32_t> num_replicas = {};
-  std::optional<std::uint32_t> min_replicas = {};
-  std::optional<std::uint32_t> max_replicas = {};
-  bool autoscale = processor_spec{}.autoscale;
-  double num_cpus = 0.1;
-  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
-  std::map<std::string, std::string> node_labels = {};
-  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
-  std::chrono::milliseconds timeout = processor_spec{}.timeout;
-  std::uint32_t max_connections = http_spec{}.max_connections;
-  std::uint32_t target_connections = 1000;
-  std::uint64_t message_bytes_max = http_spec{}.body_bytes_max;
-  std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
-  std::vector<std::string> cors_origins = {};
-  std::optional<route_guard> guard = {};
-  std::string log_level = processor_spec{}.log_level;
-};
-
-/// How a batch is fed and run.
-///
-/// Option          | Meaning                                                           | Default
-/// --------------- | ----------------------------------------------------------------- | -------
-/// source          | the file that is read, from its first record to its last; required | -
-/// sink            | where results go, required unless there are none                  | empty
-/// num_replicas    | copies                                                            | 1
-/// num_cpus        | reserved per replica; fractions are fine                          | 1.0
-/// memory_bytes    | reserved per replica; 0 = none                                    | 0
-/// num_concurrency | splits at once per replica; of an async function records at once  | 1
-/// timeout         | per record; 0 = none                                              | 0
-/// max_attempts    | tries of a record that throws; of a split whose process dies      | 5
-/// max_rejected    | records that may fail for good; one more fails the batch          | 0
-/// rejected        | file in which those are listed with their errors                  | beside the sink
-/// split_bytes     | of the source, done or repeated as one; from 4 KiB                | by its size, up to 8 MiB
-/// node_labels     | {{"gpu", "1"}}: only on nodes started with all these                | none
-/// log_level       | trace, debug, info, warn, error                                   | info
-struct batch_options {
-  io_spec source = {};
-  io_spec sink = {};
-  std::uint32_t num_replicas = 1;
-  double num_cpus = processor_spec{}.num_cpus;
-  std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
-  std::map<std::string, std::string> node_labels = {};
-  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
-  std::chrono::milliseconds timeout = processor_spec{}.timeout;
-  std::uint32_t max_attempts = processor_spec{}.max_attempts;
-  std::uint64_t max_rejected = batch_spec{}.max_rejected;
-  std::string rejected = {};
-  std::uint64_t split_bytes = batch_spec{}.split_bytes;
-  std::string log_level = processor_spec{}.log_level;
-};
-
 /// What a program describes: processors by name. Filled in `main`, given to `run`.
 ///
 /// Mistakes do not throw where they are made but from `spec`, so that `run` can tell them
@@ -202,7 +46,8 @@ public:
   /// `Function` is a function or captureless lambda that takes the record by value or const
   /// reference and returns void, T, std::optional<T> (0 or 1 result), std::vector<T> (any
   /// number), or `sluice::async` of these. With num_concurrency above 1, a function that is
-  /// not async is called from as many threads at once.
+  /// not async is called from as many threads at once; a coroutine that does not say otherwise runs up to 100 times
+  /// side by side.
   template <auto Function>
   flow& consumer(std::string name, consumer_options options) {
     return add_consumer<processor::function_target<Function>>(std::move(name), std::move(options));
@@ -364,11 +209,20 @@ private:
     return processor::has_process<Processor> && processor::makeable<Processor>;
   }
 
+  /// What is not said of a coroutine: many of them wait side by side, and need no lock, while each call of
+  /// other code costs a thread.
+  template <class Traits, class Options>
+  static void settle_concurrency(Options& options) {
+    if (!options.num_concurrency)
+      options.num_concurrency = Traits::is_async ? async_concurrency_default : 1;
+  }
+
   template <class Target>
   flow& add_consumer(std::string name, consumer_options options) {
     auto make = processor::consumer_factory<Target>(values_);
     if constexpr (Target::call_signature::arity == 1) {
       using traits = processor::traits<Target>;
+      settle_concurrency<traits>(options);
       add(name, std::move(options), codec::type_label<typename traits::input>(),
           processor::output_label<typename traits::output>(), std::move(make));
       note_needs<Target>(name);
@@ -405,6 +259,7 @@ private:
   template <class Target>
   flow& add_endpoint(std::string name, endpoint_options options) {
     if constexpr (processor::check_endpoint<Target>()) {
+      settle_concurrency<processor::request_traits<Target>>(options);
       auto settings = request_settings(name, options, false);
       add_request(name, pattern::endpoint, std::move(options), {}, processor::endpoint_shape<Target>(),
                   processor::endpoint_factory<Target>(std::move(settings)));
@@ -416,6 +271,7 @@ private:
   template <class Target>
   flow& add_collector(std::string name, collector_options options) {
     if constexpr (processor::check_collector<Target>()) {
+      settle_concurrency<processor::request_traits<Target>>(options);
       auto sink = std::move(options.sink);
       auto common = without_sink(std::move(options));
       auto settings = request_settings(name, common, true);
@@ -430,6 +286,7 @@ private:
   template <class Target>
   flow& add_websocket(std::string name, websocket_options options) {
     if constexpr (processor::check_websocket<Target>()) {
+      settle_concurrency<processor::websocket_traits<Target>>(options);
       auto settings = websocket_settings(name, options);
       add_websocket(name, std::move(options), processor::websocket_shape_of<Target>(),
                     processor::websocket_factory<Target>(std::move(settings)));
@@ -454,6 +311,9 @@ private:
                    const processor::request_shape& shape, request_body_factory make);
   void add_websocket(std::string name, websocket_options options, const processor::websocket_shape& shape,
                      request_body_factory make);
+  template <class Code>
+  void add_processor(processor_spec spec, Code make);
+  void check_guard(const std::string& name, const std::optional<route_guard>& guard);
   void add_value(std::type_index type, const std::string& name, scope where,
                  processor::value_factories::make_value make);
   processor::request_settings request_settings(const std::string& name, const endpoint_options& options,

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -37,6 +38,9 @@ response whole(request) { return {}; }
 void none() {}
 void none_at(const request&) {}
 void consume(raw) {}
+async<std::string> find_later(key in) { co_return in.id; }
+stream<std::string> watch(key in) { co_yield in.id; }
+async<std::vector<order>> accept_later(order in) { co_return std::vector<order>{std::move(in)}; }
 
 struct with_database {
   explicit with_database(database& db) : db(db) {}
@@ -116,6 +120,25 @@ TEST_CASE("an endpoint is described by its options") {
                             .cors_origins = {"https://shop.example"}};
   CHECK(spec == expected);
   CHECK(std::get<request_body_factory>(f.bodies().at(processor_name{"lookup"}))() != nullptr);
+}
+
+TEST_CASE(
+  "many coroutines of a route run side by side unless it says how many; other code asks for threads") {
+  flow f{"shop"};
+  f.endpoint<find>("find", {.route = "/a"});
+  f.endpoint<find_later>("find-later", {.route = "/b"});
+  f.endpoint<find_later>("find-one", {.route = "/c", .num_concurrency = 1});
+  f.endpoint<watch>("watch", {.route = "/d"});
+  f.collector<accept>("accept", {.route = "/e", .sink = io::queue("orders")});
+  f.collector<accept_later>("accept-later", {.route = "/f", .sink = io::queue("orders")});
+  f.collector<accept_later>("accept-two", {.route = "/g", .sink = io::queue("orders"), .num_concurrency = 2});
+  f.websocket<find>("echo", {.route = "/h"});
+  f.websocket<find_later>("echo-later", {.route = "/i"});
+  f.websocket<find_later>("echo-three", {.route = "/j", .num_concurrency = 3});
+  std::vector<std::uint32_t> counts;
+  for (const auto& each : f.spec().processors)
+    counts.push_back(each.num_concurrency);
+  CHECK(counts == std::vector<std::uint32_t>{1, 100, 1, 100, 1, 100, 2, 1, 100, 3});
 }
 
 TEST_CASE("a collector takes POST and has a sink") {

@@ -150,6 +150,26 @@ TEST_CASE("options that are not given have the defaults of the description") {
   CHECK(only(fed()) == expected);
 }
 
+TEST_CASE(
+  "many coroutines of a consumer run side by side unless it says how many; other code asks for threads") {
+  auto later = [](std::optional<std::uint32_t> given) {
+    auto options = fed();
+    options.num_concurrency = given;
+    flow f{"orders"};
+    f.consumer<price_later>("later", std::move(options));
+    return f.spec().processors.at(0).num_concurrency;
+  };
+  CHECK(later(unset) == async_concurrency_default);
+  CHECK(later(1) == 1);
+  CHECK(later(7) == 7);
+  CHECK(only(fed()).num_concurrency == 1);
+  flow none{"orders"};
+  auto options = fed();
+  options.num_concurrency = 0;
+  none.consumer<price_later>("later", std::move(options));
+  CHECK(mistake(none) == "processor \"later\": num_concurrency: must be from 1 to 1024, is 0");
+}
+
 TEST_CASE("replica options that are not given follow from those that are") {
   CHECK(replicas_of(unset, unset, unset) == replicas{1, 1, 1});
   CHECK(replicas_of(4, unset, unset) == replicas{4, 1, 4});
