@@ -82,7 +82,8 @@ public:
   /// sluice::stream<T>, sluice::generator<T> | 200, one T after the other
   ///
   /// A stream is text/event-stream where the client accepts it, else JSON lines (application/x-ndjson). It begins
-  /// with its first value: what is thrown before that decides the status, what is thrown later ends it with an error.
+  /// with its first value, or when the coroutine first waits: what is thrown before that decides the status, what is
+  /// thrown later ends it with an error. What waits before it decides returns sluice::async<sluice::stream<T>>.
   /// It waits while the client is slower. A coroutine ends where it stands when its client goes or its
   /// deadline passes.
   ///

@@ -31,8 +31,8 @@ enum class stream_format : std::uint8_t {
 /// By the Accept field of the request.
 stream_format stream_format_of(const request& in);
 
-/// Writes values to an exchange. The answer begins with the first one, so that what fails before that has a status
-/// of its own. One thread, or one executor.
+/// Writes values to an exchange. The answer begins with the first one, or with the first wait for one: what fails
+/// before that has a status of its own. One thread, or one executor.
 class stream_writer {
 public:
   explicit stream_writer(exchange& call) : call_(call), format_(stream_format_of(call.in)) {}
@@ -48,6 +48,12 @@ public:
     if (auto done = codec::encode(value, text); !done)
       throw std::runtime_error{"a value of the stream cannot be written: " + done.error().message};
     return write_json(std::move(text));
+  }
+
+  /// A value is to come later: the client gets status and headers now, so that it knows it is connected.
+  void begin_without_value() {
+    if (!has_begun_)
+      begin({});
   }
 
   bool has_room() const noexcept { return call_.waiting_bytes() <= stream_window_bytes; }
@@ -94,6 +100,29 @@ private:
   exchange& call_;
 };
 
+/// Only to be awaited: the next value of a stream; if there is none yet, the answer begins without it.
+template <class T>
+class [[nodiscard]] value_or_begin {
+public:
+  value_or_begin(stream<T>& values, stream_writer& writer) noexcept : next_(values.next()), writer_(writer) {}
+
+  bool await_ready() const noexcept { return next_.await_ready(); }
+
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> self) {
+    const bool waits = next_.await_suspend(self);
+    if (waits) // it is resumed on this executor, and so not before this returns
+      writer_.begin_without_value();
+    return waits;
+  }
+
+  std::optional<T> await_resume() { return next_.await_resume(); }
+
+private:
+  sluice::detail::next_awaiter<T> next_;
+  stream_writer& writer_;
+};
+
 /// Writes what a generator gives, blocking while the client is slower.
 template <class T>
 void write_all(exchange& call, generator<T> values) {
@@ -113,7 +142,7 @@ async<> write_all_async(exchange_ptr call, stream<T> values) {
   stream_writer writer{*call};
   for (;;) {
     // Temporaries in co_await expressions are not safe with g++ 12: everything has a name.
-    auto next = values.next();
+    value_or_begin<T> next{values, writer};
     std::optional<T> value = co_await next;
     if (!value)
       break;

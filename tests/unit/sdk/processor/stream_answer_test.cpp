@@ -58,6 +58,16 @@ async<stream<tick>> count_later(const up_to& in) {
   co_return count_slowly(in);
 }
 
+/// Decides, waits, and has something to say only then.
+stream<tick> news(up_to in) {
+  if (in.n == 0)
+    throw http_error{409, "no news"};
+  co_await sluice::sleep(1h);
+  if (in.n == in.fail_at)
+    throw http_error{409, "too late"};
+  co_yield tick{in.n};
+}
+
 generator<std::string> words(request) {
   co_yield "two\nlines";
   co_yield "";
@@ -168,6 +178,39 @@ TEST_CASE("an error before the first value has its status") {
   CHECK_FALSE(at_once.finished);
   CHECK(run_async(*endpoint_of<count_later>(false), get("/", "n=0")).head
         == R"(404 application/json {"error":"nothing to count"})");
+}
+
+TEST_CASE("a client that has to wait for the first value knows that it is connected") {
+  for (const bool as_events : {true, false}) {
+    manual_executor where;
+    encoded_results results;
+    auto in = get("/", "n=1");
+    auto exchange =
+      std::make_shared<recorded_exchange>(as_events ? accepting(std::move(in), "text/event-stream") : in);
+    auto body = endpoint_of<news>(false);
+    body->handle_async(exchange, results, where, [](bool) {});
+    CHECK(exchange->began());
+    CHECK(seen(*exchange).head == (as_events ? "200 text/event-stream" : "200 application/x-ndjson"));
+    CHECK(exchange->streamed() == "");
+    CHECK(exchange->is_streaming.load()); // no deadline ends it
+    where.advance(1h);
+    CHECK(exchange->streamed() == (as_events ? "data: {\"n\":1}\n\n" : "{\"n\":1}\n"));
+    CHECK(exchange->finished());
+  }
+}
+
+TEST_CASE("what a stream throws before it first waits has its status, what it throws afterwards has none") {
+  auto refused = run_async(*endpoint_of<news>(false), get("/", "n=0"));
+  CHECK(refused.head == R"(409 application/json {"error":"no news"})");
+  manual_executor where;
+  encoded_results results;
+  auto exchange = std::make_shared<recorded_exchange>(get("/", "n=1&fail_at=1"));
+  auto body = endpoint_of<news>(false);
+  body->handle_async(exchange, results, where, [](bool) {});
+  where.advance(1h);
+  CHECK(seen(*exchange).head == "200 application/x-ndjson");
+  CHECK(exchange->streamed() == "{\"error\":\"too late\"}\n");
+  CHECK_FALSE(exchange->finished());
 }
 
 TEST_CASE("a later error is told, and no end is pretended where it would look like one") {
