@@ -65,6 +65,8 @@ private:
   void settle_end_of_input();
   void consume(std::string_view bytes);
   std::size_t consume_requests(std::string_view bytes);
+
+  // connection_request.cpp
   void begin_request(bool body_at_hand);
   void begin_refused();
   bool turned_away(bool has_body);

@@ -1,0 +1,227 @@
+#include "transport/http/connection.hpp"
+#include "transport/http/server_exchange.hpp"
+#include "transport/http/websocket_handshake.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace sluice::http {
+
+void connection::begin_refused() {
+  ++call_;
+  call_began_ = home_->now();
+  form_ = {};
+  form_.request_id = home_->next_request_id();
+  logged_method_ = {};
+  logged_path_.clear();
+  processor_.reset();
+  replica_ = 0;
+  attempts_ = 0;
+  status_ = 0;
+  answer_bytes_ = 0;
+  body_received_ = 0;
+}
+
+void connection::begin_request(bool body_at_hand) {
+  begin_refused();
+  ++requests_;
+  auto& head = reader_.current();
+  auto& request = head.request;
+  const auto& options = home_->shared().options;
+  request.client = client_;
+  if (auto id = request.headers.find("X-Request-Id"); id && sane_request_id(*id))
+    form_.request_id = *id;
+  request.id = form_.request_id;
+  logged_method_ = to_string(request.method);
+  if (options.on_access)
+    logged_path_ = request.path;
+  form_.http_1_1 = head.http_1_1;
+  form_.keep_alive = head.keep_alive && requests_ < within().requests_per_connection_max;
+  form_.head = request.method == method::head;
+  if (options.gzip) {
+    form_.gzip_bytes_min = std::max<std::size_t>(within().gzip_bytes_min, 1);
+    auto accepted = request.headers.find("Accept-Encoding");
+    form_.gzip = accepted && accepts_gzip(*accepted);
+  }
+  if (turned_away(head.has_body))
+    return;
+  ingress::head_decision decision;
+  try {
+    decision = home_->shared().handler.decide(request);
+  } catch (...) {
+    return refuse({500, "the router failed"});
+  }
+  allow_origin(decision, request);
+  form_.errors = decision.errors;
+  processor_ = std::move(decision.processor);
+  if (decision.answer) {
+    form_.keep_alive = form_.keep_alive && !head.has_body;
+    return answer_without_handler(std::move(*decision.answer));
+  }
+  bool takes_body =
+    decision.body_on_any_method
+    || (request.method != method::get && request.method != method::head && request.method != method::delete_);
+  if (head.has_body && !takes_body)
+    return refuse({400, "a request with this method has no body here"});
+  if (decision.websocket) {
+    auto handshake =
+      check_websocket(request, head.wants_upgrade && !head.has_body, decision.cors_origins.get());
+    if (handshake.refused) {
+      form_.keep_alive = form_.keep_alive && !head.has_body;
+      return answer_without_handler(std::move(*handshake.refused));
+    }
+    form_.websocket_accept = std::move(handshake.accept);
+    message_bytes_max_ = decision.body_bytes_max;
+  }
+  if (head.content_length > decision.body_bytes_max)
+    return refuse({413, "the body is too large"});
+  if (form_.head)
+    request.method = method::get;
+  route_ = std::move(decision.route);
+  timeout_ = decision.timeout;
+  if (!head.has_body)
+    return dispatch();
+  reader_.allow_body(decision.body_bytes_max);
+  phase_ = phase::body;
+  body_began_ = home_->now();
+  set_deadline(body_began_ + within().body_deadline);
+  if (head.expects_continue && !body_at_hand)
+    out_.add(continue_answer);
+}
+
+/// Answers if the server has no room for the request at hand, or its client has sent too many.
+bool connection::turned_away(bool has_body) {
+  if (home_->shared().out_of_answer_bytes()) {
+    refuse({503, "too many answers wait for slow clients"});
+    return true;
+  }
+  auto wait = home_->shared().limit_rate(key_, home_->now());
+  if (!wait)
+    return false;
+  form_.keep_alive = form_.keep_alive && !has_body; // it is not read
+  auto answer = error_response(429, "too many requests; try again later");
+  answer.headers.add("Retry-After", std::to_string(wait->count()));
+  answer_without_handler(std::move(answer));
+  return true;
+}
+
+void connection::allow_origin(const ingress::head_decision& decision, const request& head) {
+  if (!decision.cors_origins)
+    return;
+  const auto& origins = *decision.cors_origins;
+  form_.origin_varies = std::ranges::find(origins, "*") == origins.end();
+  if (auto origin = head.headers.find("Origin"))
+    form_.origin = allowed_origin(*origin, origins);
+}
+
+void connection::dispatch() {
+  phase_ = phase::handling;
+  auto deadline = home_->now() + timeout_;
+  set_deadline(deadline);
+  auto call = std::make_shared<server_exchange>(shared_from_this(), call_, form_,
+                                                std::move(reader_.current().request), deadline);
+  exchange_ = call;
+  dispatching_ = true;
+  try {
+    home_->shared().handler.handle(std::move(call), std::move(route_));
+  } catch (...) {
+    // The exchange was dropped on the way out, which answers 502.
+    call.reset();
+  }
+  dispatching_ = false;
+}
+
+void connection::deliver(delivery& what) {
+  if (phase_ == phase::websocket && what.call == call_)
+    return deliver_websocket(what);
+  if (phase_ != phase::handling || what.call != call_)
+    return; // answered by the deadline, or the connection is gone
+  if (what.aborts)
+    return close();
+  if (what.session)
+    return open_websocket(what);
+  if (status_ == 0)
+    status_ = what.answer.status;
+  replica_ = what.replica;
+  attempts_ = what.attempts;
+  if (what.begins) {
+    before_stream_ = out_.bytes();
+    if (auto call = exchange_.lock())
+      window_ = std::shared_ptr<send_window>{call, &call->window()};
+    set_deadline(timer_wheel::never);
+  }
+  answer_bytes_ += what.answer.body_bytes;
+  form_.keep_alive = form_.keep_alive && what.answer.keep_alive;
+  out_.add(std::move(what.answer.head));
+  out_.add(std::move(what.answer.body));
+  if (what.ends)
+    after_answer();
+}
+
+/// @pre begin_request or begin_refused
+void connection::refuse(const refusal& why) {
+  form_.keep_alive = false;
+  auto answer = error_response(why.status, why.text, form_.errors);
+  if (why.status == 405)
+    answer.headers.add("Allow", allowed_methods());
+  answer_without_handler(std::move(answer));
+}
+
+/// Of the path that was asked for, as the handler tells them who asks with OPTIONS; empty if it has none.
+std::string connection::allowed_methods() {
+  request asked;
+  asked.method = method::options;
+  asked.path = reader_.current().request.path;
+  try {
+    auto decision = home_->shared().handler.decide(asked);
+    auto allowed = decision.answer ? decision.answer->headers.find("Allow") : std::nullopt;
+    return std::string{allowed.value_or(std::string_view{})};
+  } catch (...) {
+    return {};
+  }
+}
+
+void connection::answer_without_handler(response answer) {
+  form_.keep_alive = form_.keep_alive && home_->shared().keeps_alive();
+  auto wire = make_answer(std::move(answer), form_, http_date());
+  status_ = wire.status;
+  answer_bytes_ = wire.body_bytes;
+  out_.add(std::move(wire.head));
+  out_.add(std::move(wire.body));
+  after_answer();
+}
+
+void connection::after_answer() {
+  log(status_, answer_bytes_);
+  reader_.next();
+  exchange_.reset();
+  window_.reset();
+  if (form_.keep_alive) {
+    phase_ = phase::idle;
+    set_deadline(home_->now() + within().idle_timeout);
+  } else {
+    closing_ = true;
+    phase_ = phase::lingering;
+    set_deadline(timer_wheel::never); // until all is sent, which has a bound of its own
+  }
+}
+
+void connection::log(unsigned status, std::uint64_t bytes) {
+  const auto& on_access = home_->shared().options.on_access;
+  if (!on_access)
+    return;
+  on_access({.client = client_,
+             .method = logged_method_,
+             .path = logged_path_,
+             .id = form_.request_id,
+             .processor = processor_ ? std::string_view{*processor_} : std::string_view{},
+             .status = status,
+             .bytes_in = body_received_,
+             .bytes = bytes,
+             .taken = std::chrono::duration_cast<std::chrono::microseconds>(home_->now() - call_began_),
+             .replica = replica_,
+             .attempts = attempts_});
+}
+
+} // namespace sluice::http
