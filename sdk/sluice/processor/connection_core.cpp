@@ -3,12 +3,14 @@
 #include <sluice/websocket.hpp>
 
 #include <chrono>
-#include <condition_variable>
 #include <vector>
 
 namespace sluice::processor {
 
 namespace {
+
+/// That sync code waits for a client of its own which has too much to read.
+constexpr std::chrono::seconds slow_client_patience{30};
 
 /// Whose turn this thread is at.
 thread_local const connection_core* at_turn = nullptr;
@@ -344,28 +346,11 @@ bool connection_core::send(std::string payload, bool is_text) {
     return false;
   }
   // Up to there its next turn waits for the client, not this one, which has a thread that others need.
-  if (to->waiting_bytes() <= limits::websocket_unsent_bytes_max || (at_turn == this && wait_for_room(*to)))
+  if (to->waiting_bytes() <= limits::websocket_unsent_bytes_max
+      || (at_turn == this && wait_until_writable(*to, slow_client_patience)))
     return true;
   close(websocket_code::try_later, "it does not read what is sent");
   return false;
-}
-
-/// Returns false if the client does not read.
-bool connection_core::wait_for_room(websocket& to) {
-  constexpr std::chrono::seconds patience{30};
-  struct latch {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool open = false;
-  };
-  auto room = std::make_shared<latch>(); // it may be called late
-  to.when_writable([room] {
-    std::lock_guard lock{room->mutex};
-    room->open = true;
-    room->changed.notify_one();
-  });
-  std::unique_lock lock{room->mutex};
-  return room->changed.wait_for(lock, patience, [&] { return room->open; });
 }
 
 void connection_core::close(std::uint16_t code, std::string_view reason) {

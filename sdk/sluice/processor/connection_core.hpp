@@ -7,6 +7,7 @@
 #include <sluice/processor/connection_state.hpp>
 #include <sluice/processor/request_body.hpp>
 #include <sluice/processor/websocket_session.hpp>
+#include <sluice/processor/writable.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -129,7 +130,6 @@ private:
   bool has_room() const;
   /// Asks for a turn if there is something to do.
   void look();
-  bool wait_for_room(websocket& to);
   void run_code(connection_event event);
   void run_coroutine(connection_event event);
   void finish_turn(turn_size size, const std::exception_ptr& thrown);
@@ -151,26 +151,6 @@ private:
 };
 
 /// Only to be awaited: goes on when the client has room again, or reads no more.
-class [[nodiscard]] connection_room {
-public:
-  explicit connection_room(connection_ptr core) noexcept : core_(std::move(core)) {}
-
-  bool await_ready() const { return core_->waiting_bytes() <= stream_window_bytes; }
-
-  template <class Promise>
-  void await_suspend(std::coroutine_handle<Promise> self) {
-    sluice::detail::check_awaiting_coroutine<Promise>();
-    auto context = self.promise().context;
-    auto suspended = std::make_shared<sluice::detail::suspension>(self, context);
-    core_->when_writable([suspended, &where = context->where()]() mutable {
-      where.post([suspended = std::move(suspended)] { suspended->resume(); });
-    });
-  }
-
-  void await_resume() const noexcept {}
-
-private:
-  connection_ptr core_;
-};
+using connection_room = writable_awaiter<connection_core>;
 
 } // namespace sluice::processor

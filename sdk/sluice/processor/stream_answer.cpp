@@ -1,9 +1,6 @@
 #include <sluice/processor/stream_answer.hpp>
 
 #include <algorithm>
-#include <condition_variable>
-#include <memory>
-#include <mutex>
 
 namespace sluice::processor {
 
@@ -72,22 +69,6 @@ void stream_writer::begin(std::string part) {
     head.headers.add("Content-Type", "application/x-ndjson");
   }
   call_.begin(std::move(head));
-}
-
-void stream_writer::wait_for_room() {
-  struct latch {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool open = false;
-  };
-  auto room = std::make_shared<latch>(); // the exchange may call late
-  call_.when_writable([room] {
-    std::lock_guard lock{room->mutex};
-    room->open = true;
-    room->changed.notify_one();
-  });
-  std::unique_lock lock{room->mutex};
-  room->changed.wait(lock, [&] { return room->open; });
 }
 
 void stream_writer::finish() {

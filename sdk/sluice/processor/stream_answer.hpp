@@ -4,6 +4,7 @@
 #include <sluice/codec/codec.hpp>
 #include <sluice/generator.hpp>
 #include <sluice/processor/request_body.hpp>
+#include <sluice/processor/writable.hpp>
 #include <sluice/stream.hpp>
 
 #include <concepts>
@@ -58,9 +59,6 @@ public:
 
   bool has_room() const noexcept { return call_.waiting_bytes() <= stream_window_bytes; }
 
-  /// Blocks until there is room, or nobody reads any more.
-  void wait_for_room();
-
   void finish();
 
 private:
@@ -77,28 +75,6 @@ private:
 /// Ends an answer that has begun and cannot go on: says so in the format of the stream, and cuts it off where
 /// the client would take it for whole.
 void break_stream(exchange& call, std::string_view error_json);
-
-/// Only to be awaited: goes on when there is room again, or nobody reads any more.
-class [[nodiscard]] room_awaiter {
-public:
-  explicit room_awaiter(exchange& call) noexcept : call_(call) {}
-
-  bool await_ready() const noexcept { return false; }
-
-  template <class Promise>
-  void await_suspend(std::coroutine_handle<Promise> self) {
-    auto context = self.promise().context;
-    auto suspended = std::make_shared<sluice::detail::suspension>(self, context);
-    call_.when_writable([suspended, &where = context->where()]() mutable {
-      where.post([suspended = std::move(suspended)] { suspended->resume(); });
-    });
-  }
-
-  void await_resume() const noexcept {}
-
-private:
-  exchange& call_;
-};
 
 /// Only to be awaited: the next value of a stream; if there is none yet, the answer begins without it.
 template <class T>
@@ -131,7 +107,7 @@ void write_all(exchange& call, generator<T> values) {
     if (!writer.write(value))
       return;
     if (!writer.has_room())
-      writer.wait_for_room();
+      wait_until_writable(call);
   }
   writer.finish();
 }
@@ -149,7 +125,7 @@ async<> write_all_async(exchange_ptr call, stream<T> values) {
     if (!writer.write(*value))
       co_return;
     if (!writer.has_room()) {
-      room_awaiter room{*call};
+      writable_awaiter<exchange> room{call};
       co_await room;
     }
   }
