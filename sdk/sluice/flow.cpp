@@ -144,7 +144,8 @@ processor::websocket_settings flow::websocket_settings(const std::string& name,
     .request = {.style = {name, false}, .has_body = false, .guard = options.guard, .factories = values_},
     .connections = {.style = {name, false},
                     .connections_max = options.max_connections,
-                    .num_concurrency = options.num_concurrency.value_or(1)}};
+                    .num_concurrency = options.num_concurrency.value_or(1),
+                    .timeout = options.timeout}};
 }
 
 endpoint_options flow::without_sink(collector_options options) {

@@ -113,7 +113,7 @@ struct collector_options {
 /// ------------------------- | ----------------------------------------------------------- | -------
 /// route                     | "/chat/{room}"; required                                    | -
 /// num_concurrency           | messages in user code at once per replica                   | 1; of a coroutine 100
-/// timeout                   | per message of a function that is not async; 0 = none       | 0
+/// timeout                   | per message, then closed with 1011; 0 = none                | 0
 /// max_connections           | per replica, then 503                                       | 10,000
 /// target_connections        | per replica; what the autoscaler aims at                    | 1,000
 /// message_bytes_max         | of a client, then closed with 1009; up to 16 MiB            | 1 MiB

@@ -12,6 +12,10 @@ namespace {
 /// That sync code waits for a client of its own which has too much to read.
 constexpr std::chrono::seconds slow_client_patience{30};
 
+/// Looks at a coroutine per timeout. One timer a connection, not one a message: each lives for as long as it was
+/// set for, and messages may be many.
+constexpr int looks_max = 8;
+
 /// Whose turn this thread is at.
 thread_local const connection_core* at_turn = nullptr;
 
@@ -286,6 +290,7 @@ void connection_core::run_coroutine(connection_event event) {
   const bool is_message = event.what == connection_event::kind::message;
   const turn_size size{is_message ? websocket_message_cost(event.payload.size()) : 0, is_message};
   auto has_ended = std::make_shared<bool>(false);
+  is_streaming_ = false;
   auto running =
     code_->handle_async(shared_from_this(), std::move(event), *where_,
                         [self = shared_from_this(), has_ended, size](const std::exception_ptr& thrown) {
@@ -293,8 +298,36 @@ void connection_core::run_coroutine(connection_event event) {
                           self->running_.reset();
                           self->finish_turn(size, thrown);
                         });
-  if (!*has_ended)
-    running_.emplace(std::move(running), size);
+  if (*has_ended)
+    return;
+  running_.emplace(std::move(running), size);
+  looks_ = 0;
+  watch_time();
+}
+
+void connection_core::watch_time() {
+  const auto timeout = set_->with().timeout;
+  if (timeout <= timeout.zero() || std::exchange(is_watched_, true))
+    return;
+  where_->post_after(std::chrono::nanoseconds{timeout} / looks_max, [weak = weak_from_this()] {
+    if (auto self = weak.lock())
+      self->on_time();
+  });
+}
+
+/// The first look may come at once after the beginning, so that it takes one more for the whole time.
+void connection_core::on_time() {
+  is_watched_ = false;
+  if (!running_ || is_streaming_)
+    return;
+  if (++looks_ <= looks_max)
+    return watch_time();
+  const auto text =
+    "it took longer than its timeout, " + std::to_string(set_->with().timeout.count()) + " ms";
+  log_failure(set_->with().style, id_, text);
+  auto late = std::exchange(running_, std::nullopt);
+  late->first.cancel();
+  finish_turn(late->second, std::make_exception_ptr(websocket_error{websocket_code::server_error, text}));
 }
 
 /// A coroutine ends with its client, where it stands.

@@ -9,6 +9,7 @@
 #include <sluice/processor/websocket_session.hpp>
 #include <sluice/processor/writable.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -48,6 +49,9 @@ public:
     std::uint32_t connections_max = 1;
     std::uint32_t num_concurrency = 1; ///< turns in user code at once
     bool is_async = false;
+    /// Of one call of async code that is no stream which has begun; 0 = none. It ends where it stands up to an
+    /// eighth later. Code that is not async cannot be ended: its host is.
+    std::chrono::milliseconds timeout{0};
   };
 
   explicit connection_set(settings with) : settings_(std::move(with)) {}
@@ -120,6 +124,9 @@ public:
   std::size_t waiting_bytes() const;
   void when_writable(std::function<void()> resume);
 
+  /// The call at hand has begun to send values as they come: only its client ends it. On its executor.
+  void note_stream() noexcept { is_streaming_ = true; }
+
 private:
   struct turn_size {
     std::size_t cost = 0;
@@ -135,6 +142,8 @@ private:
   void finish_turn(turn_size size, const std::exception_ptr& thrown);
   void fail(const std::exception_ptr& thrown);
   void cancel_running();
+  void watch_time();
+  void on_time();
 
   const std::shared_ptr<connection_set> set_;
   request request_;
@@ -145,7 +154,12 @@ private:
   connection_state state_;
   websocket_ptr way_;
   std::unique_ptr<connection_code> code_;
-  std::optional<std::pair<started, turn_size>> running_; ///< used on `where_` only
+  // Of a coroutine; used on `where_` only.
+  std::optional<std::pair<started, turn_size>> running_;
+  int looks_ = 0; ///< at the clock, since it began
+  bool is_streaming_ = false;
+  bool is_watched_ = false;
+
   bool is_scheduled_ = false;
   bool waits_for_room_ = false;
 };

@@ -240,24 +240,25 @@ public:
 
   started handle_async(connection_ptr core, connection_event event, executor& where,
                        std::function<void(const std::exception_ptr&)> done) override {
-    return start(run(client{std::move(core)}, std::move(event)), where,
+    auto& its = *core; // lives as long as the client that stands for it
+    return start(run(client{std::move(core)}, its, std::move(event)), where,
                  [done = std::move(done)](const outcome<void>& got) { done(got ? nullptr : got.error()); });
   }
 
 private:
   // Temporaries in co_await expressions are not safe with g++ 12: everything has a name.
-  async<> run(client to, connection_event event) {
+  async<> run(client to, connection_core& core, connection_event event) {
     if (event.what == connection_event::kind::open) {
       target_.make(*values_);
       if constexpr (Target::open::is_async) {
         auto work = open(to);
-        co_await std::move(work);
+        co_await std::move(work); // NOLINT(bugprone-use-after-move): clang-tidy 14 takes this for a loop
       } else {
         open(to);
       }
       is_open_ = true;
     } else if (event.what == connection_event::kind::message) {
-      auto work = answer(to, read_message<input>(std::move(event)));
+      auto work = answer(to, core, read_message<input>(std::move(event)));
       co_await std::move(work);
     } else if (is_open_) {
       if constexpr (Target::close::is_async) {
@@ -269,7 +270,7 @@ private:
     }
   }
 
-  async<> answer(client& to, input in) {
+  async<> answer(client& to, [[maybe_unused]] connection_core& core, input in) {
     if constexpr (!traits::unwrapped::is_async) {
       send_results(to, [&]() -> decltype(auto) { return call(to, std::move(in)); });
       co_return;
@@ -280,6 +281,7 @@ private:
         std::optional<output> value = co_await next;
         if (!value || !to.send(*value))
           co_return;
+        core.note_stream();
         auto room = to.room();
         co_await room;
       }

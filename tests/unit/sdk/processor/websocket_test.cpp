@@ -1,17 +1,13 @@
 // Goal: user code gets the messages of each connection, in order, as what it takes, and what it returns or sends goes
 // back; what fails ends its own connection with a code that says why.
-#include "tests/support/fake_websocket.hpp"
-#include "tests/unit/sdk/processor/request_fixture.hpp"
+#include "tests/unit/sdk/processor/websocket_fixture.hpp"
 
 #include <sluice/core/limits.hpp>
-#include <sluice/processor/websocket.hpp>
 
 #include <cstdlib>
-#include <deque>
 #include <thread>
 
 using namespace sluice;
-using sluice::testing::fake_websocket;
 using texts = std::vector<std::string>;
 
 namespace {
@@ -82,97 +78,6 @@ private:
   int count_ = 0;
 };
 
-/// Upgrades to whatever client the test gives it.
-class opening final : public exchange {
-public:
-  opening(request in, std::shared_ptr<websocket_session>& to)
-    : exchange(std::move(in), std::chrono::steady_clock::time_point::max()), to_(to) {}
-
-  void respond(response answer) noexcept override { answer_status = answer.status; }
-  void refuse(failure why) noexcept override { refused = why.code; }
-  void begin(response) noexcept override {}
-  bool write(std::string) noexcept override { return false; }
-  std::size_t waiting_bytes() const noexcept override { return 0; }
-  void when_writable(std::function<void()>) noexcept override {}
-  void finish() noexcept override {}
-  void when_cancelled(std::function<void()>) noexcept override {}
-  bool upgrade(std::shared_ptr<websocket_session> session) noexcept override {
-    to_ = std::move(session);
-    return true;
-  }
-
-  unsigned answer_status = 0;
-  std::optional<errc> refused;
-
-private:
-  std::shared_ptr<websocket_session>& to_;
-};
-
-/// One client of a body, connected.
-struct client {
-  std::shared_ptr<fake_websocket> way = std::make_shared<fake_websocket>();
-  std::shared_ptr<websocket_session> session;
-
-  void say(std::string text) { session->on_message(std::move(text), true); }
-  void go(std::uint16_t code = websocket_code::normal) { session->on_close(code, {}); }
-};
-
-/// A body of which turns run when the test says so.
-template <class Target>
-struct replica_of {
-  std::shared_ptr<processor::value_factories> factories = std::make_shared<processor::value_factories>();
-  std::unique_ptr<request_body> body;
-  std::deque<std::function<void()>> turns;
-  std::shared_ptr<manual_executor> where = std::make_shared<manual_executor>();
-
-  explicit replica_of(std::uint32_t connections_max = 10, std::uint32_t num_concurrency = 10,
-                      session_log* log = nullptr) {
-    if (log != nullptr)
-      factories->add(typeid(session_log), scope::host, [log] {
-        return std::shared_ptr<void>{log, [](void*) {}};
-      });
-    body = processor::websocket_factory<Target>(
-      {{{"chat", false}, false, {}, factories}, {{"chat", false}, connections_max, num_concurrency}})();
-    REQUIRE(body->setup());
-    if (!body->is_async())
-      body->connections()->run_on([this](std::function<void()> turn) { turns.push_back(std::move(turn)); });
-  }
-  ~replica_of() {
-    turns.clear();
-    where->drop_all();
-  }
-
-  std::shared_ptr<opening> ask(client& out, std::string name = "ada") {
-    request in = get("/chat/" + name);
-    in.params = {{"name", name}};
-    auto call = std::make_shared<opening>(std::move(in), out.session);
-    encoded_results results;
-    if (body->is_async())
-      body->handle_async(call, results, *where, [](bool) {});
-    else
-      body->handle(call, results);
-    return call;
-  }
-  client connect(std::string name = "ada") {
-    client out;
-    ask(out, std::move(name));
-    REQUIRE(out.session);
-    out.session->on_open(out.way);
-    return out;
-  }
-  void run() {
-    while (!turns.empty()) {
-      auto turn = std::move(turns.front());
-      turns.pop_front();
-      turn();
-    }
-    where->run();
-  }
-};
-
-template <auto Function>
-using replica = replica_of<processor::connection_function<Function>>;
-
 /// What a function sends back for one text.
 template <auto Function>
 texts talk(std::string text, bool is_text = true) {
@@ -219,7 +124,8 @@ TEST_CASE("a failure closes its own connection, with a code of its own or an id 
 TEST_CASE("each connection has an object of its own, with its state") {
   session_log log;
   {
-    replica_of<processor::connection_object<counter>> there{10, 10, &log};
+    replica_of<processor::connection_object<counter>> there{{.connections_max = 10, .num_concurrency = 10},
+                                                            &log};
     auto ada = there.connect("ada");
     auto bob = there.connect("bob");
     ada.say(R"({"number":10})");
@@ -246,7 +152,8 @@ TEST_CASE("each connection has an object of its own, with its state") {
 
 TEST_CASE("an open that throws refuses the client, and close is not called") {
   session_log log;
-  replica_of<processor::connection_object<counter>> there{10, 10, &log};
+  replica_of<processor::connection_object<counter>> there{{.connections_max = 10, .num_concurrency = 10},
+                                                          &log};
   auto nobody = there.connect("nobody");
   nobody.say(R"({"number":1})");
   there.run();
@@ -259,10 +166,10 @@ TEST_CASE("an open that throws refuses the client, and close is not called") {
 }
 
 TEST_CASE("connections above the bound are refused, and none is taken while it drains") {
-  replica<twice> there{2};
+  replica<twice> there{{.connections_max = 2, .num_concurrency = 10}};
   auto one = there.connect();
   auto two = there.connect();
-  client three;
+  talker three;
   CHECK(there.ask(three)->refused == errc::overloaded);
   CHECK_FALSE(three.session);
   one.session->on_close(1000, {});
@@ -270,7 +177,7 @@ TEST_CASE("connections above the bound are refused, and none is taken while it d
   there.run();
   CHECK(there.ask(three)->refused == std::nullopt);
   there.body->connections()->drain([] {});
-  client four;
+  talker four;
   CHECK(there.ask(four)->refused == errc::shutting_down);
 }
 
@@ -280,7 +187,7 @@ TEST_CASE("a guard keeps others out before there is a connection") {
   auto body = processor::websocket_factory<processor::connection_function<twice>>(
     {{{"chat", false}, false, bearer_token_from_env("CHAT_TOKEN"), factories}, {{"chat", false}}})();
   REQUIRE(body->setup());
-  client out;
+  talker out;
   auto call = std::make_shared<opening>(get("/chat"), out.session);
   encoded_results results;
   body->handle(call, results);
@@ -290,7 +197,7 @@ TEST_CASE("a guard keeps others out before there is a connection") {
 }
 
 TEST_CASE("one message of a connection is in user code at a time, and so many of all") {
-  replica<twice> there{10, 2};
+  replica<twice> there{{.connections_max = 10, .num_concurrency = 2}};
   auto ada = there.connect();
   auto bob = there.connect();
   auto eve = there.connect();
@@ -410,7 +317,7 @@ TEST_CASE("coroutines of several connections interleave, those of one do not") {
 }
 
 TEST_CASE("a coroutine ends with its client") {
-  replica<twice_later> there{10, 1};
+  replica<twice_later> there{{.connections_max = 10, .num_concurrency = 1}};
   auto ada = there.connect();
   auto bob = there.connect();
   there.run();
