@@ -1,0 +1,210 @@
+// Goal: whenever the host of a collector dies, its client never has a success that the sink has not, always has an
+// answer, and with an Idempotency-Key may repeat the request until it succeeds: it is stored once.
+#include "tests/support/fake_exchange.hpp"
+#include "tests/support/fake_threads.hpp"
+#include "tests/support/queue_fixture.hpp"
+#include "actors/ingress/router.hpp"
+#include "actors/replica/request_replica.hpp"
+
+#include <sluice/processor/collector.hpp>
+
+#include <caf/typed_event_based_actor.hpp>
+#include <doctest/doctest.h>
+
+#include <map>
+
+using namespace sluice;
+using namespace sluice::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct order {
+  std::string id;
+};
+order keep(order in) { return in; }
+
+using texts = std::vector<std::string>;
+
+/// Where the way from a host to the queue and back is cut.
+struct cut {
+  enum class at : std::uint8_t { nowhere, before_the_write, after_the_write };
+  at where = at::nowhere;
+  std::vector<queue::append_request> on_their_way; ///< that were cut off before the write
+};
+
+/// The queue as a host sees it.
+queue::handle::behavior_type gate(queue::handle::pointer self, const queue::handle& real,
+                                  const std::shared_ptr<cut>& its) {
+  return {
+    [self, real, its](const queue::append_request& what) -> caf::result<queue::append_reply> {
+      auto promise = self->make_response_promise<queue::append_reply>();
+      if (its->where == cut::at::before_the_write) {
+        its->on_their_way.push_back(what);
+        return promise;
+      }
+      self->request(real, 10s, what)
+        .then(
+          [promise, its](const queue::append_reply& reply) mutable {
+            if (its->where != cut::at::after_the_write)
+              promise.deliver(reply);
+          },
+          [promise](const caf::error& why) mutable { promise.deliver(why); });
+      return promise;
+    },
+    [](const queue::lease_request&) { return queue::lease_reply{}; },
+    [](const queue::commit_request&) { return queue::commit_reply{}; },
+    [](const queue::renew_request&) { return queue::count_reply{}; },
+    [](const queue::release_request&) { return queue::count_reply{}; },
+    [](const queue::cursor_request&) { return std::string{}; },
+  };
+}
+
+/// A route to a collector of which there is one replica at a time, in a host of its own.
+struct fault_fixture : queue_fixture {
+  fault_fixture() {
+    ingress::router_options with;
+    with.here = node_id{"n"};
+    with.reach = [this](const ingress::route_target& where) { return targets->find(where.replica); };
+    with.now = [this] { return now(); };
+    routes = std::make_unique<ingress::router>(std::move(with));
+    start_host();
+  }
+  ~fault_fixture() { end_owned(); }
+
+  void start_host() {
+    ++number;
+    replica::request_options opts;
+    opts.processor.name = processor_name{"ingest"};
+    opts.processor.kind = pattern::collector;
+    opts.processor.sink = {"queue", {{"name", "orders"}}};
+    opts.processor.http = http_spec{.route = "/orders", .method = method::post};
+    opts.consumer = {flow_name{"shop"}, opts.processor.name};
+    opts.owner = {node_id{"n"}, host_id{number}, replica_id{number}};
+    opts.queue = own(sys.spawn(gate, caf::actor_cast<queue::handle>(queues), way));
+    opts.make_body = processor::collector_factory<processor::function_target<keep>>(
+      {{"ingest", true}, true, {}, std::make_shared<processor::value_factories>()});
+    opts.threads = std::make_shared<fake_threads>();
+    opts.targets = targets;
+    opts.owner_actor = own(sys.spawn([](replica::owner_handle::pointer) {
+      return replica::owner_handle::behavior_type{[](const replica::status&) {}};
+    }));
+    ingress::route_entry route;
+    route.flow = opts.consumer.flow;
+    route.processor = opts.processor.name;
+    route.kind = opts.processor.kind;
+    route.http = *opts.processor.http;
+    route.targets = {{replica_id{number}, flow_version{1}, node_id{"n"}, {}, route.flow}};
+    host = own(replica::spawn(sys, std::move(opts)));
+    run();
+    ingress::route_table table;
+    table.routes = {std::move(route)};
+    routes->set_routes(table);
+  }
+
+  /// As a kill -9 of its process, then the cluster's new one.
+  void host_dies() {
+    kill(host);
+    way->where = cut::at::nowhere;
+    start_host();
+  }
+
+  std::shared_ptr<test::fake_answer> send(const std::string& id, std::string key = {}) {
+    auto call = test::fake_exchange::make(method::post, "/orders", now() + 30s, R"({"id":")" + id + "\"}");
+    call->in.headers.add("Content-Type", "application/json");
+    if (!key.empty())
+      call->in.headers.add("Idempotency-Key", std::move(key));
+    auto seen = call->seen;
+    routes->handle(std::move(call), nullptr);
+    run();
+    return seen;
+  }
+
+  texts stored() {
+    texts all;
+    for (const auto& [seq, record] : store->queues_for_test[queue_name{"orders"}].records)
+      all.push_back(record.payload);
+    return all;
+  }
+
+  std::shared_ptr<ingress::local_targets> targets = std::make_shared<ingress::local_targets>();
+  std::shared_ptr<cut> way = std::make_shared<cut>();
+  std::unique_ptr<ingress::router> routes;
+  std::uint64_t number = 0;
+  replica::handle host;
+};
+
+const texts once = {R"({"id":"a"})"};
+const texts twice = {R"({"id":"a"})", R"({"id":"a"})"};
+
+} // namespace
+
+TEST_CASE_FIXTURE(fault_fixture,
+                  "a host that dies between the write and the answer: 502, and the retry is stored once") {
+  way->where = cut::at::after_the_write;
+  auto first = send("a", "key-1");
+  CHECK(stored() == once);
+  CHECK(first->status() == 0);
+  host_dies();
+  CHECK(first->status() == 502);
+  CHECK(first->body().starts_with(R"({"success":false)"));
+  auto again = send("a", "key-1");
+  CHECK(again->status() == 200);
+  CHECK(again->body() == R"({"success":true})");
+  CHECK(stored() == once);
+}
+
+TEST_CASE_FIXTURE(fault_fixture, "a host that dies before the write: 502, and the retry stores it") {
+  way->where = cut::at::before_the_write;
+  auto first = send("a", "key-1");
+  host_dies();
+  CHECK(first->status() == 502);
+  CHECK(stored().empty());
+  CHECK(send("a", "key-1")->status() == 200);
+  CHECK(stored() == once);
+}
+
+TEST_CASE_FIXTURE(fault_fixture, "a write of a dead host that arrives after the retry is not stored again") {
+  way->where = cut::at::before_the_write;
+  send("a", "key-1");
+  host_dies();
+  CHECK(send("a", "key-1")->status() == 200);
+  REQUIRE(way->on_their_way.size() == 1);
+  CHECK(ask<queue::append_reply>(queues, way->on_their_way[0]));
+  CHECK(stored() == once);
+}
+
+TEST_CASE_FIXTURE(fault_fixture,
+                  "a host that dies after the answer: the success is in the sink, a repeat is not stored") {
+  auto first = send("a", "key-1");
+  CHECK(first->status() == 200);
+  host_dies();
+  CHECK(first->ends() == 1);
+  CHECK(stored() == once);
+  CHECK(send("a", "key-1")->status() == 200);
+  CHECK(stored() == once);
+}
+
+TEST_CASE_FIXTURE(fault_fixture,
+                  "without a key a retry after 502 may store it twice, which is what 502 says") {
+  way->where = cut::at::after_the_write;
+  auto first = send("a");
+  host_dies();
+  CHECK(first->status() == 502);
+  CHECK(first->body().find("may or may not have been carried out") != std::string::npos);
+  CHECK(send("a")->status() == 200);
+  CHECK(stored() == twice);
+}
+
+TEST_CASE_FIXTURE(fault_fixture,
+                  "one that dies again and again is answered each time, and stored once in the end") {
+  for (int i = 0; i < 5; ++i) {
+    way->where = i % 2 == 0 ? cut::at::after_the_write : cut::at::before_the_write;
+    auto seen = send("a", "key-1");
+    host_dies();
+    CHECK(seen->status() == 502);
+  }
+  CHECK(send("a", "key-1")->status() == 200);
+  CHECK(send("b", "key-2")->status() == 200);
+  CHECK(stored() == texts{R"({"id":"a"})", R"({"id":"b"})"});
+}
