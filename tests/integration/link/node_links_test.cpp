@@ -59,27 +59,11 @@ struct two_nodes {
   /// Sends and waits for the end.
   static answer_ptr ask(daemon::node_links& from, const ingress::route_target& to,
                         std::string body = "body") {
-    auto done = std::make_shared<inbox<int>>();
-    struct noisy final : exchange {
-      noisy(exchange_ptr inner, std::shared_ptr<inbox<int>> done)
-        : exchange(inner->in, inner->deadline), inner(std::move(inner)), done(std::move(done)) {}
-      ~noisy() override { done->put(1); }
-      void respond(response answer) noexcept override { inner->respond(std::move(answer)); }
-      void refuse(failure why) noexcept override { inner->refuse(std::move(why)); }
-      void begin(response head) noexcept override { inner->begin(std::move(head)); }
-      bool write(std::string part) noexcept override { return inner->write(std::move(part)); }
-      std::size_t waiting_bytes() const noexcept override { return 0; }
-      void when_writable(std::function<void()> resume) noexcept override { resume(); }
-      void finish() noexcept override { inner->finish(); }
-      void when_cancelled(std::function<void()>) noexcept override {}
-      exchange_ptr inner;
-      std::shared_ptr<inbox<int>> done;
-    };
     auto client =
       fake_exchange::make(method::post, "/x", std::chrono::steady_clock::now() + 30s, std::move(body));
     auto seen = client->seen;
-    from.reach(to)->submit(std::make_shared<noisy>(std::move(client), done));
-    REQUIRE(done->take());
+    from.reach(to)->submit(std::move(client));
+    seen->wait_ended();
     return seen;
   }
 };

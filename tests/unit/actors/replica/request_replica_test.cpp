@@ -1,7 +1,7 @@
 // Goal: a replica for requests opens and closes its way in, and a collector answers only what its
 // sink has confirmed.
 #include "tests/support/deterministic_system.hpp"
-#include "tests/support/exchange_log.hpp"
+#include "tests/support/fake_exchange.hpp"
 #include "tests/support/fake_queue.hpp"
 #include "tests/support/fake_threads.hpp"
 #include "actors/replica/request_replica.hpp"
@@ -101,13 +101,13 @@ public:
     run();
   }
 
-  std::shared_ptr<logged_exchange::shared> send(std::string body, std::string key = {}) {
+  std::shared_ptr<test::fake_answer> send(std::string body, std::string key = {}) {
     request in;
     in.body = std::move(body);
     if (!key.empty())
       in.headers.add("Idempotency-Key", std::move(key));
-    auto call = std::make_shared<logged_exchange>(std::move(in), sched.clock().now() + 30s);
-    auto log = call->log();
+    auto call = std::make_shared<test::fake_exchange>(std::move(in), sched.clock().now() + 30s);
+    auto log = call->seen;
     auto target = targets->find(replica_id{5});
     REQUIRE(target);
     target->submit(std::move(call));
@@ -120,10 +120,7 @@ public:
     run();
   }
 
-  static unsigned status_of(const std::shared_ptr<logged_exchange::shared>& log) {
-    auto end = logged_exchange::log_of(log);
-    return end.answer ? end.answer->status : 0;
-  }
+  static unsigned status_of(const std::shared_ptr<test::fake_answer>& log) { return log->status(); }
 };
 
 } // namespace
@@ -132,7 +129,7 @@ TEST_CASE_FIXTURE(fixture, "an endpoint takes requests once it is set up") {
   start();
   CHECK(reports.back().phase == replica_phase::running);
   auto log = send("hello");
-  CHECK(logged_exchange::log_of(log).answer->body == "hello");
+  CHECK(log->body() == "hello");
   advance(limits::heartbeat_interval);
   CHECK(reports.back().processed_total == 1);
 }
@@ -150,11 +147,11 @@ TEST_CASE_FIXTURE(fixture, "a drain takes it out of the targets, tears down and 
   auto target = targets->find(replica_id{5});
   drain();
   CHECK_FALSE(targets->find(replica_id{5}));
-  auto call = std::make_shared<logged_exchange>();
-  auto log = call->log();
+  auto call = std::make_shared<test::fake_exchange>(request{});
+  auto log = call->seen;
   target->submit(std::move(call));
-  REQUIRE(logged_exchange::log_of(log).refused);
-  CHECK(logged_exchange::log_of(log).refused->code == errc::shutting_down);
+  REQUIRE(log->refused());
+  CHECK(log->refused() == errc::shutting_down);
   advance(1s);
   CHECK(reports.back().phase == replica_phase::down);
   CHECK(code->torn_down == 1);
@@ -171,7 +168,7 @@ TEST_CASE_FIXTURE(fixture, "a collector answers when the queue has its results")
   start(pattern::collector);
   auto log = send("one");
   CHECK(status_of(log) == 200);
-  CHECK(logged_exchange::log_of(log).answer->body == R"({"success":true})");
+  CHECK(log->body() == R"({"success":true})");
   CHECK(queues->payloads("out") == std::vector<std::string>{"one"});
 }
 
@@ -201,7 +198,7 @@ TEST_CASE_FIXTURE(fixture, "a queue that refuses for good is an error, and a suc
   start(pattern::collector);
   auto log = send("one");
   CHECK(status_of(log) == 500);
-  CHECK(logged_exchange::log_of(log).answer->body.starts_with(R"({"success":false,"error":)"));
+  CHECK(log->body().starts_with(R"({"success":false,"error":)"));
   CHECK(queues->payloads("out").empty());
   advance(limits::heartbeat_interval);
   CHECK(reports.back().failed_total == 1);
@@ -267,8 +264,8 @@ TEST_CASE_FIXTURE(fixture, "a drain refuses what has not begun and waits for wha
   auto first = send("1");
   auto second = send("2");
   drain();
-  REQUIRE(logged_exchange::log_of(second).refused);
-  CHECK(logged_exchange::log_of(second).refused->code == errc::shutting_down);
+  REQUIRE(second->refused());
+  CHECK(second->refused() == errc::shutting_down);
   advance(1s);
   CHECK(reports.back().phase == replica_phase::draining);
   auto call = std::move(code->open_calls[0]);

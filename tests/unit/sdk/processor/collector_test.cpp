@@ -52,18 +52,18 @@ struct collected {
   std::string answer;  ///< of a request that never gets to the sink
 };
 
-collected seen(bool to_sink, const encoded_results& results, const recorded_exchange& exchange) {
+collected seen(bool to_sink, const encoded_results& results, const fake_exchange& exchange) {
   collected out;
   for (std::size_t i = 0; i < results.count(); ++i)
     out.results.append(i == 0 ? "" : " ").append(results[i]);
-  CHECK(exchange.end_count() == (to_sink ? 0 : 1));
-  if (auto answer = exchange.answer())
+  CHECK(exchange.seen->ends() == (to_sink ? 0 : 1));
+  if (auto answer = exchange.seen->answer())
     out.answer = shown(*answer);
   return out;
 }
 
 collected collect(request_body& body, request in) {
-  auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+  auto exchange = std::make_shared<fake_exchange>(std::move(in));
   encoded_results results;
   const bool to_sink = body.handle(exchange, results);
   return seen(to_sink, results, *exchange);
@@ -97,7 +97,7 @@ TEST_CASE("the key that makes a retry safe outlives the request that user code t
   auto in = post("{}");
   in.headers.add("Idempotency-Key", "k-1");
   in.headers.add("X-Other", "1");
-  auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+  auto exchange = std::make_shared<fake_exchange>(std::move(in));
   encoded_results results;
   CHECK(collector_of<summary>(true)->handle(exchange, results));
   CHECK(exchange->in.headers.find("Idempotency-Key") == "k-1");
@@ -108,7 +108,7 @@ TEST_CASE("a coroutine collects when it ends") {
   captured_log log;
   manual_executor where;
   auto run = [&](request_body& body, request in) {
-    auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+    auto exchange = std::make_shared<fake_exchange>(std::move(in));
     encoded_results results;
     std::vector<bool> done;
     body.handle_async(exchange, results, where, [&](bool to_sink) { done.push_back(to_sink); });

@@ -253,13 +253,13 @@ TEST_CASE("a class is set up before its first request and torn down after its la
 TEST_CASE("a sync body called as async answers at once") {
   manual_executor where;
   encoded_results results;
-  auto exchange = std::make_shared<recorded_exchange>(get("/"));
+  auto exchange = std::make_shared<fake_exchange>(get("/"));
   int done_count = 0;
   auto body = endpoint_of<hello>(false);
   CHECK_FALSE(body->is_async());
   body->handle_async(exchange, results, where, [&](bool to_sink) { done_count += to_sink ? 100 : 1; });
   CHECK(done_count == 1);
-  CHECK(shown(*exchange->answer()) == "200 text/plain; charset=utf-8 hello");
+  CHECK(shown(*exchange->seen->answer()) == "200 text/plain; charset=utf-8 hello");
 }
 
 namespace {
@@ -268,14 +268,14 @@ namespace {
 std::string call_async(request_body& body, request in) {
   manual_executor where;
   encoded_results results;
-  auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+  auto exchange = std::make_shared<fake_exchange>(std::move(in));
   int done_count = 0;
   CHECK(body.is_async());
   body.handle_async(exchange, results, where, [&](bool to_sink) { done_count += to_sink ? 100 : 1; });
   where.advance(1ms);
   CHECK(done_count == 1);
-  CHECK(exchange->end_count() == 1);
-  return shown(*exchange->answer());
+  CHECK(exchange->seen->ends() == 1);
+  return shown(*exchange->seen->answer());
 }
 
 } // namespace
@@ -301,8 +301,8 @@ TEST_CASE("failures of coroutines are answered once, wherever they come from") {
 TEST_CASE("a coroutine whose executor ends leaves its exchange open") {
   manual_executor where;
   encoded_results results;
-  auto exchange = std::make_shared<recorded_exchange>(get("/", "id=7"));
-  std::weak_ptr<recorded_exchange> open = exchange;
+  auto exchange = std::make_shared<fake_exchange>(get("/", "id=7"));
+  std::weak_ptr<fake_exchange> open = exchange;
   auto body = endpoint_of<find_later>(false);
   body->handle_async(std::move(exchange), results, where, [](bool) { FAIL("nothing was done"); });
   CHECK_FALSE(open.expired());

@@ -32,10 +32,10 @@ request with(std::string header, std::string value) {
 
 /// Answer and challenge.
 std::string told(request_body& body, request in) {
-  auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+  auto exchange = std::make_shared<fake_exchange>(std::move(in));
   encoded_results results;
   body.handle(exchange, results);
-  auto answer = exchange->answer().value();
+  auto answer = exchange->seen->answer().value();
   auto text = shown(answer);
   if (auto challenge = answer.headers.find("WWW-Authenticate"))
     text.append(" [").append(*challenge).append("]");

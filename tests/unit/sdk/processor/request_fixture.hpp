@@ -1,7 +1,7 @@
 #pragma once
 
+#include "tests/support/fake_exchange.hpp"
 #include "tests/support/manual_executor.hpp"
-#include "tests/unit/sdk/processor/recorded_exchange.hpp"
 
 #include <sluice/processor/collector.hpp>
 #include <sluice/processor/endpoint.hpp>
@@ -15,6 +15,9 @@
 
 /// Requests to user code behind endpoints and collectors, without anything between.
 namespace sluice {
+
+using test::fake_answer;
+using test::fake_exchange;
 
 template <class Target>
 std::unique_ptr<request_body> endpoint_of(bool has_body, std::optional<route_guard> guard = {},
@@ -63,12 +66,12 @@ inline std::string shown(const response& answer) {
 }
 
 inline std::string call(request_body& body, request in) {
-  auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+  auto exchange = std::make_shared<fake_exchange>(std::move(in));
   encoded_results results;
   CHECK_FALSE(body.handle(exchange, results));
-  CHECK(exchange->end_count() == 1);
+  CHECK(exchange->seen->ends() == 1);
   CHECK(results.count() == 0);
-  auto answer = exchange->answer();
+  auto answer = exchange->seen->answer();
   return answer ? shown(*answer) : "none";
 }
 

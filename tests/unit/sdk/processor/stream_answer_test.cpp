@@ -102,14 +102,14 @@ struct streamed {
   bool finished = false;
 };
 
-streamed seen(const recorded_exchange& exchange) {
-  auto answer = exchange.answer();
+streamed seen(const fake_exchange& exchange) {
+  auto answer = exchange.seen->answer();
   REQUIRE(answer);
-  return {shown(*answer), exchange.streamed(), exchange.finished()};
+  return {shown(*answer), exchange.seen->streamed(), exchange.seen->is_finished()};
 }
 
 streamed run(request_body& body, request in) {
-  auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+  auto exchange = std::make_shared<fake_exchange>(std::move(in));
   encoded_results results;
   CHECK_FALSE(body.handle(exchange, results));
   return seen(*exchange);
@@ -119,7 +119,7 @@ streamed run(request_body& body, request in) {
 streamed run_async(request_body& body, request in) {
   manual_executor where;
   encoded_results results;
-  auto exchange = std::make_shared<recorded_exchange>(std::move(in));
+  auto exchange = std::make_shared<fake_exchange>(std::move(in));
   int done_count = 0;
   body.handle_async(exchange, results, where, [&](bool to_sink) { done_count += to_sink ? 100 : 1; });
   for (int i = 0; i < 10; ++i)
@@ -186,16 +186,16 @@ TEST_CASE("a client that has to wait for the first value knows that it is connec
     encoded_results results;
     auto in = get("/", "n=1");
     auto exchange =
-      std::make_shared<recorded_exchange>(as_events ? accepting(std::move(in), "text/event-stream") : in);
+      std::make_shared<fake_exchange>(as_events ? accepting(std::move(in), "text/event-stream") : in);
     auto body = endpoint_of<news>(false);
     body->handle_async(exchange, results, where, [](bool) {});
-    CHECK(exchange->began());
+    CHECK(exchange->seen->has_begun());
     CHECK(seen(*exchange).head == (as_events ? "200 text/event-stream" : "200 application/x-ndjson"));
-    CHECK(exchange->streamed() == "");
+    CHECK(exchange->seen->streamed() == "");
     CHECK(exchange->is_streaming.load()); // no deadline ends it
     where.advance(1h);
-    CHECK(exchange->streamed() == (as_events ? "data: {\"n\":1}\n\n" : "{\"n\":1}\n"));
-    CHECK(exchange->finished());
+    CHECK(exchange->seen->streamed() == (as_events ? "data: {\"n\":1}\n\n" : "{\"n\":1}\n"));
+    CHECK(exchange->seen->is_finished());
   }
 }
 
@@ -204,13 +204,13 @@ TEST_CASE("what a stream throws before it first waits has its status, what it th
   CHECK(refused.head == R"(409 application/json {"error":"no news"})");
   manual_executor where;
   encoded_results results;
-  auto exchange = std::make_shared<recorded_exchange>(get("/", "n=1&fail_at=1"));
+  auto exchange = std::make_shared<fake_exchange>(get("/", "n=1&fail_at=1"));
   auto body = endpoint_of<news>(false);
   body->handle_async(exchange, results, where, [](bool) {});
   where.advance(1h);
   CHECK(seen(*exchange).head == "200 application/x-ndjson");
-  CHECK(exchange->streamed() == "{\"error\":\"too late\"}\n");
-  CHECK_FALSE(exchange->finished());
+  CHECK(exchange->seen->streamed() == "{\"error\":\"too late\"}\n");
+  CHECK_FALSE(exchange->seen->is_finished());
 }
 
 TEST_CASE("a later error is told, and no end is pretended where it would look like one") {
@@ -228,40 +228,43 @@ TEST_CASE("a later error is told, and no end is pretended where it would look li
 }
 
 TEST_CASE("a writer that blocks waits for a client that is slower") {
-  auto exchange = std::make_shared<recorded_exchange>(get("/", "n=10"));
+  auto exchange = std::make_shared<fake_exchange>(get("/", "n=10"));
+  exchange->holds = true;
   auto body = endpoint_of<big>(false);
   auto writing = std::async(std::launch::async, [&] {
     encoded_results results;
     body->handle(exchange, results);
   });
-  REQUIRE(exchange->wait_until_writer_waits());
-  CHECK(exchange->write_count() == 3); // and the first with the head: just above the window
+  exchange->wait_until_writer_waits();
+  CHECK(exchange->seen->write_count() == 3); // and the first with the head: just above the window
   exchange->take();
-  REQUIRE(exchange->wait_until_writer_waits());
-  CHECK(exchange->write_count() == 7);
+  exchange->wait_until_writer_waits();
+  CHECK(exchange->seen->write_count() == 7);
   exchange->take();
   writing.get();
-  CHECK(exchange->finished());
-  CHECK(exchange->streamed().size() == 10 * (big_text().size() + 3));
+  CHECK(exchange->seen->is_finished());
+  CHECK(exchange->seen->streamed().size() == 10 * (big_text().size() + 3));
 }
 
 TEST_CASE("a writer that waits for a client that goes is let go") {
-  auto exchange = std::make_shared<recorded_exchange>(get("/", "n=10"));
+  auto exchange = std::make_shared<fake_exchange>(get("/", "n=10"));
+  exchange->holds = true;
   auto body = endpoint_of<big>(false);
   auto writing = std::async(std::launch::async, [&] {
     encoded_results results;
     body->handle(exchange, results);
   });
-  REQUIRE(exchange->wait_until_writer_waits());
+  exchange->wait_until_writer_waits();
   exchange->cancel();
   writing.get();
-  CHECK_FALSE(exchange->finished());
+  CHECK_FALSE(exchange->seen->is_finished());
 }
 
 TEST_CASE("a stream is asked for values only when the client has room") {
   manual_executor where;
   encoded_results results;
-  auto exchange = std::make_shared<recorded_exchange>(get("/", "n=10"));
+  auto exchange = std::make_shared<fake_exchange>(get("/", "n=10"));
+  exchange->holds = true;
   auto body = endpoint_of<big_async>(false);
   int done_count = 0;
   body->handle_async(exchange, results, where, [&](bool) { ++done_count; });
@@ -274,30 +277,30 @@ TEST_CASE("a stream is asked for values only when the client has room") {
   exchange->take();
   where.run();
   CHECK(done_count == 1);
-  CHECK(exchange->finished());
+  CHECK(exchange->seen->is_finished());
 }
 
 TEST_CASE("a coroutine ends with its client") {
   manual_executor where;
   encoded_results results;
-  auto exchange = std::make_shared<recorded_exchange>(get("/"));
+  auto exchange = std::make_shared<fake_exchange>(get("/"));
   auto body = endpoint_of<endless>(false);
   int done_count = 0;
   body->handle_async(exchange, results, where, [&](bool) { ++done_count; });
-  CHECK(exchange->streamed() == "{\"n\":0}\n");
+  CHECK(exchange->seen->streamed() == "{\"n\":0}\n");
   exchange->cancel();
   CHECK(done_count == 0); // on its executor
   where.run();
   CHECK(done_count == 1);
   where.advance(2h);
-  CHECK(exchange->streamed() == "{\"n\":0}\n");
+  CHECK(exchange->seen->streamed() == "{\"n\":0}\n");
   CHECK(done_count == 1);
 }
 
 TEST_CASE("a client that goes when the coroutine has ended changes nothing") {
   manual_executor where;
   encoded_results results;
-  auto exchange = std::make_shared<recorded_exchange>(get("/", "n=1"));
+  auto exchange = std::make_shared<fake_exchange>(get("/", "n=1"));
   auto body = endpoint_of<count_slowly>(false);
   int done_count = 0;
   body->handle_async(exchange, results, where, [&](bool) { ++done_count; });

@@ -18,32 +18,6 @@ namespace sluice {
 
 using testing::fake_websocket;
 
-/// Upgrades to whatever client the test gives it.
-class opening final : public exchange {
-public:
-  opening(request in, std::shared_ptr<websocket_session>& to)
-    : exchange(std::move(in), std::chrono::steady_clock::time_point::max()), to_(to) {}
-
-  void respond(response answer) noexcept override { answer_status = answer.status; }
-  void refuse(failure why) noexcept override { refused = why.code; }
-  void begin(response) noexcept override {}
-  bool write(std::string) noexcept override { return false; }
-  std::size_t waiting_bytes() const noexcept override { return 0; }
-  void when_writable(std::function<void()>) noexcept override {}
-  void finish() noexcept override {}
-  void when_cancelled(std::function<void()>) noexcept override {}
-  bool upgrade(std::shared_ptr<websocket_session> session) noexcept override {
-    to_ = std::move(session);
-    return true;
-  }
-
-  unsigned answer_status = 0;
-  std::optional<errc> refused;
-
-private:
-  std::shared_ptr<websocket_session>& to_;
-};
-
 /// One client of a body, connected.
 struct talker {
   std::shared_ptr<fake_websocket> way = std::make_shared<fake_websocket>();
@@ -89,16 +63,18 @@ struct replica_of {
     where->drop_all();
   }
 
-  std::shared_ptr<opening> ask(talker& out, std::string name = "ada") {
+  std::shared_ptr<fake_answer> ask(talker& out, std::string name = "ada") {
     request in = get("/chat/" + name);
     in.params = {{"name", name}};
-    auto call = std::make_shared<opening>(std::move(in), out.session);
+    auto call = std::make_shared<fake_exchange>(std::move(in));
+    call->asks_for_upgrade = true;
     encoded_results results;
     if (body->is_async())
       body->handle_async(call, results, *where, [](bool) {});
     else
       body->handle(call, results);
-    return call;
+    out.session = call->session;
+    return call->seen;
   }
   talker connect(std::string name = "ada") {
     talker out;

@@ -170,15 +170,15 @@ TEST_CASE("connections above the bound are refused, and none is taken while it d
   auto one = there.connect();
   auto two = there.connect();
   talker three;
-  CHECK(there.ask(three)->refused == errc::overloaded);
+  CHECK(there.ask(three)->refused() == errc::overloaded);
   CHECK_FALSE(three.session);
   one.session->on_close(1000, {});
   one.session.reset();
   there.run();
-  CHECK(there.ask(three)->refused == std::nullopt);
+  CHECK(there.ask(three)->refused() == std::nullopt);
   there.body->connections()->drain([] {});
   talker four;
-  CHECK(there.ask(four)->refused == errc::shutting_down);
+  CHECK(there.ask(four)->refused() == errc::shutting_down);
 }
 
 TEST_CASE("a guard keeps others out before there is a connection") {
@@ -187,12 +187,12 @@ TEST_CASE("a guard keeps others out before there is a connection") {
   auto body = processor::websocket_factory<processor::connection_function<twice>>(
     {{{"chat", false}, false, bearer_token_from_env("CHAT_TOKEN"), factories}, {{"chat", false}}})();
   REQUIRE(body->setup());
-  talker out;
-  auto call = std::make_shared<opening>(get("/chat"), out.session);
+  auto call = std::make_shared<fake_exchange>(get("/chat"));
+  call->asks_for_upgrade = true;
   encoded_results results;
   body->handle(call, results);
-  CHECK(call->answer_status == 401);
-  CHECK_FALSE(out.session);
+  CHECK(call->seen->status() == 401);
+  CHECK_FALSE(call->session);
   CHECK(body->connections()->load().open == 0);
 }
 

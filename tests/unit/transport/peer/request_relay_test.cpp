@@ -1,6 +1,6 @@
 // Goal: a request goes over a link to a replica and its answer comes back whole; what is refused, lost,
 // streamed or cancelled is the same on both sides.
-#include "tests/support/exchange_log.hpp"
+#include "tests/support/fake_exchange.hpp"
 #include "transport/link/memory_link.hpp"
 #include "transport/peer/request_relay.hpp"
 
@@ -12,7 +12,6 @@
 #include <map>
 
 using namespace sluice;
-using namespace sluice::testing;
 using namespace std::chrono_literals;
 
 namespace {
@@ -56,15 +55,15 @@ struct relay {
     far->start(receiver_for(server));
   }
 
-  std::shared_ptr<logged_exchange::shared> send(request in, std::uint64_t replica_id = 5) {
-    auto call = std::make_shared<logged_exchange>(std::move(in), std::chrono::steady_clock::now() + 1h);
-    auto log = call->log();
+  std::shared_ptr<test::fake_answer> send(request in, std::uint64_t replica_id = 5) {
+    auto call = std::make_shared<test::fake_exchange>(std::move(in), std::chrono::steady_clock::now() + 1h);
+    auto log = call->seen;
     last = call;
     caller->target_for(sluice::replica_id{replica_id})->submit(std::move(call));
     return log;
   }
 
-  std::weak_ptr<logged_exchange> last;
+  std::weak_ptr<test::fake_exchange> last;
 };
 
 request sample() {
@@ -100,12 +99,12 @@ TEST_CASE("a request arrives as it was, and its answer too") {
   CHECK(r.replica->calls[0]->deadline > std::chrono::steady_clock::now() + 59min);
 
   r.replica->calls[0]->respond({201, {{"X-A", "b"}}, std::string("\0z", 2)});
-  auto end = logged_exchange::log_of(log);
-  REQUIRE(end.answer);
-  CHECK(end.answer->status == 201);
-  CHECK(end.answer->headers.find("x-a") == "b");
-  CHECK(end.answer->body == std::string("\0z", 2));
-  CHECK(end.ends == 1);
+  auto answer = log->answer();
+  REQUIRE(answer);
+  CHECK(answer->status == 201);
+  CHECK(answer->headers.find("x-a") == "b");
+  CHECK(answer->body == std::string("\0z", 2));
+  CHECK(log->ends() == 1);
 }
 
 TEST_CASE("what comes after the end of an exchange is ignored") {
@@ -118,29 +117,26 @@ TEST_CASE("what comes after the end of an exchange is ignored") {
   call->finish();
   r.replica->calls.clear();
   call.reset();
-  CHECK(logged_exchange::log_of(log).answer->body == "one");
-  CHECK(logged_exchange::log_of(log).ends == 1);
+  CHECK(log->body() == "one");
+  CHECK(log->ends() == 1);
 }
 
 TEST_CASE("a refusal says why, and that user code has not begun") {
   relay r;
   auto log = r.send(sample());
   r.replica->calls[0]->refuse({errc::overloaded, "the replica is full"});
-  auto end = logged_exchange::log_of(log);
-  REQUIRE(end.refused);
-  CHECK(end.refused->code == errc::overloaded);
-  CHECK(end.refused->message == "the replica is full");
+  CHECK(log->refusal() == failure{errc::overloaded, "the replica is full"});
 
   auto other = r.send(sample(), 6);
-  REQUIRE(logged_exchange::log_of(other).refused);
-  CHECK(logged_exchange::log_of(other).refused->code == errc::unavailable);
+  REQUIRE(other->refused());
+  CHECK(other->refused() == errc::unavailable);
 }
 
 TEST_CASE("an exchange that is dropped over there is dropped here") {
   relay r;
   auto log = r.send(sample());
   r.replica->calls.clear();
-  CHECK(logged_exchange::log_of(log).dropped);
+  CHECK(log->is_cut());
   CHECK(r.last.expired());
 }
 
@@ -151,14 +147,14 @@ TEST_CASE("a link that breaks drops what is under way and cancels it over there"
   int cancelled = 0;
   there->when_cancelled([&] { ++cancelled; });
   r.far->close({errc::unavailable, "crashed"});
-  CHECK(logged_exchange::log_of(log).dropped);
+  CHECK(log->is_cut());
   CHECK(cancelled == 1);
   there->when_cancelled([&] { ++cancelled; }); // told at once from now on
   CHECK(cancelled == 2);
 
   auto later = r.send(sample());
-  REQUIRE(logged_exchange::log_of(later).refused);
-  CHECK(logged_exchange::log_of(later).refused->code == errc::unavailable);
+  REQUIRE(later->refused());
+  CHECK(later->refused() == errc::unavailable);
   CHECK_FALSE(r.caller->is_open());
 }
 
@@ -171,8 +167,7 @@ TEST_CASE("a client that goes cancels its request over there") {
   CHECK(cancelled == 1);
   // Who only sends no more still gets what comes.
   r.replica->calls[0]->respond({200, {}, "late"});
-  REQUIRE(logged_exchange::log_of(log).answer);
-  CHECK(logged_exchange::log_of(log).answer->body == "late");
+  CHECK(log->body() == "late");
 }
 
 TEST_CASE("a client that goes ends a stream on both sides") {
@@ -181,7 +176,7 @@ TEST_CASE("a client that goes ends a stream on both sides") {
   auto there = r.replica->calls[0];
   there->begin({200, {}, "a"});
   r.last.lock()->cancel();
-  CHECK(logged_exchange::log_of(log).dropped);
+  CHECK(log->is_cut());
   CHECK_FALSE(there->write("b"));
 }
 
@@ -194,10 +189,9 @@ TEST_CASE("a streamed answer arrives part by part, in order") {
   CHECK(there->write("b"));
   CHECK(there->write("c"));
   there->finish();
-  auto end = logged_exchange::log_of(log);
-  CHECK(end.answer->headers.find("content-type") == "text/event-stream");
-  CHECK(end.streamed == "abc");
-  CHECK(end.finished);
+  CHECK(log->answer()->headers.find("content-type") == "text/event-stream");
+  CHECK(log->streamed() == "abc");
+  CHECK(log->is_finished());
   CHECK_FALSE(there->write("d"));
 }
 
@@ -211,11 +205,9 @@ TEST_CASE("what user code streams arrives, however short it is") {
     for (int i = 0; i < values; ++i)
       CHECK(out.write(i));
     out.finish();
-    auto end = logged_exchange::log_of(log);
-    REQUIRE(end.answer);
-    CHECK(end.answer->status == 200);
-    CHECK(end.streamed == std::string{"0\n1\n2\n"}.substr(0, static_cast<std::size_t>(2 * values)));
-    CHECK(end.finished);
+    CHECK(log->status() == 200);
+    CHECK(log->streamed() == std::string{"0\n1\n2\n"}.substr(0, static_cast<std::size_t>(2 * values)));
+    CHECK(log->is_finished());
   }
 }
 
@@ -223,16 +215,14 @@ TEST_CASE("an answer that no frame can hold is an error that says so") {
   relay r;
   auto log = r.send(sample());
   r.replica->calls[0]->respond({200, {}, std::string(limits::frame_size_bytes_max + 1, 'x')});
-  auto end = logged_exchange::log_of(log);
-  REQUIRE(end.answer);
-  CHECK(end.answer->status == 500);
-  CHECK(end.answer->body.find("stream it") != std::string::npos);
+  CHECK(log->status() == 500);
+  CHECK(log->body().find("stream it") != std::string::npos);
 }
 
 TEST_CASE("a client that reads nothing holds the writer back") {
   relay r;
   auto log = r.send(sample());
-  r.last.lock()->hold = true;
+  r.last.lock()->holds = true;
   auto there = r.replica->calls[0];
   there->begin({200, {}, {}});
   std::size_t written = 0;
@@ -244,11 +234,11 @@ TEST_CASE("a client that reads nothing holds the writer back") {
   int resumed = 0;
   there->when_writable([&] { ++resumed; });
   CHECK(resumed == 0);
-  r.last.lock()->take_all();
+  r.last.lock()->take();
   CHECK(resumed == 1);
   CHECK(there->waiting_bytes() <= stream_window_bytes / 2);
   there->finish();
-  CHECK(logged_exchange::log_of(log).streamed.size() == written);
+  CHECK(log->streamed().size() == written);
 }
 
 TEST_CASE("a stream whose client went tells its writer") {
@@ -258,7 +248,7 @@ TEST_CASE("a stream whose client went tells its writer") {
   there->begin({200, {}, {}});
   r.last.lock()->cancel();
   CHECK_FALSE(there->write("x"));
-  CHECK(logged_exchange::log_of(log).dropped);
+  CHECK(log->is_cut());
 }
 
 TEST_CASE("a stream that is dropped ends without a finish") {
@@ -266,8 +256,8 @@ TEST_CASE("a stream that is dropped ends without a finish") {
   auto log = r.send(sample());
   r.replica->calls[0]->begin({200, {}, "a"});
   r.replica->calls.clear();
-  CHECK_FALSE(logged_exchange::log_of(log).finished);
-  CHECK(logged_exchange::log_of(log).dropped);
+  CHECK_FALSE(log->is_finished());
+  CHECK(log->is_cut());
 }
 
 TEST_CASE("bytes that are no request are answered as such") {

@@ -1,6 +1,6 @@
 // Goal: requests reach user code on its own threads, each ends exactly once, and closing refuses what has
 // not begun.
-#include "tests/support/exchange_log.hpp"
+#include "tests/support/fake_exchange.hpp"
 #include "transport/work/worker_threads.hpp"
 #include "actors/replica/request_port.hpp"
 
@@ -14,7 +14,6 @@
 #include <thread>
 
 using namespace sluice;
-using namespace sluice::testing;
 using namespace std::chrono_literals;
 
 namespace {
@@ -84,13 +83,13 @@ struct pool {
     CHECK(threads.wait_all_ended(60s));
   }
 
-  std::shared_ptr<logged_exchange::shared>
+  std::shared_ptr<test::fake_answer>
   send(std::string text,
        std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max()) {
     request in;
     in.body = std::move(text);
-    auto call = std::make_shared<logged_exchange>(std::move(in), deadline);
-    auto log = call->log();
+    auto call = std::make_shared<test::fake_exchange>(std::move(in), deadline);
+    auto log = call->seen;
     work->target()->submit(std::move(call));
     return log;
   }
@@ -100,9 +99,9 @@ struct pool {
 
 TEST_CASE("a request is answered by user code, and what that throws is a 500") {
   pool p{2};
-  CHECK(logged_exchange::wait_ended(p.send("a")).answer->body == "a");
-  CHECK(logged_exchange::wait_ended(p.send("throw")).answer->status == 500);
-  CHECK(logged_exchange::wait_ended(p.send("b")).answer->body == "b");
+  CHECK(p.send("a")->wait_ended().body() == "a");
+  CHECK(p.send("throw")->wait_ended().status() == 500);
+  CHECK(p.send("b")->wait_ended().body() == "b");
 }
 
 TEST_CASE("a request whose deadline has passed while it waited is not begun") {
@@ -112,8 +111,8 @@ TEST_CASE("a request whose deadline has passed while it waited is not begun") {
   auto late = p.send("late", std::chrono::steady_clock::now());
   auto next = p.send("next");
   p.body->release();
-  CHECK(logged_exchange::wait_ended(late).refused->code == errc::timeout);
-  CHECK(logged_exchange::wait_ended(next).answer->body == "next");
+  CHECK(late->wait_ended().refused() == errc::timeout);
+  CHECK(next->wait_ended().body() == "next");
   CHECK(p.work->load().handled_total <= 2);
 }
 
@@ -125,13 +124,13 @@ TEST_CASE("num_concurrency requests are inside at once, others wait up to the bo
   p.body->wait_for_waiting(2);
   auto c = p.send("c");
   auto d = p.send("d");
-  CHECK(logged_exchange::wait_ended(d).refused->code == errc::overloaded);
+  CHECK(d->wait_ended().refused() == errc::overloaded);
   CHECK(p.work->load().in_flight == 3);
-  CHECK_FALSE(logged_exchange::log_of(c).answer);
+  CHECK_FALSE(c->answer());
   p.body->release();
-  CHECK(logged_exchange::wait_ended(c).answer->body == "c");
-  CHECK(logged_exchange::wait_ended(a).answer->status == 200);
-  CHECK(logged_exchange::wait_ended(b).answer->status == 200);
+  CHECK(c->wait_ended().body() == "c");
+  CHECK(a->wait_ended().status() == 200);
+  CHECK(b->wait_ended().status() == 200);
 }
 
 TEST_CASE("closing refuses what waits and what comes, and tells when the last one is out") {
@@ -140,19 +139,19 @@ TEST_CASE("closing refuses what waits and what comes, and tells when the last on
   p.body->wait_for_waiting(1);
   auto b = p.send("b");
   p.work->close();
-  CHECK(logged_exchange::wait_ended(b).refused->code == errc::shutting_down);
-  CHECK(logged_exchange::wait_ended(p.send("c")).refused->code == errc::shutting_down);
+  CHECK(b->wait_ended().refused() == errc::shutting_down);
+  CHECK(p.send("c")->wait_ended().refused() == errc::shutting_down);
   p.body->release();
   p.idle.get_future().wait();
-  CHECK(logged_exchange::wait_ended(a).answer->status == 200);
+  CHECK(a->wait_ended().status() == 200);
 }
 
 TEST_CASE("while held back, new requests are refused as overloaded") {
   pool p{1};
   p.work->hold_back(true);
-  CHECK(logged_exchange::wait_ended(p.send("a")).refused->code == errc::overloaded);
+  CHECK(p.send("a")->wait_ended().refused() == errc::overloaded);
   p.work->hold_back(false);
-  CHECK(logged_exchange::wait_ended(p.send("a")).answer->body == "a");
+  CHECK(p.send("a")->wait_ended().body() == "a");
 }
 
 TEST_CASE("a replica that ends drops what has not begun") {
@@ -162,11 +161,11 @@ TEST_CASE("a replica that ends drops what has not begun") {
   auto b = p.send("b");
   auto target = p.work->target();
   p.work.reset();
-  CHECK(logged_exchange::wait_ended(b).dropped);
-  auto call = std::make_shared<logged_exchange>();
-  auto log = call->log();
+  CHECK(b->wait_ended().is_cut());
+  auto call = std::make_shared<test::fake_exchange>(request{});
+  auto log = call->seen;
   target->submit(std::move(call));
-  CHECK(logged_exchange::wait_ended(log).refused);
+  CHECK(log->wait_ended().refused());
 }
 
 TEST_CASE("from many threads at once, every request ends exactly once") {
@@ -177,13 +176,12 @@ TEST_CASE("from many threads at once, every request ends exactly once") {
   std::vector<std::thread> clients;
   for (int i = 0; i < 4; ++i)
     clients.emplace_back([&] {
-      std::vector<std::shared_ptr<logged_exchange::shared>> logs;
+      std::vector<std::shared_ptr<test::fake_answer>> logs;
       for (int k = 0; k < each; ++k)
         logs.push_back(p.send(k % 5 == 0 ? "collect" : "x"));
       for (const auto& log : logs) {
-        auto end = logged_exchange::wait_ended(log);
-        CHECK(end.ends == 1);
-        ++(end.answer ? answered : refused);
+        CHECK(log->wait_ended().ends() == 1);
+        ++(log->answer() ? answered : refused);
       }
     });
   for (auto& client : clients)
