@@ -63,6 +63,8 @@ struct state {
   std::uint32_t attempts = 0;
   std::uint64_t last_id = 0;
   std::unordered_map<std::uint64_t, pending_request> pending;
+  documents_told told;   ///< over this link
+  documents_known known; ///< from it
 
   ~state() {
     if (connection)
@@ -83,13 +85,29 @@ std::chrono::milliseconds wait_of(const T&) {
 failure no_link() { return {errc::unavailable, "there is no link to the other process at the moment"}; }
 
 template <class T>
+std::string body_of(state&, const T& message) {
+  return encode(message);
+}
+std::string body_of(state& st, const node::desired_state& message) { return encode(message, st.told); }
+
+template <class T>
+result<void> read_body(state&, std::string_view body, T& message) {
+  return decode(body, message);
+}
+result<void> read_body(state& st, std::string_view body, node::desired_state& message) {
+  return decode(body, message, st.known);
+}
+
+template <class T>
 void send_notice(self_ptr self, const T& message) {
-  if (auto& connection = self->state.connection) {
-    std::vector<link::frame> frames(1);
-    frames[0] = {link::frame_kind::notice, static_cast<std::uint16_t>(wire<T>::id), 0, 0, encode(message)};
-    // A full or broken link drops it: notices repeat.
-    static_cast<void>(connection->send(std::move(frames)));
-  }
+  auto& st = self->state;
+  if (!st.connection)
+    return;
+  std::vector<link::frame> frames(1);
+  frames[0] = {link::frame_kind::notice, static_cast<std::uint16_t>(wire<T>::id), 0, 0, body_of(st, message)};
+  // A full or broken link drops it: notices repeat.
+  if (!st.connection->send(std::move(frames)))
+    st.told.clear();
 }
 
 template <class T>
@@ -181,7 +199,7 @@ void serve(self_ptr self, link::frame& in, const Target& target) {
   if (!target)
     return refuse({errc::unsupported, "the other process does not answer this kind of request"});
   T message;
-  if (auto ok = decode(in.body, message); !ok)
+  if (auto ok = read_body(self->state, in.body, message); !ok)
     return refuse(ok.error());
   stamp(self, message);
   if constexpr (std::is_void_v<typename wire<T>::reply>) {
@@ -312,6 +330,8 @@ void open_link(self_ptr self, link::connection_ptr connection) {
   auto& st = self->state;
   st.connection = std::move(connection);
   st.attempts = 0;
+  st.told.clear();
+  st.known.clear();
   auto generation = ++st.generation;
   self_type me{self};
   auto beside = st.opts.beside;

@@ -8,6 +8,8 @@
 #include <sluice/core/result.hpp>
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -181,6 +183,14 @@ result<void> decode(std::string_view bytes, artifact_request& x);
 result<void> decode(std::string_view bytes, artifact_chunk& x);
 result<void> decode(std::string_view bytes, certificate_request& x);
 result<void> decode(std::string_view bytes, certificate_grant& x);
+
+/// The documentation of routes is long, seldom changes, and belongs to every order. So an order carries only those
+/// texts that the one before it on the same link did not name. Each end keeps what the last order named, of which
+/// a link, which keeps order, makes the same; a new link begins with none.
+using documents_told = std::set<std::uint64_t>;
+using documents_known = std::map<std::uint64_t, std::string>;
+std::string encode(const node::desired_state& x, documents_told& told);
+result<void> decode(std::string_view bytes, node::desired_state& x, documents_known& known);
 
 /// The body of an error frame: one byte of code, then the text.
 std::string encode_failure(const failure& why);

@@ -6,15 +6,10 @@ namespace sluice::peer {
 
 namespace pb = sluice::link::v1;
 using detail::parse;
+using detail::to_enum;
+using detail::to_goal;
 
 namespace {
-
-// Enums travel as numbers. One that is unknown here comes from a newer neighbour
-// and falls back to the given value.
-template <class Enum>
-Enum to_enum(std::uint32_t number, Enum last, Enum fallback) {
-  return number <= static_cast<std::uint32_t>(last) ? static_cast<Enum>(number) : fallback;
-}
 
 std::int64_t to_unix_ms(std::chrono::system_clock::time_point at) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
@@ -205,60 +200,6 @@ node::host_status unpack(const pb::HostStatus& from) {
   return to;
 }
 
-host::replica_goal to_goal(std::uint32_t number) {
-  return to_enum(number, host::replica_goal::drain, host::replica_goal::run);
-}
-
-void pack(const ingress::route_entry& from, pb::Route& to) {
-  to.set_flow(from.flow.value);
-  to.set_processor(from.processor.value);
-  to.set_kind(static_cast<std::uint32_t>(from.kind));
-  to.set_path(from.http.route);
-  to.set_method(static_cast<std::uint32_t>(from.http.method));
-  to.set_body_bytes_max(from.http.body_bytes_max);
-  to.set_max_queued_requests(from.http.max_queued_requests);
-  to.set_target_ongoing_requests(from.http.target_ongoing_requests);
-  to.set_max_connections(from.http.max_connections);
-  to.mutable_cors_origins()->Add(from.http.cors_origins.begin(), from.http.cors_origins.end());
-  to.set_openapi(from.http.openapi);
-  to.set_num_concurrency(from.num_concurrency);
-  to.set_timeout_ms(from.timeout.count());
-  to.set_output_type(from.output_type);
-  to.set_is_draining(from.is_draining);
-  to.set_is_failed(from.is_failed);
-  for (auto& target : from.targets) {
-    auto& out = *to.add_targets();
-    out.set_replica(target.replica.value);
-    out.set_version(target.version.value);
-    out.set_node(target.node.value);
-    out.set_address(target.address);
-  }
-}
-
-ingress::route_entry unpack(const pb::Route& from) {
-  ingress::route_entry to;
-  to.flow = flow_name{from.flow()};
-  to.processor = processor_name{from.processor()};
-  to.kind = to_enum(from.kind(), pattern::batch, pattern::endpoint);
-  to.http.route = from.path();
-  to.http.method = to_enum(from.method(), sluice::method::options, sluice::method::get);
-  to.http.body_bytes_max = from.body_bytes_max();
-  to.http.max_queued_requests = from.max_queued_requests();
-  to.http.target_ongoing_requests = from.target_ongoing_requests();
-  to.http.max_connections = from.max_connections();
-  to.http.cors_origins.assign(from.cors_origins().begin(), from.cors_origins().end());
-  to.http.openapi = from.openapi();
-  to.num_concurrency = from.num_concurrency();
-  to.timeout = std::chrono::milliseconds{from.timeout_ms()};
-  to.output_type = from.output_type();
-  to.is_draining = from.is_draining();
-  to.is_failed = from.is_failed();
-  for (auto& target : from.targets())
-    to.targets.push_back({replica_id{target.replica()}, flow_version{target.version()},
-                          node_id{target.node()}, target.address(), to.flow});
-  return to;
-}
-
 } // namespace
 
 std::string encode(const cluster::register_node& x) {
@@ -351,70 +292,6 @@ result<void> decode(std::string_view bytes, cluster::host_ended& x) {
   x.flow = flow_name{in.flow()};
   x.report = unpack(in.report());
   x.expected = in.expected();
-  return {};
-}
-
-std::string encode(const node::desired_state& x) {
-  pb::DesiredState out;
-  out.set_revision(x.revision);
-  for (auto& from : x.flows) {
-    auto& to = *out.add_flows();
-    to.set_flow(from.flow.value);
-    to.set_version(from.version.value);
-    to.set_artifact(from.artifact.value);
-    to.set_artifact_size_bytes(from.artifact_size_bytes);
-    to.mutable_args()->Add(from.args.begin(), from.args.end());
-    to.set_spec_json(to_json(from.spec));
-  }
-  for (auto& from : x.assignments) {
-    auto& to = *out.add_assignments();
-    to.set_id(from.id.value);
-    to.set_flow(from.flow.value);
-    to.set_version(from.version.value);
-    to.set_processor(from.processor.value);
-    to.set_goal(static_cast<std::uint32_t>(from.goal));
-  }
-  if (x.routes) {
-    for (auto& route : x.routes->routes)
-      pack(route, *out.add_routes());
-    for (auto& from : x.routes->nodes) {
-      auto& to = *out.add_ingresses();
-      to.set_node(from.node.value);
-      to.set_address(from.address);
-    }
-  }
-  return out.SerializeAsString();
-}
-
-result<void> decode(std::string_view bytes, node::desired_state& x) {
-  pb::DesiredState in;
-  if (auto ok = parse(bytes, in); !ok)
-    return ok;
-  x.revision = in.revision();
-  for (auto& from : in.flows()) {
-    auto& to = x.flows.emplace_back();
-    to.flow = flow_name{from.flow()};
-    to.version = flow_version{from.version()};
-    to.artifact = artifact_id{from.artifact()};
-    to.artifact_size_bytes = from.artifact_size_bytes();
-    to.args.assign(from.args().begin(), from.args().end());
-    auto spec = flow_spec_from_json(from.spec_json());
-    if (!spec)
-      return fail(errc::corrupt, "link: flow " + from.flow() + ": " + spec.error().message);
-    to.spec = std::move(*spec);
-  }
-  for (auto& from : in.assignments())
-    x.assignments.push_back({replica_id{from.id()}, flow_name{from.flow()}, flow_version{from.version()},
-                             processor_name{from.processor()}, to_goal(from.goal())});
-  if (in.routes_size() > 0) {
-    auto table = std::make_shared<ingress::route_table>();
-    for (auto& route : in.routes())
-      if (route.method() <= static_cast<std::uint32_t>(sluice::method::options)) // else of a newer neighbour
-        table->routes.push_back(unpack(route));
-    for (auto& node : in.ingresses())
-      table->nodes.push_back({node_id{node.node()}, node.address()});
-    x.routes = std::move(table);
-  }
   return {};
 }
 

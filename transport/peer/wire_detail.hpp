@@ -1,10 +1,13 @@
 #pragma once
 
+#include "actors/host/host_protocol.hpp"
+
 #include <sluice/core/record_block.hpp>
 #include <sluice/core/result.hpp>
 
 #include <google/protobuf/message_lite.h>
 
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -21,6 +24,16 @@ inline result<void> parse(std::string_view bytes, google::protobuf::MessageLite&
   if (!into.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
     return malformed(into);
   return {};
+}
+
+/// Enums travel as numbers. One that is unknown here comes from a newer neighbour and falls back to the given value.
+template <class Enum>
+Enum to_enum(std::uint32_t number, Enum last, Enum fallback) {
+  return number <= static_cast<std::uint32_t>(last) ? static_cast<Enum>(number) : fallback;
+}
+
+inline host::replica_goal to_goal(std::uint32_t number) {
+  return to_enum(number, host::replica_goal::drain, host::replica_goal::run);
 }
 
 /// Header and record blocks in one body: u32 size of the header, header, blocks.

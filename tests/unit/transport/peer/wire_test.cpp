@@ -128,6 +128,40 @@ TEST_CASE("desired state keeps the routes") {
   CHECK(*back.routes == *x.routes);
 }
 
+TEST_CASE("the documentation of a route crosses a link once, as long as orders name it") {
+  auto order_of = [](std::vector<std::string> documents) {
+    ingress::route_table table;
+    for (auto& each : documents)
+      table.routes.emplace_back().http.openapi = std::move(each);
+    node::desired_state x;
+    x.routes = std::make_shared<const ingress::route_table>(std::move(table));
+    return x;
+  };
+  peer::documents_told told;
+  peer::documents_known known;
+  auto crosses = [&](const node::desired_state& x) {
+    const auto bytes = peer::encode(x, told);
+    node::desired_state back;
+    REQUIRE(peer::decode(bytes, back, known));
+    CHECK(*back.routes == *x.routes);
+    return bytes.size();
+  };
+  const std::string one(10'000, '1');
+  const std::string two(10'000, '2');
+  CHECK(crosses(order_of({one, "", two, one})) > 20'000);
+  CHECK(crosses(order_of({one, "", two, one})) < 1'000);
+  CHECK(crosses(order_of({two})) < 1'000);
+  CHECK(known.size() == 1);
+  const auto again = crosses(order_of({one, two})); // nobody kept it
+  CHECK(again > 10'000);
+  CHECK(again < 20'000);
+  told.clear(); // the sender does not know what arrived
+  CHECK(crosses(order_of({one, two})) > 20'000);
+  told.clear();
+  known.clear(); // another link
+  CHECK(crosses(order_of({one})) > 10'000);
+}
+
 TEST_CASE("a node's report keeps hosts, replicas and the last crash") {
   node::node_report x;
   x.node = node_id{"node-1"};
