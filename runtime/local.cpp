@@ -91,6 +91,8 @@ public:
         return failed;
     }
     feed_ = std::make_unique<local_feed>(system_->actors(), system_->queues(), opts_.feeds);
+    if (takes_queue_once() && !feed_first())
+      return leave();
     system_->start(opts_, chosen->run);
     if (front_)
       serve();
@@ -100,6 +102,23 @@ public:
   }
 
 private:
+  bool takes_queue_once() const {
+    return std::any_of(opts_.spec.processors.begin(), opts_.spec.processors.end(), [](const auto& each) {
+      return each.kind == pattern::batch && each.source.kind == "queue";
+    });
+  }
+
+  /// A batch takes what is in its queue when it begins. False when a signal was first.
+  bool feed_first() {
+    while (!feed_->is_done())
+      if (auto signal = opts_.wait_for_signal(step)) {
+        code_ = *signal == SIGINT ? interrupted : ok;
+        feed_->stop();
+        return false;
+      }
+    return true;
+  }
+
   void serve() {
     const auto routes = routes_of(opts_.spec, system_->replicas(), node_id{"local"});
     front_->set_routes(routes);

@@ -42,7 +42,9 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
   for (const auto& processor : spec.processors) {
     processor_progress one;
     one.name = processor.name;
-    bool all_exhausted = processor.source.kind != "queue";
+    // What is in the queue of a batch when it has ended is for its next run.
+    const bool is_fed = processor.source.kind == "queue" && processor.kind != pattern::batch;
+    bool all_exhausted = !is_fed;
     std::size_t replicas = 0;
     for (const auto& replica : report.replicas) {
       if (replica.processor != processor.name)
@@ -67,7 +69,7 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
     }
     if (one.batch && one.batch->phase == host::batch_phase::failed && !one.failure)
       one.failure = one.batch->error;
-    if (processor.source.kind == "queue") {
+    if (is_fed) {
       one.source = queue_name{processor.source.options.at("name")};
       if (const auto* stat = find(stats, *one.source)) {
         one.backlog = stat->depth_count;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 namespace sluice::batch {
 
@@ -13,12 +14,14 @@ namespace {
 // Members as they are stored.
 struct job_json {
   std::uint64_t run = 0;
+  std::optional<std::uint64_t> first_run = {};
   std::uint64_t round = 1;
   job_phase phase = job_phase::running;
   std::uint64_t source_bytes = 0;
   std::int64_t source_changed_ns = 0;
   std::uint64_t split_bytes = 0;
   std::uint32_t splits = 0;
+  std::optional<bool> open = {};
   std::string done;
   std::uint64_t records_in = 0;
   std::uint64_t records_out = 0;
@@ -28,6 +31,9 @@ struct job_json {
   std::int64_t ended_at_ms = 0;
   std::string error;
 };
+
+constexpr std::string_view finish_word = "finish ";
+constexpr std::string_view cut_word = "cut ";
 
 /// FNV-1a: the same in every build and on every machine.
 std::uint64_t hash_of(std::string_view text) noexcept {
@@ -41,12 +47,14 @@ std::uint64_t hash_of(std::string_view text) noexcept {
 
 std::string to_text(const job& what) {
   job_json out{.run = what.run,
+               .first_run = what.first_run,
                .round = what.round,
                .phase = what.phase,
                .source_bytes = what.source.size_bytes,
                .source_changed_ns = what.source.changed_at_ns,
                .split_bytes = what.split_bytes,
                .splits = what.split_count,
+               .open = what.is_open,
                .done = what.done.to_text(),
                .records_in = what.totals.records_in,
                .records_out = what.totals.records_out,
@@ -74,11 +82,13 @@ result<job> job_from_text(std::string_view text) {
     return fail(done);
   job out;
   out.run = read->run;
+  out.first_run = read->first_run.value_or(read->run);
   out.round = read->round;
   out.phase = read->phase;
   out.source = {read->source_bytes, read->source_changed_ns};
   out.split_bytes = read->split_bytes;
   out.split_count = read->splits;
+  out.is_open = read->open.value_or(false);
   out.done = std::move(*done);
   out.totals = {read->records_in, read->records_out, read->rejected, read->bytes_in};
   out.began_at_ms = read->began_at_ms;
@@ -88,14 +98,31 @@ result<job> job_from_text(std::string_view text) {
 }
 
 std::string to_text(const split& what) {
-  return std::to_string(what.run) + " " + std::to_string(what.round) + " "
-         + (what.is_finish() ? "finish" : std::to_string(what.index)) + " " + std::to_string(what.begin) + " "
-         + std::to_string(what.end);
+  auto text = std::to_string(what.run) + " " + std::to_string(what.round) + " ";
+  if (what.is_finish())
+    text += finish_word;
+  else if (what.is_cut())
+    text += cut_word;
+  else
+    text += std::to_string(what.index) + " ";
+  text += std::to_string(what.begin) + " " + std::to_string(what.end);
+  if (!what.records.empty()) {
+    text += '\n';
+    text += what.records.bytes();
+  }
+  return text;
 }
 
 result<split> split_from_text(std::string_view text) {
   const auto wrong = [] { return fail(errc::corrupt, "a split is written as: run round index begin end"); };
   split out;
+  if (const auto end = text.find('\n'); end != std::string_view::npos) {
+    auto records = record_block::from_bytes(std::string{text.substr(end + 1)});
+    if (!records)
+      return fail(records);
+    out.records = std::move(*records);
+    text = text.substr(0, end);
+  }
   std::uint64_t index = 0;
   const auto next = [&](std::uint64_t& to) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
@@ -108,9 +135,16 @@ result<split> split_from_text(std::string_view text) {
   };
   if (!next(out.run) || !next(out.round))
     return wrong();
-  if (constexpr std::string_view finish = "finish "; text.starts_with(finish)) {
+  const auto word = [&](std::string_view which) {
+    const bool found = text.starts_with(which);
+    if (found)
+      text.remove_prefix(which.size());
+    return found;
+  };
+  if (word(finish_word)) {
     index = split::finish_index;
-    text.remove_prefix(finish.size());
+  } else if (word(cut_word)) {
+    index = split::cut_index;
   } else if (!next(index)) {
     return wrong();
   }
@@ -143,6 +177,23 @@ std::uint64_t split_bytes_for(std::uint64_t size_bytes, std::uint64_t wanted) no
   return std::max(wanted == 0 ? by_size : wanted, size_bytes / limits::batch_splits_max + 1);
 }
 
+std::uint32_t split_records_for(std::uint32_t split_count) noexcept {
+  constexpr std::uint64_t step = 8;
+  const auto wanted = step * (std::uint64_t{split_count} + 1);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, limits::block_count_max));
+}
+
+std::uint64_t block_bytes_for(std::uint64_t wanted) noexcept {
+  return wanted == 0 ? limits::block_size_bytes_max / 4
+                     : std::min<std::uint64_t>(wanted, limits::block_size_bytes_max);
+}
+
+split cut_split(job& to, record_block records) {
+  const auto begin = to.source.size_bytes;
+  to.source.size_bytes += records.bytes().size() - records.count() * record_overhead_bytes;
+  return {to.first_run, to.round, to.split_count++, begin, to.source.size_bytes, std::move(records)};
+}
+
 bool add_split(job& to, const split& which, const split_outcome& outcome) {
   if (!to.done.add(which.index))
     return false;
@@ -158,7 +209,7 @@ std::vector<split> splits_left(const job& of, const std::vector<std::uint64_t>& 
   for (std::size_t i = 0; i + 1 < borders.size(); ++i) {
     const auto index = static_cast<std::uint32_t>(i);
     if (!of.done.contains(index))
-      out.push_back({of.run, of.round, index, borders[i], borders[i + 1]});
+      out.push_back({of.run, of.round, index, borders[i], borders[i + 1], {}});
   }
   return out;
 }

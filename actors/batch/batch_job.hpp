@@ -4,6 +4,7 @@
 #include "actors/host/host_protocol.hpp"
 
 #include <sluice/core/ids.hpp>
+#include <sluice/core/record_block.hpp>
 #include <sluice/core/result.hpp>
 
 #include <cstdint>
@@ -36,19 +37,22 @@ struct job_totals {
 /// position of the queues, which is changed by comparing and setting: of two replicas that change it at
 /// once, one reads again.
 struct job {
-  std::uint64_t run = 0;   ///< a higher one is newer
+  std::uint64_t run = 0; ///< a higher one is newer
+  std::uint64_t first_run =
+    0; ///< under which its parts are kept: a job of a queue may be passed on from run to run
   std::uint64_t round = 1; ///< of handing out splits; grows when a failed run is taken up again
   job_phase phase = job_phase::running;
   source_identity source;
   std::uint64_t split_bytes = 0;
   std::uint32_t split_count = 0;
-  index_set done; ///< splits whose results are where they belong
+  bool is_open = false; ///< more splits come: the records of a queue are still being taken
+  index_set done;       ///< splits whose results are where they belong
   job_totals totals;
   std::int64_t began_at_ms = 0; ///< Unix time
   std::int64_t ended_at_ms = 0; ///< 0 = it has not
   std::string error;            ///< why it failed
 
-  bool all_split_done() const noexcept { return done.count() == split_count; }
+  bool all_split_done() const noexcept { return !is_open && done.count() == split_count; }
 
   friend bool operator==(const job&, const job&) = default;
 };
@@ -56,19 +60,28 @@ struct job {
 std::string to_text(const job& what);
 result<job> job_from_text(std::string_view text);
 
-/// A piece of the source, as it waits in the queue of splits. Its records are those that begin in it.
+/// A piece of the source, as it waits in the queue of splits. Of a file its records are those that begin in it, of a
+/// queue it has them with it.
 struct split {
   std::uint64_t run = 0;
   std::uint64_t round = 0;
   std::uint32_t index = 0;
   std::uint64_t begin = 0; ///< bytes
   std::uint64_t end = 0;
+  record_block records = {}; ///< of a queue
 
   /// The last piece of work: puts the parts together.
   static constexpr std::uint32_t finish_index = 0xffff'ffff;
   bool is_finish() const noexcept { return index == finish_index; }
+  /// The first, with a queue: takes its records and cuts them into splits.
+  static constexpr std::uint32_t cut_index = 0xffff'fffe;
+  bool is_cut() const noexcept { return index == cut_index; }
 
-  friend bool operator==(const split&, const split&) = default;
+  friend bool operator==(const split& one, const split& other) noexcept {
+    return one.run == other.run && one.round == other.round && one.index == other.index
+           && one.begin == other.begin && one.end == other.end
+           && one.records.bytes() == other.records.bytes();
+  }
 };
 
 std::string to_text(const split& what);
@@ -89,6 +102,16 @@ std::string job_key(const flow_name& flow, const processor_name& processor);
 
 /// The size of splits for a source of `size_bytes`; `wanted` 0 = by that size.
 std::uint64_t split_bytes_for(std::uint64_t size_bytes, std::uint64_t wanted) noexcept;
+
+/// How many records of a queue the next split has at most: few at first, so that a short queue makes work for all, and
+/// more with each, so that a long one does not make too many.
+std::uint32_t split_records_for(std::uint32_t split_count) noexcept;
+
+/// The size of splits of a queue; `wanted` 0 = the default.
+std::uint64_t block_bytes_for(std::uint64_t wanted) noexcept;
+
+/// The next split of a queue, with `records`, which `to` counts from now on.
+split cut_split(job& to, record_block records);
 
 /// Counts a split as done. False if it was.
 bool add_split(job& to, const split& which, const split_outcome& outcome);

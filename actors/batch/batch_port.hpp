@@ -21,7 +21,7 @@ namespace sluice::batch {
 /// One record of a split.
 struct record_slice {
   std::string_view payload;
-  std::uint64_t offset = 0; ///< in the source, bytes
+  std::uint64_t offset = 0; ///< in the source: bytes of a file, the number of a record in a queue
   std::string_view error;   ///< why it can be no record; empty = it may be one
 };
 

@@ -42,11 +42,14 @@ struct worker {
   bool is_busy = false;
 };
 
-std::vector<record_block> blocks_of(const std::vector<split>& splits) {
+queue_name queue_of(const io_spec& spec) { return queue_name{spec.options.at("name")}; }
+
+/// `taken_seq`: of the record that they come from, where they come from any.
+std::vector<record_block> blocks_of(const std::vector<split>& splits, std::uint64_t taken_seq) {
   std::vector<record_block> out;
   record_block_builder builder;
   for (const auto& each : splits) {
-    builder.add(to_text(each));
+    builder.add(taken_seq, 0, to_text(each));
     if (builder.count() == splits_per_block)
       out.push_back(builder.finish());
   }
@@ -67,6 +70,14 @@ private:
   moment at() const { return {self_->clock().now(), opts_.files->now_unix_ms()}; }
   queue_name splits() const { return splits_queue(opts_.consumer.flow, opts_.consumer.processor); }
   std::string key() const { return job_key(opts_.consumer.flow, opts_.consumer.processor); }
+
+  /// In whose name records of a queue are leased, so that they can be given back without the splits.
+  queue::owner_id puller() const {
+    auto out = opts_.owner;
+    out.replica.value |= std::uint64_t{1} << 63;
+    return out;
+  }
+  bool has_queue() const { return opts_.processor.source.kind == "queue"; }
 
   log::speaker speaker() const {
     return {opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
@@ -126,6 +137,8 @@ private:
   void apply(const read_job&);
   void apply(const look_at_source& what);
   void apply(const store_job& what);
+  void apply(const take_records& what);
+  void apply(const give_back_records&);
   void apply(const take_splits& what);
   void apply(const work_on& what);
   void apply(const put_together& what);
@@ -154,6 +167,7 @@ private:
   bool is_async_ = false;
   bool finished_ = false;
   std::uint64_t epoch_ = 0;
+  std::uint64_t source_epoch_ = 0;
 
   std::optional<replica_phase> phase_reported_;
   bool exhausted_reported_ = false;
@@ -192,7 +206,8 @@ self_type::behavior_type batch_actor::start(self_type::pointer self, options opt
   // The body tells whether it is async only once it is made; one thread is enough to make it.
   state_ = std::make_unique<state>(
     state_options{opts_.run, opts_.takes_up_failed, static_cast<std::uint32_t>(workers_->size()),
-                  std::max(opts_.processor.max_attempts, 1u), opts_.processor.batch->max_rejected});
+                  std::max(opts_.processor.max_attempts, 1u), opts_.processor.batch->max_rejected,
+                  has_queue(), block_bytes_for(opts_.processor.batch->split_bytes)});
   self->delayed_send(self, tick_interval, tick_atom::value);
   handle_event([this](state& s) { return s.on_spawned(at()); });
   return {
@@ -261,15 +276,48 @@ void batch_actor::apply(const store_job& what) {
   request.owner = opts_.owner;
   request.consumer = opts_.consumer;
   request.cursor = queue::cursor_move{key(), what.expected, to_text(what.next)};
-  for (auto& block : blocks_of(what.splits))
+  if (!what.taken.empty()) {
+    request.queue = queue_of(opts_.processor.source);
+    request.owner = puller();
+    request.epoch = source_epoch_;
+    request.attempts_max = limits::attempts_max;
+    request.acks = what.taken;
+  }
+  for (auto& block : blocks_of(what.splits, what.taken.empty() ? 0 : what.taken.front()))
     request.results.push_back({splits(), std::move(block)});
   if (opts_.processor.sink.kind == "queue")
     for (const auto& block : what.results)
-      request.results.push_back({queue_name{opts_.processor.sink.options.at("name")}, block});
+      request.results.push_back({queue_of(opts_.processor.sink), block});
   ask<queue::commit_reply>(commit_timeout, std::move(request),
                            [this](state& s, const result<queue::commit_reply>& reply) {
                              return s.on_stored(reply ? result<void>{} : fail(reply), at());
                            });
+}
+
+void batch_actor::apply(const take_records& what) {
+  queue::lease_request request;
+  request.queue = queue_of(opts_.processor.source);
+  request.owner = puller();
+  request.consumer = opts_.consumer;
+  request.attempts_max = limits::attempts_max; // taking them tries nothing
+  request.count_max = what.count_max;
+  request.size_bytes_max = static_cast<std::uint32_t>(what.size_bytes_max);
+  ask<queue::lease_reply>(commit_timeout, std::move(request),
+                          [this](state& s, const result<queue::lease_reply>& reply) {
+                            if (!reply)
+                              return s.on_records(fail(reply), at());
+                            source_epoch_ = reply->epoch;
+                            return s.on_records(reply->records, at());
+                          });
+}
+
+void batch_actor::apply(const give_back_records&) {
+  queue::release_request request;
+  request.owner = puller();
+  ask<queue::count_reply>(small_timeout, std::move(request),
+                          [this](state& s, const result<queue::count_reply>& reply) {
+                            return s.on_given_back(reply ? result<void>{} : fail(reply), at());
+                          });
 }
 
 void batch_actor::apply(const take_splits& what) {
@@ -321,7 +369,7 @@ void batch_actor::apply(const put_together& what) {
   const auto& known = *state_->known();
   run_on(
     *files_runner_,
-    [files = opts_.files, body = body_, run = known.run, splits = known.split_count,
+    [files = opts_.files, body = body_, run = known.first_run, splits = known.split_count,
      records_out = known.totals.records_out]() -> result<finish_outcome> {
       auto merged = body->make_reduction();
       auto done = files->finish(run, splits, merged.get());
@@ -351,12 +399,19 @@ void batch_actor::apply(const settle_splits& what) {
 }
 
 void batch_actor::apply(const renew_leases&) {
-  ask<queue::count_reply>(small_timeout, queue::renew_request{opts_.owner},
-                          [](state&, const result<queue::count_reply>&) { return actions{}; });
+  const auto nothing = [](state&, const result<queue::count_reply>&) { return actions{}; };
+  ask<queue::count_reply>(small_timeout, queue::renew_request{opts_.owner}, nothing);
+  if (has_queue())
+    ask<queue::count_reply>(small_timeout, queue::renew_request{puller()}, nothing);
 }
 
 void batch_actor::apply(const release_leases&) {
   queue::release_request request;
+  if (has_queue()) {
+    request.owner = puller();
+    ask<queue::count_reply>(small_timeout, request,
+                            [](state&, const result<queue::count_reply>&) { return actions{}; });
+  }
   request.owner = opts_.owner;
   ask<queue::count_reply>(
     small_timeout, std::move(request),

@@ -27,9 +27,11 @@ bool is_transient(errc code) noexcept {
 }
 
 std::string describe(const split& which) {
-  return which.is_finish()
-           ? std::string{"putting the parts together"}
-           : "the split of bytes " + std::to_string(which.begin) + " to " + std::to_string(which.end);
+  if (which.is_finish())
+    return "putting the parts together";
+  if (which.is_cut())
+    return "taking records off the queue";
+  return "the split of bytes " + std::to_string(which.begin) + " to " + std::to_string(which.end);
 }
 
 } // namespace
@@ -61,16 +63,21 @@ actions state::on_job(const result<std::string>& text, moment at) {
   tries_ = 0;
   stored_ = *text;
   known_.reset();
+  passed_on_.reset();
   if (!stored_.empty()) {
     auto read = job_from_text(stored_);
     if (!read)
       give_up(read.error().message);
     else if (read->run > opts_.run)
       give_up(newer_run(read->run));
-    else if (read->run < opts_.run)
-      run_before_ = read->run;
-    else
+    else if (read->run == opts_.run)
       known_ = std::move(*read);
+    else if (opts_.from_queue && read->phase != job_phase::done)
+      passed_on_ = std::move(*read);
+    else
+      run_before_ = read->first_run;
+    if (pulled_ && (!known_ || known_->split_count != pulled_index_))
+      drop_pulled(); // it is stored, or not ours any more
     taken_up_ = taken_up_ || (known_ && known_->phase == job_phase::running);
   }
   auto out = advanced(at);
@@ -112,14 +119,45 @@ actions state::on_stored(const result<void>& outcome, moment at) {
     for (auto seq : seqs)
       if (auto found = held_.find(seq); found != held_.end())
         found->second.at = held::place::stored;
+    if (pulled_ && (known_->split_count != pulled_index_ || !known_->is_open))
+      pulled_.reset();
+    if (cutting_ && !known_->is_open)
+      cutting_.reset();
   } else {
     must_read_ = true; // somebody else was first, or it is not known
-    if (outcome.error().code != errc::stale)
+    if (outcome.error().code == errc::conflict)
+      stop_cutting(outcome.error().message);
+    else if (!is_transient(outcome.error().code) && pulled_)
+      fail_job("taking records off the queue: " + outcome.error().message);
+    else if (outcome.error().code != errc::stale)
       later(at.now, outcome.error());
   }
   auto out = advanced(at);
   clean_before(out);
   return out;
+}
+
+actions state::on_records(const result<record_block>& records, moment at) {
+  pulling_ = false;
+  if (step_ != step::running)
+    return {};    // what it brings is given back with the rest
+  if (!records) { // they may be leased all the same, and would be missing in the end
+    must_give_back_ = true;
+    later(at.now, records.error());
+  } else if (cutting_ && known_) {
+    pulled_ = *records;
+    pulled_index_ = known_->split_count;
+  }
+  return advanced(at);
+}
+
+actions state::on_given_back(const result<void>& outcome, moment at) {
+  giving_back_ = false;
+  if (!outcome) {
+    must_give_back_ = true;
+    later(at.now, outcome.error());
+  }
+  return advanced(at);
 }
 
 actions state::on_taken(const result<std::vector<leased_split>>& splits, moment at) {
@@ -243,9 +281,11 @@ void state::work(actions& out, moment at) {
   else
     store_progress(out, at);
   settle_done(out);
+  give_back(out);
   if (has_ended() || failing_ || step_ == step::leaving)
     return;
   begin_held(out);
+  cut_more(out);
   take_more(out);
 }
 
@@ -267,7 +307,7 @@ bool state::know_job(actions& out, moment at) {
   const bool is_unchecked = is_new || (known_->phase == job_phase::running && !checked_);
   if (!is_unchecked || step_ == step::leaving)
     return is_usable();
-  if (!plan_) {
+  if (!plan_ && !opts_.from_queue) {
     looking_ = true;
     out.emplace_back(look_at_source{is_planned() ? std::optional{known_->split_bytes} : std::nullopt});
   } else if (is_new) {
@@ -285,19 +325,43 @@ void state::begin_round(actions& out, moment at) {
     next.error.clear();
     next.ended_at_ms = 0;
   } else {
-    next.run = opts_.run;
-    next.source = plan_->source;
-    next.split_bytes = plan_->split_bytes;
-    next.split_count = static_cast<std::uint32_t>(plan_->borders.size() - 1);
-    next.began_at_ms = at.unix_ms;
+    next = first_job(at);
   }
-  if (known_)
-    next.round = known_->round + 1;
-  auto splits = splits_left(next, plan_->borders);
+  if (known_ || passed_on_)
+    ++next.round;
+  std::vector<split> splits;
+  if (!opts_.from_queue)
+    splits = splits_left(next, plan_->borders);
+  else if (!is_planned() && !passed_on_)
+    splits.push_back({next.run, next.round, split::cut_index, 0, 0});
   if (next.all_split_done())
     splits.push_back({next.run, next.round, split::finish_index, 0, 0});
   plan_.reset();
   store(std::move(next), std::move(splits), {}, out);
+}
+
+/// The job of a run that has none: a new one, or that of the run before with what is left of it.
+job state::first_job(moment at) const {
+  job next;
+  if (passed_on_) {
+    next = *passed_on_;
+    next.run = opts_.run;
+    next.phase = job_phase::running;
+    next.error.clear();
+    next.ended_at_ms = 0;
+    return next;
+  }
+  next.run = next.first_run = opts_.run;
+  next.began_at_ms = at.unix_ms;
+  if (opts_.from_queue) {
+    next.split_bytes = opts_.block_bytes;
+    next.is_open = true;
+  } else {
+    next.source = plan_->source;
+    next.split_bytes = plan_->split_bytes;
+    next.split_count = static_cast<std::uint32_t>(plan_->borders.size() - 1);
+  }
+  return next;
 }
 
 /// The run before is over only once this one is stored: until then its parts are all there is of it.
@@ -308,12 +372,14 @@ void state::clean_before(actions& out) {
 
 void state::store(job next, std::vector<split> splits, std::vector<record_block> results, actions& out) {
   storing_ = next;
-  out.emplace_back(store_job{stored_, std::move(next), std::move(splits), std::move(results)});
+  out.emplace_back(store_job{stored_, std::move(next), std::move(splits), std::move(results), {}});
 }
 
 void state::store_failure(actions& out, moment at) {
   auto next = known_.value_or(job{});
   next.run = opts_.run;
+  if (next.first_run == 0)
+    next.first_run = opts_.run;
   next.phase = job_phase::failed;
   next.error = *failing_;
   if (next.began_at_ms == 0)
@@ -347,7 +413,7 @@ void state::store_progress(actions& out, moment at) {
     storing_seqs_.push_back(seq);
   }
   if (storing_seqs_.empty())
-    return;
+    return store_cut(out, at);
   std::vector<split> splits;
   if (next.totals.rejected > opts_.rejected_max) {
     next.phase = job_phase::failed;
@@ -369,19 +435,80 @@ void state::store_finish(const finish_outcome& what, std::uint64_t seq, actions&
   store(std::move(next), {}, what.results, out);
 }
 
-/// The job has ended: what is under way is of no use.
+/// Makes a split of what was pulled off the source, or notes that there is no more.
+void state::store_cut(actions& out, moment at) {
+  if (!pulled_ || !cutting_)
+    return;
+  job next = *known_;
+  if (!pulled_->empty()) {
+    std::vector<std::uint64_t> taken;
+    for (auto record : *pulled_)
+      taken.push_back(record.seq);
+    auto made = cut_split(next, *pulled_);
+    storing_ = next;
+    out.emplace_back(store_job{stored_, std::move(next), {std::move(made)}, {}, std::move(taken)});
+    return;
+  }
+  next.is_open = false;
+  storing_seqs_ = {*cutting_};
+  std::vector<split> splits;
+  if (next.split_count == 0) { // there was nothing: the sink stays as it is
+    next.phase = job_phase::done;
+    next.ended_at_ms = at.unix_ms;
+  } else if (next.all_split_done()) {
+    splits.push_back({next.run, next.round, split::finish_index, 0, 0});
+  }
+  store(std::move(next), std::move(splits), {}, out);
+}
+
+/// Its lease has gone, or that of the records: somebody else will go on, from where the job is.
+void state::stop_cutting(const std::string& why) {
+  drop_pulled();
+  if (!cutting_)
+    return;
+  held_.erase(*cutting_);
+  nacks_.emplace_back(*std::exchange(cutting_, std::nullopt), why);
+}
+
+void state::drop_pulled() {
+  must_give_back_ = must_give_back_ || (pulled_ && !pulled_->empty());
+  pulled_.reset();
+}
+
+void state::give_back(actions& out) {
+  if (!must_give_back_ || giving_back_ || pulling_ || storing_)
+    return;
+  must_give_back_ = false;
+  giving_back_ = true;
+  out.emplace_back(give_back_records{});
+}
+
+void state::cut_more(actions& out) {
+  if (cutting_ && !known_->is_open) { // somebody else has had it meanwhile, and has finished
+    held_.at(*cutting_).at = held::place::stored;
+    cutting_.reset();
+    drop_pulled();
+  }
+  if (!cutting_ || pulling_ || pulled_ || must_read_ || must_give_back_ || giving_back_)
+    return;
+  pulling_ = true;
+  out.emplace_back(take_records{split_records_for(known_->split_count), opts_.block_bytes});
+}
+
+/// The job has ended: what is under way is of no use, but to the next run of a queue's job that has failed.
 void state::end_work(actions& out) {
   if (working_ > 0 && !std::exchange(told_stop_, true))
     out.emplace_back(stop_work{});
+  const bool has_failed = known_->phase == job_phase::failed;
   for (auto& [seq, one] : held_) {
     if (one.which.round > known_->round)
       must_read_ = true; // somebody has taken the run up again
-    else if (one.at != held::place::work)
+    else if (one.at != held::place::work && !(has_failed && opts_.from_queue))
       one.at = held::place::stored;
   }
-  const bool keeps_parts = known_->phase == job_phase::failed && opts_.takes_up_failed;
+  const bool keeps_parts = has_failed && (opts_.takes_up_failed || opts_.from_queue);
   if (!keeps_parts && working_ == 0 && !combining_ && !std::exchange(cleaned_, true))
-    out.emplace_back(clean_up{known_->run});
+    out.emplace_back(clean_up{known_->first_run});
 }
 
 void state::settle_done(actions& out) {
@@ -403,22 +530,34 @@ void state::take_one(const leased_split& one) {
   if (held_.contains(one.seq))
     return; // it is ours still, or again
   auto which = split_from_text(one.text);
+  if (!which && opts_.from_queue)
+    return fail_job(which.error().message); // it may have records
   if (which && which->run > opts_.run)
     return give_up(newer_run(which->run)); // its leases go back as this replica leaves
-  if (!which || which->run < opts_.run || (known_ && which->round < known_->round)) {
-    acks_.push_back(one.seq); // of a run that is over
-    return;
-  }
-  if (!which->is_finish() && known_ && known_->done.contains(which->index)) {
+  if (!which || is_over(*which)) {
     acks_.push_back(one.seq);
     return;
   }
-  if (one.attempts >= opts_.attempts_max) {
+  // A run that takes the job up has as many again; with a file they come as new ones.
+  const auto attempts_max =
+    opts_.from_queue && known_ ? opts_.attempts_max * known_->round : opts_.attempts_max;
+  if (one.attempts >= attempts_max) {
     fail_job(describe(*which) + " was tried " + std::to_string(one.attempts) + " times"
              + (last_error_.empty() ? ": its process ended each time" : "; last: " + last_error_));
     return;
   }
   held_[one.seq].which = *which;
+}
+
+/// Whether it is of a run that has ended, or done.
+bool state::is_over(const split& which) const {
+  const auto oldest = opts_.from_queue && known_ ? known_->first_run : opts_.from_queue ? 0 : opts_.run;
+  if (which.run < oldest || !known_)
+    return which.run < oldest;
+  if (!opts_.from_queue && which.run == known_->run && which.round < known_->round)
+    return true;
+  return !which.is_finish() && !which.is_cut() && which.run == known_->first_run
+         && known_->done.contains(which.index);
 }
 
 /// What is leased and may be begun with what is known.
@@ -428,6 +567,10 @@ void state::begin_held(actions& out) {
       continue;
     if (one.which.round > known_->round) {
       must_read_ = true;
+    } else if (one.which.is_cut()) {
+      one.at = known_->is_open ? held::place::work : held::place::stored;
+      if (known_->is_open)
+        cutting_ = seq;
     } else if (!one.which.is_finish()) {
       if (working_ < opts_.threads) {
         one.at = held::place::work;

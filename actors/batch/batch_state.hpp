@@ -34,6 +34,8 @@ struct state_options {
   std::uint32_t threads = 1; ///< splits at once
   std::uint32_t attempts_max = 1; ///< of a split
   std::uint64_t rejected_max = 0;
+  bool from_queue = false;       ///< the source is a queue
+  std::uint64_t block_bytes = 0; ///< of its splits
 };
 
 // ---- what the replica is told to do ------------------------------------------------
@@ -48,7 +50,14 @@ struct store_job {
   job next;
   std::vector<split> splits;         ///< to be handed out
   std::vector<record_block> results; ///< for the sink, if that is a queue
+  std::vector<std::uint64_t>
+    taken; ///< records of the source that the splits have: gone from there, or nothing is done
 };
+struct take_records {
+  std::uint32_t count_max = 1;
+  std::uint64_t size_bytes_max = 0;
+};                           ///< of the source, what is there
+struct give_back_records {}; ///< all that were taken and are in no split
 struct take_splits {
   std::uint32_t count_max = 1;
 };
@@ -72,9 +81,9 @@ struct clean_up {
 struct tear_down {};
 struct finish {}; ///< report and end
 
-using action =
-  std::variant<make_body, read_job, look_at_source, store_job, take_splits, work_on, put_together,
-               settle_splits, renew_leases, release_leases, stop_work, clean_up, tear_down, finish>;
+using action = std::variant<make_body, read_job, look_at_source, store_job, take_records, give_back_records,
+                            take_splits, work_on, put_together, settle_splits, renew_leases, release_leases,
+                            stop_work, clean_up, tear_down, finish>;
 using actions = std::vector<action>;
 
 /// What the source is and where its splits begin.
@@ -108,9 +117,14 @@ struct leased_split {
 /// where the sink is a queue; only then the lease is settled. Who stores the last one hands out the
 /// finishing, which is leased like a split. Whatever dies in between, the job says what is done, and the
 /// queue hands out the rest again. A replica whose job has ended stays, `exhausted`, until it is drained.
+///
+/// A queue as source is cut while others work already. Whoever leases the cutting takes records, block by block, until it
+/// finds none; each block becomes a split that has its records with it, in one transaction, so a record is
+/// in the source or in a split and nowhere else. Therefore nothing of such a job is ever thrown away: a run that ends
+/// early, or fails, leaves its splits where they are, and the next run takes the job up.
 class state {
 public:
-  explicit state(const state_options& opts) : opts_(opts) {}
+  explicit state(const state_options& opts) : opts_(opts), checked_(opts.from_queue) {}
 
   /// Before `on_body`.
   void use_threads(std::uint32_t count) noexcept { opts_.threads = count; }
@@ -120,6 +134,8 @@ public:
   actions on_job(const result<std::string>& text, moment at);
   actions on_source(const result<source_plan>& plan, moment at);
   actions on_stored(const result<void>& outcome, moment at);
+  actions on_records(const result<record_block>& records, moment at);
+  actions on_given_back(const result<void>& outcome, moment at);
   actions on_taken(const result<std::vector<leased_split>>& splits, moment at);
   actions on_worked(std::uint64_t seq, result<split_result> outcome, moment at);
   actions on_put_together(std::uint64_t seq, result<finish_outcome> outcome, moment at);
@@ -151,8 +167,15 @@ private:
   void work(actions& out, moment at);
   bool know_job(actions& out, moment at);
   void begin_round(actions& out, moment at);
+  job first_job(moment at) const;
   void clean_before(actions& out);
   void store_progress(actions& out, moment at);
+  void store_cut(actions& out, moment at);
+  void stop_cutting(const std::string& why);
+  void drop_pulled();
+  void give_back(actions& out);
+  void cut_more(actions& out);
+  bool is_over(const split& which) const;
   void store_finish(const finish_outcome& what, std::uint64_t seq, actions& out, moment at);
   void store_failure(actions& out, moment at);
   void store(job next, std::vector<split> splits, std::vector<record_block> results, actions& out);
@@ -185,6 +208,7 @@ private:
   std::optional<job> known_;
   std::optional<source_plan> plan_;
   std::uint64_t run_before_ = 0; ///< of the job that this run replaces
+  std::optional<job> passed_on_; ///< by the run before, which has not done it
   bool taken_up_ = false;
   bool must_read_ = true;
   bool reading_ = false;
@@ -204,6 +228,14 @@ private:
   bool taking_ = false;
   bool found_none_ = false; ///< since the last tick
   bool combining_ = false;  ///< the parts are put together
+
+  // Of a queue as source; all of it only while this replica is the one that cuts.
+  std::optional<std::uint64_t> cutting_; ///< the leased split that says so
+  bool pulling_ = false;
+  std::optional<record_block> pulled_; ///< to be stored as the next split; empty = there are no more
+  std::uint32_t pulled_index_ = 0;     ///< of that split
+  bool must_give_back_ = false;        ///< records are leased that nobody here knows or wants
+  bool giving_back_ = false;
 
   std::uint32_t tries_ = 0;
   time_point not_before_{};

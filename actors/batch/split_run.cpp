@@ -140,7 +140,8 @@ private:
   result<void> reject(const record_slice& record, std::uint32_t attempts, const std::string& error) {
     if (++out_.counts.rejected > with_.rejected_max)
       return fail(errc::invalid_argument,
-                  "the record at byte " + std::to_string(record.offset) + " is rejected: " + error
+                  (split_.records.empty() ? "the record at byte " : "the record with the number ")
+                    + std::to_string(record.offset) + " is rejected: " + error
                     + (with_.rejected_max == 0
                          ? "; mend it, or say how many may be rejected: max_rejected"
                          : "; more than max_rejected (" + std::to_string(with_.rejected_max) + ") are"));

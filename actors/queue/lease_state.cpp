@@ -193,6 +193,20 @@ bool lease_state::renew(const owner_id& owner, time_point now) {
   return any;
 }
 
+bool lease_state::holds(const owner_id& owner, const std::vector<std::uint64_t>& seqs) const {
+  for (auto range : to_ranges(seqs))
+    for (auto next = range.first; next <= range.last;) {
+      auto it = leases_.upper_bound(next);
+      if (it == leases_.begin())
+        return false;
+      const auto& part = std::prev(it)->second;
+      if (part.where.last < next || part.by->terms.owner != owner)
+        return false;
+      next = part.where.last + 1;
+    }
+  return true;
+}
+
 // -- settling
 
 lease_state::verdict lease_state::begin_settle(const owner_id& owner, const std::vector<std::uint64_t>& acks,

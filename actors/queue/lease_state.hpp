@@ -123,6 +123,9 @@ public:
   /// Extends all leases of an owner. Returns whether it has any.
   bool renew(const owner_id& owner, time_point now);
 
+  /// Whether all of `seqs` are leased to `owner`.
+  bool holds(const owner_id& owner, const std::vector<std::uint64_t>& seqs) const;
+
   // -- settling
 
   /// 2. Takes what is `owner`'s out of the leases and decides what becomes of it.

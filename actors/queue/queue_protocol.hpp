@@ -95,8 +95,8 @@ struct burial {
   std::uint32_t attempts = 0;
 };
 
-/// Moves the position of a source that is no queue, for example a file offset.
-/// Refused as stale unless the stored position equals `expected`.
+/// Moves the position of a source that is no queue, for example a file offset. Refused as stale unless the stored one
+/// is `expected`. Together with acks it is all or nothing: refused as `conflict` if one of their leases is gone.
 struct cursor_move {
   std::string key;
   std::string expected; ///< empty = none stored yet

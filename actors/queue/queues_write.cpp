@@ -130,6 +130,13 @@ void queues_state::prepare(pending_commit& what, batch_builder& into) {
   auto& request = what.request;
   for (auto& [queue, records] : what.results)
     queue->pending_count -= records.count();
+  if (request.cursor && what.queue != nullptr
+      && (request.epoch != epoch_ || !what.queue->leases.holds(request.owner, request.acks))) {
+    what.refused =
+      failure{errc::conflict, "position '" + request.cursor->key
+                                + "' is not moved: records that go with it are no longer leased"};
+    return;
+  }
   if (request.cursor) {
     const auto& move = *request.cursor;
     auto known = cursors_.find(move.key);

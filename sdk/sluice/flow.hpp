@@ -145,6 +145,10 @@ public:
   ///
   /// A file as sink is replaced, in one step and at the end, by the results in the order of the records.
   /// A batch that was interrupted goes on where it was when the program is started again.
+  ///
+  /// With a queue as source it takes what is ready there until it finds the queue empty, once; what comes later, or is in
+  /// other hands at that moment, is for the next run. What it has taken is no longer in that queue but waits in
+  /// `batch.FLOW.PROCESSOR`, and is done by this run or, if this one fails or is ended, by the next.
   template <auto Function>
   flow& batch(std::string name, batch_options options) {
     return add_batch<processor::function_target<Function>>(std::move(name), std::move(options));

@@ -143,7 +143,7 @@ struct websocket_options {
 ///
 /// Option          | Meaning                                                           | Default
 /// --------------- | ----------------------------------------------------------------- | -------
-/// source          | the file that is read, from its first record to its last; required | -
+/// source          | a file, or what is in a queue when it begins; required            | -
 /// sink            | where results go, required unless there are none                  | empty
 /// num_replicas    | copies                                                            | 1
 /// num_cpus        | reserved per replica; fractions are fine                          | 1.0
@@ -153,7 +153,7 @@ struct websocket_options {
 /// max_attempts    | tries of a record that throws; of a split whose process dies      | 5
 /// max_rejected    | records that may fail for good; one more fails the batch          | 0
 /// rejected        | file in which those are listed with their errors                  | beside the sink
-/// split_bytes     | of the source, done or repeated as one; from 4 KiB                | by its size, up to 8 MiB
+/// split_bytes     | of the source, done or repeated as one; from 4 KiB                | by its size, up to 8 MiB; queue: 1 MiB
 /// node_labels     | {{"gpu", "1"}}: only on nodes started with all these                | none
 /// log_level       | trace, debug, info, warn, error                                   | info
 struct batch_options {

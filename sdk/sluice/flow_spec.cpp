@@ -220,8 +220,10 @@ private:
          spec_.batch ? "must not be given; pattern: " + std::string{to_string(spec_.kind)} : "is missing");
     if (!spec_.batch)
       return;
-    need(spec_.source.kind == "file", "source",
-         "a batch reads a file, which has an end; a " + spec_.source.kind + " has none");
+    need(spec_.source.kind == "file" || spec_.source.kind == "queue", "source",
+         "a batch reads a file, or what is in a queue; a " + spec_.source.kind + " has no end");
+    if (spec_.source.kind == "queue")
+      check_queue_batch();
     need(!spec_.source.options.contains("tail"), "source",
          "a batch can not follow a file (tail): it has an end");
     need(spec_.sink.kind != "file" || !spec_.sink.options.contains("path")
@@ -232,6 +234,17 @@ private:
     if (spec_.batch->split_bytes != 0)
       check_range("split_bytes", spec_.batch->split_bytes, limits::batch_split_bytes_min,
                   limits::batch_split_bytes_max);
+  }
+
+  void check_queue_batch() {
+    need(spec_.sink != spec_.source, "sink", "must not be the queue that is read");
+    const bool keeps_files =
+      spec_.batch->max_rejected > 0 || !spec_.batch->reduce_by.empty() || spec_.sink.kind == "stdout";
+    need(!keeps_files || spec_.sink.kind == "file" || !spec_.batch->rejected.empty(), "rejected",
+         "must name a file where neither source nor sink is one: beside it is kept what has no place yet");
+    need(spec_.batch->split_bytes <= limits::block_size_bytes_max, "split_bytes",
+         "must not be above " + std::to_string(limits::block_size_bytes_max) + " with a queue, is "
+           + std::to_string(spec_.batch->split_bytes));
   }
 
   const processor_spec& spec_;

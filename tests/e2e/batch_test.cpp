@@ -19,7 +19,7 @@ namespace {
 /// SLUICE_BATCH_LINES asks for more: with 5,000,000 the test takes minutes in a debug build.
 std::uint64_t lines_wanted() {
   const char* value = std::getenv("SLUICE_BATCH_LINES");
-  return value == nullptr ? 100'000 : std::strtoull(value, nullptr, 10);
+  return value == nullptr ? 300'000 : std::strtoull(value, nullptr, 10);
 }
 
 struct files {
@@ -194,6 +194,29 @@ TEST_CASE(
   cluster.must({"submit", program("batch_flow"), "--wait", "--", with.in, with.out});
   CHECK(with.is_as_expected());
   CHECK(batch_number(cluster, "records_in") == 1000);
+}
+
+TEST_CASE("what is in a queue is worked off by a batch, once, though a host and a worker are killed") {
+  files with;
+  with.make(30'000);
+  cli_cluster cluster;
+  cluster.start_head({"--no-worker"});
+  auto first = cluster.start_worker();
+  cluster.start_worker();
+  cluster.must({"queue", "put", "orders", with.in});
+  background_process waiting{{sluice_program(), "submit", program("batch_flow"), "--wait", "--",
+                              "queue:orders", "queue:done", "replicas=2"},
+                             {{}, cluster.env(), {}},
+                             with.dir / "output"};
+  REQUIRE(eventually([&] { return cluster.depth("done") > 0; }));
+  if (auto hosts = cluster.host_pids("batch-test"); !hosts.empty())
+    kill_hard(hosts.front());
+  kill_hard(cli_cluster::node_pid(first));
+  CHECK(waiting.wait(300s) == 0);
+  CHECK_MESSAGE(waiting.output().find("completed") != std::string::npos, waiting.output());
+  CHECK(cluster.depth("orders") == 0);
+  CHECK(batch_number(cluster, "records_in") == 30'000);
+  CHECK(cluster.depth("done") == 30'000);
 }
 
 TEST_CASE("a batch on a cluster that fails says why, also one that ends its process each time") {

@@ -115,6 +115,14 @@ struct fake_queue {
   result<queue::commit_reply> commit(const queue::commit_request& request) {
     ++commits;
     commit_sizes.push_back(request.acks.size() + request.nacks.size());
+    if (request.cursor && !request.queue.empty()) {
+      for (auto seq : request.acks) {
+        auto& all = queues[request.queue.value];
+        auto held = std::find_if(all.begin(), all.end(), [&](const entry& e) { return e.seq == seq; });
+        if (held == all.end() || held->owner != request.owner || request.epoch != epoch)
+          return fail(errc::conflict, "records are no longer leased");
+      }
+    }
     if (request.cursor) {
       auto& stored = cursors[request.cursor->key];
       if (stored != request.cursor->expected)

@@ -57,6 +57,8 @@ public:
   }
 
   result<std::unique_ptr<split_reader>> open_split(const split& which) override {
+    if (!which.records.empty())
+      return read_block(which.records);
     return batch::open_split(what_.source, which.begin, which.end);
   }
 

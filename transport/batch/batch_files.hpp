@@ -6,8 +6,8 @@
 
 namespace sluice::batch {
 
-/// The files of a batch: its source, and beside its sink the folder of its parts, `.NAME.parts-RUN`, which goes
-/// with the end of the run. All of them must be the same files for all replicas: on more than one node the paths
+/// The files of a batch: its source, and beside its sink (or the file of rejected records, or the source) the folder of
+/// its parts, `.NAME.parts-RUN`, which goes with the end of the run. All of them must be the same files for all replicas: on more than one node the paths
 /// lead to a shared file system.
 ///
 /// Sink   | What becomes of the results of a split

@@ -241,6 +241,21 @@ private:
   std::vector<row> found_;
 };
 
+class block_reader final : public split_reader {
+public:
+  explicit block_reader(record_block records) : records_(std::move(records)) {}
+
+  result<bool> next(std::vector<record_slice>& out) override {
+    out.clear();
+    for (auto record : records_)
+      out.push_back({record.payload, record.seq, {}});
+    return false;
+  }
+
+private:
+  record_block records_;
+};
+
 result<std::vector<std::string>> read_header(const std::string& path) {
   auto fd = open_file(path);
   if (!fd)
@@ -333,6 +348,10 @@ result<std::vector<std::uint64_t>> plan_splits(const source_file& file, std::uin
   if (size_bytes > 0)
     borders.push_back(size_bytes);
   return borders;
+}
+
+std::unique_ptr<split_reader> read_block(record_block records) {
+  return std::make_unique<block_reader>(std::move(records));
 }
 
 result<std::unique_ptr<split_reader>> open_split(const source_file& file, std::uint64_t begin,

@@ -30,4 +30,7 @@ result<std::vector<std::uint64_t>> plan_splits(const source_file& file, std::uin
 result<std::unique_ptr<split_reader>> open_split(const source_file& file, std::uint64_t begin,
                                                  std::uint64_t end);
 
+/// Gives the records that a split of a queue has with it.
+std::unique_ptr<split_reader> read_block(record_block records);
+
 } // namespace sluice::batch

@@ -13,6 +13,7 @@
 #include <caf/typed_event_based_actor.hpp>
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -51,6 +52,7 @@ struct fixture : deterministic_system {
     &reports));
   std::uint64_t last_id = 0;
   std::string expected;
+  io_spec source = io::file(dir / "in.jsonl");
 
   fixture() {
     std::string text;
@@ -65,9 +67,7 @@ struct fixture : deterministic_system {
   template <class Add>
   replica::handle spawn(Add add_to, const io_spec& sink, std::uint64_t run = 1) {
     flow flow{"f"};
-    add_to(flow,
-           batch_options{
-             .source = io::file(dir / "in.jsonl"), .sink = sink, .num_concurrency = 2, .split_bytes = 4096});
+    add_to(flow, batch_options{.source = source, .sink = sink, .num_concurrency = 2, .split_bytes = 4096});
     const auto spec = flow.spec();
     batch::options out;
     out.processor = spec.processors.front();
@@ -126,6 +126,49 @@ TEST_CASE_FIXTURE(fixture, "commits that fail, or whose answers are lost, change
   for (const auto& each : queues->payloads("out"))
     got += each + "\n";
   CHECK(got == expected);
+}
+
+TEST_CASE_FIXTURE(
+  fixture, "what is in a queue becomes a queue, whatever becomes of commits, and what comes later stays") {
+  using fault = fake_queue::fault;
+  queues->commit_faults = {fault::none,        fault::lose_answer, fault::refuse,
+                           fault::lose_answer, fault::none,        fault::refuse};
+  source = io::queue("in");
+  for (int n = 1; n <= 2000; ++n)
+    queues->put("in", "{\"n\":" + std::to_string(n) + "}");
+  auto one = spawn(doubles, io::queue("out"));
+  auto other = spawn(doubles, io::queue("out"));
+  REQUIRE(run_to_end());
+  auto got = queues->payloads("out");
+  CHECK(got.size() == 4000);
+  std::sort(got.begin(), got.end());
+  got.erase(std::unique(got.begin(), got.end()), got.end());
+  CHECK(got.size() == 2000);
+  CHECK(queues->queues["in"].empty());
+  CHECK(reports.back().batch->records_in == 2000);
+  queues->put("in", "{\"n\":2001}");
+  caf::anon_send(one, replica::drain{});
+  caf::anon_send(other, replica::drain{});
+  advance(5s);
+  CHECK(queues->payloads("in").size() == 1);
+  CHECK(queues->queues["batch.f.b"].empty());
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "what is in a queue becomes a file, in order, and a run that finds nothing leaves it") {
+  source = io::queue("in");
+  for (int n = 1; n <= 2000; ++n)
+    queues->put("in", "{\"n\":" + std::to_string(n) + "}");
+  auto one = spawn(doubles, io::file(dir / "out.jsonl"));
+  REQUIRE(run_to_end());
+  CHECK(test::read_file(dir / "out.jsonl") == expected);
+  caf::anon_send(one, replica::drain{});
+  advance(200ms);
+  reports.clear();
+  spawn(doubles, io::file(dir / "out.jsonl"), 2);
+  REQUIRE(run_to_end());
+  CHECK(reports.back().batch->records_in == 0);
+  CHECK(test::read_file(dir / "out.jsonl") == expected);
 }
 
 TEST_CASE_FIXTURE(fixture, "a reduce step into CSV; the same run again is done, the next one is another") {

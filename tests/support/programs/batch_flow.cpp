@@ -1,48 +1,16 @@
 // A batch for the end-to-end tests and the benchmark. Arguments, behind "--" by hand:
-//   INPUT OUTPUT [replicas=N] [threads=N] [rejected=N] [split=BYTES] [reduce]
+//   INPUT OUTPUT (each a file, or queue:NAME) [replicas=N] [threads=N] [rejected=N] [split=BYTES] [reduce]
+#include "tests/support/programs/batch_work.hpp"
+
 #include <sluice/sluice.hpp>
 
 #include <cstdint>
 #include <cstdlib>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
-struct item {
-  std::uint64_t id = 0;
-  std::string text;
-};
-
-struct copy {
-  std::uint64_t id = 0;
-  std::uint64_t number = 0;
-  std::string text;
-};
-
-struct by_text {
-  std::string text;
-  std::uint64_t count = 0;
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-};
-
-// None, one or two of each.
-std::vector<copy> copies(const item& in) {
-  if (in.text == "throw")
-    throw std::runtime_error{"this record always throws"};
-  if (in.text == "crash")
-    std::abort();
-  std::vector<copy> out;
-  for (std::uint64_t i = 0; i < in.id % 3; ++i)
-    out.push_back({in.id, i, in.text});
-  return out;
-}
-
-by_text count_one(const item& in) { return {in.text, 1, in.id, in.id}; }
-by_text add(by_text left, by_text right) {
-  return {left.text, left.count + right.count, left.first, right.last};
-}
+using namespace batch_work;
 
 int main(int argc, char** argv) {
   sluice::batch_options options;
@@ -70,8 +38,12 @@ int main(int argc, char** argv) {
   }
   paths.resize(2);
   options.num_cpus = 0.5;
-  options.source = sluice::file(paths[0]);
-  options.sink = sluice::file(paths[1]);
+  const auto end_of = [](const std::string& path) {
+    const std::string_view queue = "queue:";
+    return path.starts_with(queue) ? sluice::queue(path.substr(queue.size())) : sluice::file(path);
+  };
+  options.source = end_of(paths[0]);
+  options.sink = end_of(paths[1]);
   sluice::flow flow{"batch-test"};
   if (reduces)
     flow.batch<count_one, add, &by_text::text>("work", options);

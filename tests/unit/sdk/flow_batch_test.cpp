@@ -68,8 +68,21 @@ TEST_CASE("a batch is described, with the name of its key, and reads back") {
 TEST_CASE("what a batch cannot do is told with the option") {
   CHECK(mistake(fed()).empty());
   auto options = fed();
-  options.source = io::queue("q");
+  options.source = io::pulse(std::chrono::seconds{1});
   CHECK(has(mistake(options), "source: a batch reads a file"));
+  options.source = io::queue("q");
+  CHECK(mistake(options).empty());
+  options.split_bytes = 8u << 20;
+  CHECK(has(mistake(options), "split_bytes"));
+  options = {.source = io::queue("q"), .sink = io::queue("q")};
+  CHECK(has(mistake(options), "sink: must not be the queue that is read"));
+  options.sink = io::queue("r");
+  CHECK(mistake(options).empty());
+  options.max_rejected = 1;
+  CHECK(has(mistake(options), "rejected: must name a file"));
+  options.rejected = "bad.jsonl";
+  CHECK(mistake(options).empty());
+  options = fed();
   options.source = io::file("in.csv", {.tail = true});
   CHECK(has(mistake(options), "tail"));
   options = fed();

@@ -53,10 +53,42 @@ TEST_CASE("a job and a split read back what they wrote") {
   const split which{3, 2, 17, 4096, 8192};
   CHECK(to_text(which) == "3 2 17 4096 8192");
   CHECK(split_from_text(to_text(which)).value() == which);
+  one.first_run = 2;
+  one.is_open = true;
+  CHECK(job_from_text(to_text(one)).value() == one);
+  CHECK_FALSE(one.all_split_done());
+
   const split last{3, 2, split::finish_index, 0, 0};
   CHECK(split_from_text(to_text(last)).value().is_finish());
   for (const char* text : {"", "1 2 3", "1 2 3 9 4", "1 2 3 4 5 6", "a 2 3 4 5"})
     CHECK_FALSE(split_from_text(text).has_value());
+}
+
+TEST_CASE("a split of a queue has its records with it") {
+  record_block_builder some;
+  some.add(7, 0, "one");
+  some.add(9, 2, "an\nother");
+  job of;
+  of.run = 5;
+  of.first_run = 4;
+  of.source.size_bytes = 100;
+  of.split_count = 3;
+  const auto which = cut_split(of, some.finish());
+  CHECK(which.run == 4);
+  CHECK(which.index == 3);
+  CHECK(of.split_count == 4);
+  CHECK(which.begin == 100);
+  CHECK(which.end == 111);
+  CHECK(of.source.size_bytes == 111);
+  const auto back = split_from_text(to_text(which)).value();
+  CHECK(back == which);
+  CHECK(back.records.count() == 2);
+  CHECK((*back.records.begin()).seq == 7);
+  CHECK_FALSE(split_from_text("1 1 0 0 5\nno block").has_value());
+  CHECK(split_from_text(to_text(split{1, 1, split::cut_index, 0, 0})).value().is_cut());
+  CHECK(split_records_for(0) == 8);
+  CHECK(split_records_for(1) == 16);
+  CHECK(split_records_for(1'000'000'000) == limits::block_count_max);
 }
 
 TEST_CASE("the error of a failed job that is no UTF-8 does not lose the job") {

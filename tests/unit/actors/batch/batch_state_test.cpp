@@ -27,19 +27,38 @@ struct shared_store {
     int owner = 0; ///< 0 = none
   };
   std::vector<record> splits;
+  std::vector<record> source; ///< records of a queue
   std::uint64_t seq_last = 0;
   std::vector<std::string> sink; ///< results, as a queue
 
-  bool commit(const store_job& what) {
+  result<void> commit(const store_job& what, int owner) {
+    const auto is_taken = [&](const record& each) {
+      return std::find(what.taken.begin(), what.taken.end(), each.seq) != what.taken.end();
+    };
+    const auto held = std::count_if(source.begin(), source.end(), [&](const record& each) {
+      return each.owner == owner && is_taken(each);
+    });
+    if (static_cast<std::size_t>(held) != what.taken.size())
+      return fail(errc::conflict, "no longer leased");
     if (stored != what.expected)
-      return false;
+      return fail(errc::stale, "moved");
+    std::erase_if(source, is_taken);
     stored = to_text(what.next);
     for (const auto& each : what.splits)
       splits.push_back({++seq_last, to_text(each)});
     for (const auto& block : what.results)
       for (auto record : block)
         sink.emplace_back(record.payload);
-    return true;
+    return {};
+  }
+  record_block pull(int owner, std::uint32_t count) {
+    record_block_builder out;
+    for (auto& each : source)
+      if (each.owner == 0 && out.count() < count) {
+        each.owner = owner;
+        out.add(each.seq, each.attempts, each.text);
+      }
+    return out.finish();
   }
   std::vector<leased_split> lease(int owner, std::uint32_t count) {
     std::vector<leased_split> out;
@@ -63,7 +82,13 @@ struct shared_store {
         }
     return gone == what.acks.size();
   }
+  void give_back(int owner) {
+    for (auto& each : source)
+      if (each.owner == owner)
+        each.owner = 0;
+  }
   void release(int owner) {
+    give_back(owner);
     for (auto& each : splits)
       if (each.owner == owner)
         each.owner = 0;
@@ -133,7 +158,12 @@ struct world {
         each->tick();
       }
     }
-    FAIL("the batch does not end");
+    std::string waiting;
+    for (const auto& each : store.splits)
+      waiting += each.text.substr(0, each.text.find('\n')) + " attempts=" + std::to_string(each.attempts)
+                 + " owner=" + std::to_string(each.owner) + "; ";
+    FAIL("the batch does not end: " << store.stored << " splits: " << waiting
+                                    << " last: " << replicas.back()->machine.last_error());
   }
 };
 
@@ -161,11 +191,15 @@ void replica_under_test::answer(std::size_t index, bool is_lost) {
     take(machine.on_source(where.source_fails ? result<source_plan>{tl::unexpect, *where.source_fails} : plan,
                            at));
   } else if (auto* store = std::get_if<store_job>(&one)) {
-    const bool ok = where.store.commit(*store);
-    take(machine.on_stored(is_lost ? result<void>{lost}
-                           : ok    ? result<void>{}
-                                   : fail(errc::stale, "moved"),
-                           at));
+    const auto outcome = where.store.commit(*store, id);
+    take(machine.on_stored(is_lost ? result<void>{lost} : outcome, at));
+  } else if (auto* pull = std::get_if<take_records>(&one)) {
+    auto some = where.store.pull(id, pull->count_max); // leased also if nobody hears of it
+    take(machine.on_records(is_lost ? result<record_block>{lost} : some, at));
+  } else if (std::get_if<give_back_records>(&one)) {
+    if (!is_lost)
+      where.store.give_back(id);
+    take(machine.on_given_back(is_lost ? result<void>{lost} : result<void>{}, at));
   } else if (auto* lease = std::get_if<take_splits>(&one)) {
     auto some = where.store.lease(id, lease->count_max);
     if (is_lost) // the real leases end by themselves
@@ -177,8 +211,13 @@ void replica_under_test::answer(std::size_t index, bool is_lost) {
     if (stopped)
       return take(machine.on_worked(work->seq, fail(errc::shutting_down, "stopped"), at));
     record_block_builder results;
-    results.add(std::to_string(work->which.index));
-    take(machine.on_worked(work->seq, split_result{{10, 1, 0}, {results.finish()}}, at));
+    for (auto record : work->which.records)
+      results.add(record.payload);
+    const auto count = results.count();
+    if (count == 0)
+      results.add(std::to_string(work->which.index));
+    take(machine.on_worked(
+      work->seq, split_result{{count == 0 ? 10 : count, count == 0 ? 1 : count, 0}, {results.finish()}}, at));
   } else if (auto* last = std::get_if<put_together>(&one)) {
     ++where.finishes;
     take(machine.on_put_together(last->seq, finish_outcome{where.split_count, {}}, at));
@@ -287,6 +326,118 @@ TEST_CASE_FIXTURE(world, "replicas that answer in any order, lose answers and di
     the.add();
     the.run_to_end();
     check_complete(the);
+  }
+}
+
+namespace {
+
+constexpr state_options of_queue(std::uint64_t run) {
+  return {.run = run, .threads = 2, .attempts_max = 5, .from_queue = true, .block_bytes = 1u << 20};
+}
+
+void fill_source(world& the, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    the.store.source.push_back({++the.store.seq_last, "record " + std::to_string(the.store.seq_last)});
+}
+
+/// All that was ever in the source has come out once.
+void check_all_out(const world& in, std::size_t count) {
+  auto sink = in.store.sink;
+  std::sort(sink.begin(), sink.end());
+  CHECK(std::adjacent_find(sink.begin(), sink.end()) == sink.end());
+  CHECK(sink.size() == count);
+  CHECK(in.store.source.empty());
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(world, "a queue is worked off, in splits that begin small, and what comes later stays") {
+  fill_source(*this, 100);
+  add(of_queue(1));
+  add(of_queue(1));
+  run_to_end();
+  check_all_out(*this, 100);
+  CHECK(stored().phase == job_phase::done);
+  CHECK(stored().split_count == 5); // 8 + 16 + 24 + 32 + 20
+  CHECK(stored().totals.records_in == 100);
+  CHECK(stored().totals.bytes_in == stored().source.size_bytes);
+  CHECK(finishes == 1);
+  fill_source(*this, 1);
+  run_to_end();
+  CHECK(store.source.size() == 1);
+}
+
+TEST_CASE_FIXTURE(world, "a queue with nothing in it is done at once, and its sink is left alone") {
+  add(of_queue(1));
+  run_to_end();
+  CHECK(stored().phase == job_phase::done);
+  CHECK(finishes == 0);
+}
+
+TEST_CASE_FIXTURE(world, "a run that a queue's records outlive passes its job on to the next run") {
+  fill_source(*this, 100);
+  add(of_queue(1));
+  work_fails = failure{errc::invalid_argument, "the record with the number 7 is rejected: unlucky"};
+  run_to_end();
+  CHECK(stored().phase == job_phase::failed);
+  CHECK(store.sink.empty());
+  CHECK(replicas[0]->cleaned == 0);
+  kill(0);
+  work_fails.reset();
+  add(of_queue(2));
+  run_to_end();
+  check_all_out(*this, 100);
+  CHECK(stored().phase == job_phase::done);
+  CHECK(stored().run == 2);
+  CHECK(stored().first_run == 1);
+  kill(0);
+  fill_source(*this, 10);
+  add(of_queue(3));
+  run_to_end();
+  check_all_out(*this, 110);
+  CHECK(stored().first_run == 3);
+}
+
+TEST_CASE_FIXTURE(world, "of a queue every record comes out once, whatever is lost and whoever dies") {
+  for (unsigned seed = 1; seed <= 300; ++seed) {
+    CAPTURE(seed);
+    world the;
+    std::mt19937 random{seed};
+    std::size_t count = random() % 300;
+    fill_source(the, count);
+    std::uint64_t run = 1;
+    for (unsigned i = 0; i <= random() % 3; ++i)
+      the.add(of_queue(run));
+    for (int step = 0; step < 800; ++step) {
+      the.now += std::chrono::milliseconds{random() % 150};
+      auto& each = *the.replicas[random() % the.replicas.size()];
+      if (random() % 4 == 0)
+        each.tick();
+      else if (!each.asked.empty())
+        each.answer(random() % each.asked.size(), random() % 20 == 0);
+      if (random() % 100 == 0) {
+        the.kill(random() % the.replicas.size());
+        the.add(of_queue(run));
+      }
+      if (random() % 100 == 0)
+        the.replicas[random() % the.replicas.size()]->drain();
+      if (random() % 200 == 0)
+        ++run; // whoever comes next begins it
+      for (std::size_t i = 0; i < the.replicas.size(); ++i)
+        if (the.replicas[i]->ended) {
+          the.kill(i);
+          the.add(of_queue(run));
+        }
+    }
+    // What was in other hands when the queue was found empty is for the runs to come.
+    for (int more = 0; more < 10 && (more == 0 || !the.store.source.empty()); ++more) {
+      while (!the.replicas.empty())
+        the.kill(0);
+      the.add(of_queue(++run));
+      the.run_to_end();
+      REQUIRE(the.stored().phase == job_phase::done);
+    }
+    check_all_out(the, count);
   }
 }
 

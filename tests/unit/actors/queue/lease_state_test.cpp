@@ -53,6 +53,20 @@ std::size_t fetch_all(lease_state& state, time_point now) {
 
 } // namespace
 
+TEST_CASE("who holds all of some records is told apart from who holds a part of them") {
+  lease_state state;
+  state.grant(terms(1), {run_of(1, 5), run_of(7, 9)}, start);
+  state.grant(terms(2), {run_of(6, 6)}, start);
+  state.grant(terms(1, 9), {run_of(10, 12)}, start);
+  CHECK(state.holds(owner(1), {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12}));
+  CHECK(state.holds(owner(1), {12, 3}));
+  CHECK(state.holds(owner(1), {}));
+  CHECK(state.holds(owner(2), {6}));
+  CHECK_FALSE(state.holds(owner(1), {5, 6, 7}));
+  CHECK_FALSE(state.holds(owner(2), {6, 7}));
+  CHECK_FALSE(state.holds(owner(1), {13}));
+}
+
 TEST_CASE("back-off doubles from its minimum to its maximum and jitter only shortens it") {
   CHECK(retry_delay(1, 1.0) == limits::retry_delay_min);
   CHECK(retry_delay(2, 1.0) == 2 * limits::retry_delay_min);

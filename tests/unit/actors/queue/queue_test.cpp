@@ -338,6 +338,30 @@ TEST_CASE_FIXTURE(queue_fixture,
   CHECK(*ask<std::string>(queues, cursor_request{"orders.jsonl"}) == "100");
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a position that moves with acks moves with all of them or not at all") {
+  put("q", {"a", "b", "c"});
+  take("q");
+  auto request = commit_of("q", {1, 2});
+  request.cursor = cursor_move{"job", "", "1"};
+  request.results.push_back({queue_name{"out"}, block({"x"})});
+  auto other = request;
+  other.owner.replica = replica_id{99};
+  CHECK(commit(other).error().code == errc::conflict);
+  CHECK(ask<std::string>(queues, cursor_request{"job"})->empty());
+  CHECK(stat("out").depth_count == 0);
+  CHECK(stat("q").leased_count == 3);
+  CHECK(commit(request)->stale.empty());
+  CHECK(stat("q").depth_count == 1);
+  request.cursor = cursor_move{"job", "1", "2"};
+  request.acks = {2, 3}; // one of them is gone
+  CHECK(commit(request).error().code == errc::conflict);
+  request.acks = {3};
+  request.epoch += 1;
+  CHECK(commit(request).error().code == errc::conflict);
+  CHECK(*ask<std::string>(queues, cursor_request{"job"}) == "1");
+  CHECK(stat("q").leased_count == 1);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a record of another source is buried with what is known of it") {
   commit_request request;
   request.consumer = consumer;
