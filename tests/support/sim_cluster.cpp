@@ -15,20 +15,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-queue::handle::behavior_type sim_queue(queue::handle::pointer, std::vector<queue::release_request>* log) {
-  return {
-    [](const queue::append_request&) { return queue::append_reply{}; },
-    [](const queue::lease_request&) { return queue::lease_reply{}; },
-    [](const queue::commit_request&) { return queue::commit_reply{}; },
-    [](const queue::renew_request&) { return queue::count_reply{}; },
-    [log](const queue::release_request& what) {
-      log->push_back(what);
-      return queue::count_reply{};
-    },
-    [](const queue::cursor_request&) { return std::string{}; },
-  };
-}
-
 class no_artifacts final : public node::artifact_port {
 public:
   void ensure(const artifact_id&, std::uint64_t, std::function<void(result<void>)> done) override {
@@ -64,6 +50,7 @@ public:
     auto has = [&](const char* word) {
       return std::ranges::find(order.flow.args, word) != order.flow.args.end();
     };
+    const auto flow = order.flow;
     caf::anon_send(
       to, node::host_started{order.host, static_cast<std::int64_t>(1000 + world_.hosts_started_count_)});
     const auto id = order.host;
@@ -85,12 +72,13 @@ public:
         later(50ms, [this, id] { end(id, 0, SIGSEGV, "killed by SIGSEGV"); });
       };
     world_.hosts_[id] = std::move(host);
-    later(std::chrono::milliseconds{10 + world_.draw(100)}, [this, id, script] {
+    later(std::chrono::milliseconds{10 + world_.draw(100)}, [this, id, script, flow] {
       auto found = running_.find(id);
       if (found == running_.end())
         return;
       auto& system = world_.nodes_[index_].process->system;
-      found->second.actor = system.own(spawn_sim_host(system.sys, script));
+      found->second.actor = system.own(world_.make_host_ ? make_real(id, flow, found->second.to)
+                                                         : spawn_sim_host(system.sys, script));
       caf::anon_send(found->second.to, node::host_connected{id, found->second.actor});
     });
   }
@@ -136,12 +124,6 @@ public:
     is_dropped_ = true;
   }
 
-private:
-  struct entry {
-    node::host_observer to;
-    host::handle actor;
-  };
-
   /// Does something in the node's process; while that is paused, it waits.
   void later(duration delay, work what) {
     auto mine = world_.nodes_[index_].hosts;
@@ -159,6 +141,32 @@ private:
     });
   }
 
+private:
+  struct entry {
+    node::host_observer to;
+    host::handle actor;
+  };
+
+  /// A host of the test's, whose reports are noted on their way.
+  host::handle make_real(host_id id, const node::flow_order& flow, const node::host_observer& to) {
+    auto& node = world_.nodes_[index_];
+    auto& system = node.process->system;
+    // The unused arguments of behaviors: see `deterministic_system::ask_later`.
+    auto behavior = [world = &world_, id, to](host::node_handle::pointer,
+                                              int) -> host::node_handle::behavior_type {
+      return {[world, id, to](const host::host_report& report) {
+        if (auto found = world->hosts_.find(id); found != world->hosts_.end()) {
+          found->second->replicas.clear();
+          for (const auto& each : report.replicas)
+            found->second->replicas[each.id] = each;
+        }
+        caf::anon_send(to, report);
+      }};
+    };
+    auto owner = system.own(system.sys.spawn(behavior, 0));
+    return world_.make_host_({index_, system.sys, id, flow, node.queues, owner});
+  }
+
   sim_cluster& world_;
   std::size_t index_;
   std::map<host_id, entry> running_;
@@ -174,10 +182,12 @@ sim_cluster::~sim_cluster() {
   for (auto& node : nodes_)
     if (node.process) {
       node.agent = nullptr;
+      node.queues = nullptr;
       bury(node);
       node.hosts->drop_all();
     }
   head_.cluster = nullptr;
+  head_.queues = nullptr;
   if (head_.process)
     bury(head_);
 }
@@ -276,21 +286,25 @@ void sim_cluster::bury(end& where) {
   graveyard_.push_back(std::move(where.process));
 }
 
+void sim_cluster::call_on(std::size_t index, duration delay, std::function<void()> what) {
+  nodes_[index].hosts->later(delay, std::move(what));
+}
+
 // ---- processes -------------------------------------------------------------------------
 
 void sim_cluster::start_head() {
   note("head starts");
   head_.process = std::make_unique<process_box>();
   sync(head_);
+  start_queues();
   auto& system = head_.process->system;
-  auto queue = system.own(system.sys.spawn(sim_queue, &releases_));
   cluster::options opts;
   opts.cluster_id = "sim";
   opts.wall_clock = [this] {
     return std::chrono::system_clock::time_point{
       std::chrono::duration_cast<std::chrono::system_clock::duration>(now_.time_since_epoch())};
   };
-  auto spawned = cluster::spawn(system.sys, opts, store_, queue);
+  auto spawned = cluster::spawn(system.sys, opts, store_, head_.queues);
   if (!spawned)
     throw std::runtime_error("the head does not start: " + spawned.error().message);
   head_.cluster = system.own(*spawned);
@@ -302,6 +316,7 @@ void sim_cluster::kill_head() {
   for (std::size_t index = 0; index < nodes_.size(); ++index)
     close(index, 0ns);
   head_.cluster = nullptr;
+  head_.queues = nullptr;
   bury(head_);
 }
 
@@ -360,6 +375,7 @@ void sim_cluster::restart_node(std::size_t index) {
   if (on_routes_)
     opts.routes = [this, index](const ingress::route_table& table) { on_routes_(index, table); };
   auto& system = node.process->system;
+  node.queues = make_queue_proxy(index);
   node.agent = system.own(node::spawn(system.sys, std::move(opts)));
   settle(node);
   connect_later(index);
@@ -372,6 +388,7 @@ void sim_cluster::kill_node(std::size_t index) {
   note("node killed", index);
   const bool is_cut = node.is_cut;
   node.agent = nullptr;
+  node.queues = nullptr;
   bury(node);
   node.hosts->drop_all();
   close(index, is_cut ? limits::silence_timeout : draw_delay());

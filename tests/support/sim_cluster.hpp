@@ -2,9 +2,12 @@
 
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/fake_cluster_store.hpp"
+#include "tests/support/fake_queue_store.hpp"
 #include "tests/support/sim_host.hpp"
 #include "actors/cluster/cluster.hpp"
 #include "actors/node/node.hpp"
+
+#include <caf/typed_response_promise.hpp>
 
 #include <chrono>
 #include <functional>
@@ -25,8 +28,8 @@ struct sim_settings {
   double node_cpus = 4;
 };
 
-/// Many machines on one thread: a real cluster actor, real node agents, simulated hosts,
-/// processes that are killed, paused and started again, and links that delay, stall and
+/// Many machines on one thread: a real cluster actor, real queues, real node agents, hosts that are simulated
+/// unless a test brings real ones, processes that are killed, paused and started again, and links that delay, stall and
 /// close. Each process has an actor system and a clock of its own.
 ///
 /// One seed decides all that chance would: which actor of a process runs next, how long each
@@ -79,6 +82,23 @@ public:
   void on_routes(std::function<void(std::size_t, const ingress::route_table&)> take) {
     on_routes_ = std::move(take);
   }
+
+  /// What a host is started with, in the process of its node.
+  struct host_start {
+    std::size_t index = 0; ///< of the node
+    caf::actor_system& system;
+    host_id id;
+    node::flow_order flow;
+    queue::handle queue; ///< the head's, over the node's link; what was asked fails when that closes
+    host::node_handle owner;
+  };
+  /// Real hosts: what `make` returns ends as a process does. For hosts that are started afterwards.
+  void on_host(std::function<host::handle(const host_start&)> make) { make_host_ = std::move(make); }
+  bool is_alive(host_id host) const { return hosts_.contains(host); }
+
+  /// Does something in the process of a node after `delay`; not while that stands still, nor once it is gone.
+  void call_on(std::size_t index, duration delay, std::function<void()> what);
+
   std::uint64_t starts_of(std::size_t index) const { return nodes_[index].starts; } ///< of the node's process
   std::uint64_t seed() const { return settings_.seed; }
 
@@ -129,6 +149,7 @@ public:
 
   const std::vector<queue::release_request>& releases() const { return releases_; }
   fake_cluster_store& store() { return *store_; }
+  fake_queue_store& queue_store() { return *queue_store_; }
 
   /// Digest of all that happened so far.
   std::uint64_t trace() const { return trace_; }
@@ -148,6 +169,7 @@ private:
   };
   struct head_end : end {
     cluster::handle cluster;
+    queue::handle queues;
   };
   struct node_end : end {
     double cpus = 0;
@@ -155,6 +177,7 @@ private:
     std::uint64_t starts = 0;
     node::agent_handle agent;
     std::shared_ptr<launcher> hosts;
+    queue::handle queues; ///< stands for the head's
     // its link to the head
     bool is_open = false;
     bool is_cut = false;
@@ -189,6 +212,10 @@ private:
 
   node::handle make_agent_proxy(std::size_t index, std::uint64_t epoch);
   cluster::node_facing_handle make_head_proxy(std::size_t index, std::uint64_t epoch);
+  queue::handle make_queue_proxy(std::size_t index);
+  void start_queues();
+  template <class Reply, class Self, class Request>
+  caf::typed_response_promise<Reply> relay(Self self, std::size_t index, const Request& request);
 
   sim_settings settings_;
   std::mt19937_64 random_;
@@ -197,6 +224,7 @@ private:
   std::map<std::pair<time_point, std::uint64_t>, work> agenda_;
   std::set<std::pair<time_point, std::size_t>> due_; ///< next timer of each process
   std::shared_ptr<fake_cluster_store> store_ = std::make_shared<fake_cluster_store>();
+  std::shared_ptr<fake_queue_store> queue_store_ = std::make_shared<fake_queue_store>();
   std::vector<queue::release_request> releases_;
   std::vector<std::unique_ptr<process_box>> graveyard_; ///< promises and proxies may still point there
   head_end head_;
@@ -204,6 +232,7 @@ private:
   std::map<host_id, std::unique_ptr<sim_host>> hosts_;
   std::size_t hosts_started_count_ = 0;
   std::function<void(std::size_t, const ingress::route_table&)> on_routes_;
+  std::function<host::handle(const host_start&)> make_host_;
   std::uint64_t trace_ = 14695981039346656037ull;
   std::shared_ptr<const cluster::cluster_view> last_view_;
 };

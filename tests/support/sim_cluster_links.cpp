@@ -1,6 +1,7 @@
 // The links of `sim_cluster`, and its questions to the head and to the world.
 
 #include "tests/support/sim_cluster.hpp"
+#include "actors/queue/queue.hpp"
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -13,6 +14,26 @@
 namespace sluice::testing {
 
 using namespace std::chrono_literals;
+
+namespace {
+
+/// Answers take effect inside the proxy that was asked: CAF delivers a promise only there.
+struct in_proxy {
+  using actor_message = void;
+  std::function<void()> run;
+};
+struct link_lost {
+  using actor_message = void;
+};
+
+using queue_proxy = queue::handle::extend<caf::reacts_to<in_proxy>, caf::reacts_to<link_lost>>;
+
+struct queue_proxy_state {
+  std::map<std::uint64_t, std::function<void(const failure&)>> open; ///< how each request is refused
+  std::uint64_t number_last = 0;
+};
+
+} // namespace
 
 /// Takes a message along the link, if that is open and stays so.
 void sim_cluster::carry(std::size_t index, bool to_head, work deliver) {
@@ -78,6 +99,7 @@ void sim_cluster::close(std::size_t index, duration head_learns_after) {
   node.held.clear();
   if (node.process) {
     caf::anon_send(node.agent, node::head_lost{});
+    caf::anon_send(caf::actor_cast<queue_proxy>(node.queues), link_lost{});
     if (!node.is_paused)
       sync(node);
     settle(node);
@@ -220,6 +242,106 @@ void sim_cluster::enrol(std::size_t index, std::uint64_t epoch, const node::node
       },
       0);
   });
+}
+
+// ---- queues ------------------------------------------------------------------------------
+
+/// The head's real queues, and in front of them what notes who gives leases back.
+void sim_cluster::start_queues() {
+  queue::options opts;
+  opts.store = std::make_shared<fake_store_runner>(queue_store_);
+  opts.wall_clock = [this] {
+    return queue::wall_time{std::chrono::duration_cast<queue::wall_time::duration>(now_.time_since_epoch())};
+  };
+  opts.jitter = [this] { return static_cast<double>(draw(1000)) / 1000; };
+  auto& system = head_.process->system;
+  auto real = caf::actor_cast<queue::handle>(system.own(queue::spawn(system.sys, std::move(opts))));
+  auto behavior = [this, real](queue::handle::pointer self, int) -> queue::handle::behavior_type {
+    return {
+      [self, real](const queue::append_request& what) { return self->delegate(real, what); },
+      [self, real](const queue::lease_request& what) { return self->delegate(real, what); },
+      [self, real](const queue::commit_request& what) { return self->delegate(real, what); },
+      [self, real](const queue::renew_request& what) { return self->delegate(real, what); },
+      [this, self, real](const queue::release_request& what) {
+        releases_.push_back(what);
+        return self->delegate(real, what);
+      },
+      [self, real](const queue::cursor_request& what) { return self->delegate(real, what); },
+    };
+  };
+  head_.queues = system.own(system.sys.spawn(behavior, 0));
+}
+
+/// Carries a request to the head's queues and the answer back.
+template <class Reply, class Self, class Request>
+caf::typed_response_promise<Reply> sim_cluster::relay(Self self, std::size_t index, const Request& request) {
+  auto promise = self->template make_response_promise<Reply>();
+  if (!nodes_[index].is_open) {
+    promise.deliver(to_caf({errc::unavailable, "there is no link to the head"}));
+    return promise;
+  }
+  const auto number = ++self->state.number_last;
+  self->state.open.emplace(number, [promise](const failure& why) mutable { promise.deliver(to_caf(why)); });
+  auto answer = [self, number, promise](const result<Reply>& outcome) mutable {
+    if (self->state.open.erase(number) == 0)
+      return; // the link was lost meanwhile
+    if (outcome)
+      promise.deliver(Reply{*outcome});
+    else
+      promise.deliver(to_caf(outcome.error()));
+  };
+  auto back = [this, index, epoch = nodes_[index].epoch,
+               to = caf::actor_cast<queue_proxy>(nodes_[index].queues), answer](result<Reply> outcome) {
+    if (nodes_[index].epoch == epoch)
+      carry(index, false, [to, answer, outcome] {
+        caf::anon_send(to, in_proxy{[answer, outcome]() mutable { answer(outcome); }});
+      });
+  };
+  carry(index, true, [this, request, back] {
+    if (!head_.queues)
+      return;
+    head_.process->system.sys.spawn<caf::hidden>(
+      [to = head_.queues, request, back](caf::event_based_actor* asker, int) {
+        asker->request(to, 60s, request)
+          .then([back](Reply& reply) { back(std::move(reply)); },
+                [back](caf::error& why) { back(tl::unexpected<failure>{from_caf(why)}); });
+      },
+      0);
+  });
+  return promise;
+}
+
+queue::handle sim_cluster::make_queue_proxy(std::size_t index) {
+  auto behavior = [this, index](queue_proxy::stateful_pointer<queue_proxy_state> self,
+                                int) -> queue_proxy::behavior_type {
+    return {
+      [this, self, index](const queue::append_request& what) {
+        return relay<queue::append_reply>(self, index, what);
+      },
+      [this, self, index](const queue::lease_request& what) {
+        return relay<queue::lease_reply>(self, index, what);
+      },
+      [this, self, index](const queue::commit_request& what) {
+        return relay<queue::commit_reply>(self, index, what);
+      },
+      [this, self, index](const queue::renew_request& what) {
+        return relay<queue::count_reply>(self, index, what);
+      },
+      [this, self, index](const queue::release_request& what) {
+        return relay<queue::count_reply>(self, index, what);
+      },
+      [this, self, index](const queue::cursor_request& what) {
+        return relay<std::string>(self, index, what);
+      },
+      [](in_proxy& what) { what.run(); },
+      [self](link_lost) {
+        for (auto& [number, refuse] : std::exchange(self->state.open, {}))
+          refuse({errc::unavailable, "the link to the head was lost"});
+      },
+    };
+  };
+  auto& system = nodes_[index].process->system;
+  return caf::actor_cast<queue::handle>(system.own(system.sys.spawn(behavior, 0)));
 }
 
 // ---- questions ---------------------------------------------------------------------------
