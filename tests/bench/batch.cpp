@@ -1,23 +1,27 @@
-// How many records per second a batch by hand takes from a file of JSON lines to another, with one and with two
-// threads, beside what it is measured by in the same run: one thread that reads a line, parses, calls the same
-// function, writes, and syncs at the end. One JSON document on stdout.
+// How many lines per second a batch by hand takes from a file of JSON lines to another, with one and with two threads,
+// beside the loop that one would write instead, in the same run: one process that reads a line, decodes it, calls
+// the same function, encodes and writes. And what it costs to be killed twice. One JSON document on stdout.
 //
-//   bench_batch [LINES]    1,000,000 of about 60 bytes if not said
+//   bench_batch [LINES [LINES_KILLED]]    1,000,000 and 5,000,000 of about 50 bytes if not said
 //
 // Runs in a folder of its own below the current one, so that it measures that disk. The whole process counts, from
-// start to exit: planning, commits, joining the parts.
+// start to exit: planning, commits, joining the parts, syncs; the loop syncs once, at its end.
+#include "tests/support/programs/batch_work.hpp"
+#include "tests/support/subprocess.hpp"
+
 #include <sluice/codec/codec.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <string>
-#include <string_view>
 #include <unistd.h>
 #include <unordered_map>
 #include <vector>
@@ -25,23 +29,8 @@
 namespace {
 
 namespace fs = std::filesystem;
+using namespace batch_work;
 using steady = std::chrono::steady_clock;
-
-struct item {
-  std::uint64_t id = 0;
-  std::string text;
-};
-struct copy {
-  std::uint64_t id = 0;
-  std::uint64_t number = 0;
-  std::string text;
-};
-struct by_text {
-  std::string text;
-  std::uint64_t count = 0;
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-};
 
 [[noreturn]] void give_up(const std::string& why) {
   std::cerr << "bench batch: " << why << '\n';
@@ -50,98 +39,61 @@ struct by_text {
 
 void make_input(const fs::path& path, std::uint64_t lines) {
   std::ofstream out{path, std::ios::binary};
-  std::string text;
-  for (std::uint64_t id = 1; id <= lines; ++id) {
-    text += "{\"id\":" + std::to_string(id) + ",\"text\":\"some text of record " + std::to_string(id % 1000)
-            + "\"}\n";
-    if (text.size() > (1u << 20)) {
-      out << text;
-      text.clear();
-    }
-  }
-  out << text;
-}
-
-/// Calls `use` with each line of a file.
-template <class Use>
-void for_each_line(const fs::path& path, Use use) {
-  std::FILE* in = std::fopen(path.c_str(), "rb");
-  if (in == nullptr)
-    give_up("cannot read " + path.string());
-  std::string buffer;
-  std::size_t kept = 0;
-  for (;;) {
-    buffer.resize(kept + (1u << 20));
-    const auto count = std::fread(buffer.data() + kept, 1, 1u << 20, in);
-    buffer.resize(kept + count);
-    std::size_t begin = 0;
-    for (auto end = buffer.find('\n', kept); end != std::string::npos; end = buffer.find('\n', begin)) {
-      use(std::string_view{buffer}.substr(begin, end - begin));
-      begin = end + 1;
-    }
-    buffer.erase(0, begin);
-    kept = buffer.size();
-    if (count == 0)
-      break;
-  }
-  std::fclose(in);
-}
-
-void write_and_sync(std::FILE* out, const std::string& text, bool is_last) {
-  if (std::fwrite(text.data(), 1, text.size(), out) != text.size())
-    give_up("cannot write");
-  if (is_last && (std::fflush(out) != 0 || ::fdatasync(::fileno(out)) != 0))
-    give_up("cannot sync");
-}
-
-item read_item(std::string_view line) {
-  item in;
-  if (!sluice::codec::decode_into(line, in))
-    give_up("a line does not decode");
-  return in;
+  for (std::uint64_t id = 1; id <= lines; ++id)
+    out << "{\"id\":" << id << ",\"text\":\"some text of record " << id % 1000 << "\"}\n";
 }
 
 template <class T>
-void write_line(const T& value, std::string& text) {
+void write_line(const T& value, std::string& text, std::ofstream& out) {
+  text.clear();
   if (!sluice::codec::encode(value, text))
     give_up("a result does not encode");
-  text += '\n';
+  out << text << '\n';
+}
+
+/// Calls `use` with each line of a file as a record, then syncs what came of it.
+template <class Use>
+void loop(const fs::path& from, const fs::path& to, Use use) {
+  std::ifstream in{from, std::ios::binary};
+  std::ofstream out{to, std::ios::binary};
+  std::string line;
+  while (std::getline(in, line)) {
+    item record;
+    if (!sluice::codec::decode_into(line, record))
+      give_up("a line does not decode");
+    use(record, out);
+  }
+  out.close();
+  const int fd = ::open(to.c_str(), O_RDONLY);
+  if (!out || ::fdatasync(fd) != 0)
+    give_up("cannot write " + to.string());
+  ::close(fd);
 }
 
 void copy_by_hand(const fs::path& from, const fs::path& to) {
-  std::FILE* out = std::fopen(to.c_str(), "wb");
   std::string text;
-  for_each_line(from, [&](std::string_view line) {
-    const auto in = read_item(line);
-    for (std::uint64_t i = 0; i < in.id % 3; ++i)
-      write_line(copy{in.id, i, in.text}, text);
-    if (text.size() > (256u << 10)) {
-      write_and_sync(out, text, false);
-      text.clear();
-    }
+  loop(from, to, [&](const item& in, std::ofstream& out) {
+    for (const auto& each : copies(in))
+      write_line(each, text, out);
   });
-  write_and_sync(out, text, true);
-  std::fclose(out);
 }
 
 void reduce_by_hand(const fs::path& from, const fs::path& to) {
   std::unordered_map<std::string, by_text> all;
-  for_each_line(from, [&](std::string_view line) {
-    auto in = read_item(line);
-    auto& one = all.try_emplace(in.text, by_text{in.text, 0, in.id, in.id}).first->second;
-    ++one.count;
-    one.last = in.id;
+  const auto unsorted = to.string() + ".empty";
+  loop(from, unsorted, [&](const item& in, std::ofstream&) {
+    auto [at, is_new] = all.try_emplace(in.text, count_one(in));
+    if (!is_new)
+      at->second = add(std::move(at->second), count_one(in));
   });
   std::vector<const by_text*> sorted;
   for (const auto& each : all)
     sorted.push_back(&each.second);
   std::sort(sorted.begin(), sorted.end(), [](auto* left, auto* right) { return left->text < right->text; });
+  std::ofstream out{to, std::ios::binary};
   std::string text;
   for (const auto* each : sorted)
-    write_line(*each, text);
-  std::FILE* out = std::fopen(to.c_str(), "wb");
-  write_and_sync(out, text, true);
-  std::fclose(out);
+    write_line(*each, text, out);
 }
 
 template <class Work>
@@ -151,43 +103,103 @@ double seconds(Work work) {
   return std::chrono::duration<double>(steady::now() - begin).count();
 }
 
-void must(const std::string& command) {
-  if (std::system(command.c_str()) != 0)
-    give_up("failed: " + command);
+struct files {
+  fs::path dir;
+  fs::path in = dir / "in.jsonl";
+  fs::path out = dir / "out.jsonl";
+  fs::path bare = dir / "bare.jsonl";
+
+  std::vector<std::string> batch(const std::string& state, int threads, bool reduces) const {
+    const auto flow = fs::canonical("/proc/self/exe").parent_path() / "batch_flow";
+    std::vector<std::string> argv{flow.string(),
+                                  "--state-dir",
+                                  (dir / state).string(),
+                                  "--",
+                                  in.string(),
+                                  out.string(),
+                                  "threads=" + std::to_string(threads)};
+    if (reduces)
+      argv.emplace_back("reduce");
+    return argv;
+  }
+  void check_same() const {
+    if (sluice::test::run({"cmp", bare.string(), out.string()}).exit_code != 0)
+      give_up("the batch and the loop do not give the same");
+  }
+  /// Parts that are done.
+  std::size_t parts() const {
+    std::size_t count = 0;
+    std::error_code gone;
+    for (fs::recursive_directory_iterator at{dir, gone}, end; !gone && at != end; at.increment(gone))
+      count += at->path().extension() == ".part" ? 1 : 0;
+    return count;
+  }
+};
+
+void must(const std::vector<std::string>& argv) {
+  auto done = sluice::test::run(argv, {{}, {}, {}, std::chrono::minutes{30}});
+  if (done.exit_code != 0)
+    give_up(argv.front() + " failed: " + done.err);
+}
+
+void compare(const files& with, std::uint64_t lines, bool reduces) {
+  const auto bytes = static_cast<double>(fs::file_size(with.in));
+  const auto bare =
+    seconds([&] { reduces ? reduce_by_hand(with.in, with.bare) : copy_by_hand(with.in, with.bare); });
+  for (const int threads : {1, 2}) {
+    const auto state = "state-" + std::to_string(threads) + (reduces ? "r" : "");
+    const auto took = seconds([&] { must(with.batch(state, threads, reduces)); });
+    with.check_same();
+    std::printf("    {\"kind\": \"%s\", \"threads\": %d, \"lines_per_s\": %.0f, \"mb_per_s\": %.1f, "
+                "\"loop_lines_per_s\": %.0f, \"loop_mb_per_s\": %.1f, \"ratio\": %.2f}%s\n",
+                reduces ? "reduce" : "map", threads, static_cast<double>(lines) / took, bytes / took / 1e6,
+                static_cast<double>(lines) / bare, bytes / bare / 1e6, bare / took,
+                reduces && threads == 2 ? "" : ",");
+    std::fflush(stdout);
+  }
+}
+
+/// Killed when about a third, and two thirds, of the parts are there.
+void kill_twice(const files& with, std::uint64_t lines) {
+  const auto bare = seconds([&] { copy_by_hand(with.in, with.bare); });
+  const auto whole = seconds([&] { must(with.batch("state-whole", 2, false)); });
+  with.check_same();
+  fs::remove(with.out);
+  const auto splits = fs::file_size(with.in) / (8u << 20) + 1;
+  const auto argv = with.batch("state-killed", 2, false);
+  const auto took = seconds([&] {
+    for (const std::size_t parts : {splits / 3, 2 * splits / 3}) {
+      sluice::test::background_process process{argv, {}, with.dir / "log"};
+      while (with.parts() < parts && process.running())
+        ::usleep(1000);
+      process.signal(SIGKILL);
+      process.wait();
+    }
+    must(argv);
+  });
+  with.check_same();
+  std::printf("  \"killed_twice\": {\"lines\": %llu, \"threads\": 2, \"seconds\": %.2f, "
+              "\"uninterrupted_seconds\": %.2f, "
+              "\"loop_seconds\": %.2f, \"same_output\": true}\n",
+              static_cast<unsigned long long>(lines), took, whole, bare);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
   const std::uint64_t lines = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1'000'000;
-  const auto flow = fs::canonical("/proc/self/exe").parent_path() / "batch_flow";
-  const auto dir = fs::current_path() / ("bench-batch-" + std::to_string(::getpid()));
-  fs::create_directory(dir);
-  const auto in = dir / "in.jsonl";
-  make_input(in, lines);
+  const std::uint64_t lines_killed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 5'000'000;
+  const files with{fs::current_path() / ("bench-batch-" + std::to_string(::getpid()))};
+  fs::create_directory(with.dir);
+  make_input(with.in, lines);
   std::printf(
     "{\n  \"benchmark\": \"batch\",\n  \"lines\": %llu,\n  \"input_bytes\": %llu,\n  \"results\": [\n",
-    static_cast<unsigned long long>(lines), static_cast<unsigned long long>(fs::file_size(in)));
-  for (const bool reduces : {false, true}) {
-    const auto bare_out = dir / "bare.jsonl";
-    const auto out = dir / "out.jsonl";
-    const auto bare = seconds([&] { reduces ? reduce_by_hand(in, bare_out) : copy_by_hand(in, bare_out); });
-    for (const int threads : {1, 2}) {
-      const auto state = dir / ("state-" + std::to_string(threads) + (reduces ? "r" : ""));
-      const auto took = seconds([&] {
-        must(flow.string() + " --state-dir " + state.string() + " -- " + in.string() + " " + out.string()
-             + " threads=" + std::to_string(threads) + (reduces ? " reduce" : "") + " 2> "
-             + (dir / "log").string());
-      });
-      must("cmp " + bare_out.string() + " " + out.string());
-      std::printf(
-        "    {\"kind\": \"%s\", \"threads\": %d, \"records_per_s\": %.0f, \"bare_loop_records_per_s\": %.0f, "
-        "\"ratio\": %.2f}%s\n",
-        reduces ? "reduce" : "copy", threads, static_cast<double>(lines) / took,
-        static_cast<double>(lines) / bare, bare / took, reduces && threads == 2 ? "" : ",");
-      std::fflush(stdout);
-    }
-  }
-  std::printf("  ]\n}\n");
-  fs::remove_all(dir);
+    static_cast<unsigned long long>(lines), static_cast<unsigned long long>(fs::file_size(with.in)));
+  compare(with, lines, false);
+  compare(with, lines, true);
+  std::printf("  ],\n");
+  make_input(with.in, lines_killed);
+  kill_twice(with, lines_killed);
+  std::printf("}\n");
+  fs::remove_all(with.dir);
 }
