@@ -4,6 +4,7 @@
 
 #include <tl/expected.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <coroutine>
@@ -339,12 +340,25 @@ private:
   std::chrono::nanoseconds delay_;
 };
 
+namespace detail {
+
+/// A wait as the clock counts it: not below zero, and at most a year, so that adding it to a time never overflows.
+template <class Rep, class Period>
+constexpr std::chrono::nanoseconds bounded_wait(std::chrono::duration<Rep, Period> wait) noexcept {
+  using seconds = std::chrono::duration<double>;
+  constexpr std::chrono::nanoseconds longest = std::chrono::hours{24 * 365};
+  if (!(std::chrono::duration_cast<seconds>(wait) < seconds{longest}))
+    return longest;
+  return wait > wait.zero() ? std::chrono::ceil<std::chrono::nanoseconds>(wait) : std::chrono::nanoseconds{0};
+}
+
+} // namespace detail
+
 /// `co_await sluice::sleep(200ms);` lets others run on this replica for that long. Zero or
 /// less lets them run once.
 template <class Rep, class Period>
 sleep_awaiter sleep(std::chrono::duration<Rep, Period> delay) noexcept {
-  auto wait = std::chrono::ceil<std::chrono::nanoseconds>(delay);
-  return sleep_awaiter{wait < wait.zero() ? wait.zero() : wait};
+  return sleep_awaiter{detail::bounded_wait(delay)};
 }
 
 } // namespace sluice

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
@@ -33,6 +34,7 @@ constexpr std::size_t cors_origin_bytes_max = 300; // a host name has 253
 constexpr std::uint32_t queued_requests_max = 100'000;
 constexpr std::uint32_t ongoing_requests_max = 100'000;
 constexpr std::uint32_t connections_max = 1'000'000;
+constexpr auto timeout_max = std::chrono::hours{24 * 365}; // so that a time and it can be added
 constexpr auto http_timeout_max = std::chrono::hours{24};
 
 /// Collects the first mistake of one processor.
@@ -205,6 +207,7 @@ private:
 
   void check_delivery() {
     need(spec_.timeout >= spec_.timeout.zero(), "timeout", "must not be negative");
+    need(spec_.timeout <= timeout_max, "timeout", "must be a year at most; 0 is none");
     check_range("max_attempts", spec_.max_attempts, 1, limits::attempts_max);
     check_range("batch_size", spec_.batch_size, 1, limits::block_count_max);
     need(std::ranges::any_of(codec::enum_entries_v<log::level>,
@@ -215,7 +218,19 @@ private:
     need(spec_.output_type.size() <= type_label_bytes_max, "output_type", "is too long");
   }
 
+  static std::string normal(const std::string& path) {
+    return std::filesystem::path{path}.lexically_normal().string();
+  }
+  /// The file that a source or sink names; empty if it is no file.
+  static std::string file_of(const io_spec& io) {
+    auto path = io.options.find("path");
+    return io.kind == "file" && path != io.options.end() ? normal(path->second) : std::string{};
+  }
+
   void check_batch() {
+    const auto source_file = file_of(spec_.source);
+    need(source_file.empty() || source_file != file_of(spec_.sink), "sink",
+         "must not be the file that is read");
     need((spec_.kind == pattern::batch) == spec_.batch.has_value(), "batch",
          spec_.batch ? "must not be given; pattern: " + std::string{to_string(spec_.kind)} : "is missing");
     if (!spec_.batch)
@@ -226,10 +241,9 @@ private:
       check_queue_batch();
     need(!spec_.source.options.contains("tail"), "source",
          "a batch can not follow a file (tail): it has an end");
-    need(spec_.sink.kind != "file" || !spec_.sink.options.contains("path")
-           || !spec_.source.options.contains("path")
-           || spec_.sink.options.at("path") != spec_.source.options.at("path"),
-         "sink", "must not be the file that is read");
+    const auto rejected = normal(spec_.batch->rejected);
+    need(rejected.empty() || (rejected != source_file && rejected != file_of(spec_.sink)), "rejected",
+         "must be another file than source and sink");
     need(spec_.batch->rejected.size() <= option_value_bytes_max, "rejected", "is too long");
     if (spec_.batch->split_bytes != 0)
       check_range("split_bytes", spec_.batch->split_bytes, limits::batch_split_bytes_min,

@@ -63,7 +63,7 @@ async<T> run_with_timeout(async<T> work, std::chrono::nanoseconds limit) {
 /// stands. What it does between two waits is not interrupted.
 template <class T, class Rep, class Period>
 async<T> timeout(async<T> work, std::chrono::duration<Rep, Period> limit) {
-  return detail::run_with_timeout<T>(std::move(work), std::chrono::ceil<std::chrono::nanoseconds>(limit));
+  return detail::run_with_timeout<T>(std::move(work), detail::bounded_wait(limit));
 }
 
 } // namespace sluice

@@ -180,7 +180,7 @@ result<process::unique_fd> open_part(const std::filesystem::path& path) {
 result<std::string> header_of(const process::unique_fd& fd, const std::filesystem::path& path) {
   std::string head;
   std::size_t scanned = 0;
-  bool in_quotes = false;
+  auto place = csv::place::field_start;
   char some[4096];
   for (;;) {
     const auto count = ::pread(fd.get(), some, sizeof some, static_cast<off_t>(head.size()));
@@ -189,7 +189,7 @@ result<std::string> header_of(const process::unique_fd& fd, const std::filesyste
     if (count == 0)
       return head;
     head.append(some, static_cast<std::size_t>(count));
-    if (auto end = csv::row_end(head, scanned, in_quotes))
+    if (auto end = csv::row_end(head, scanned, place))
       return head.substr(0, *end);
   }
 }

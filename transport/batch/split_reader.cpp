@@ -103,6 +103,8 @@ private:
       const auto line_end = static_cast<std::size_t>(found - text.data());
       take(text.substr(begin_, line_end - begin_), out);
       begin_ = scanned_ = line_end + 1;
+      if (!out.empty() && !out.back().error.empty())
+        return true; // the next one that is too long needs the same texts
     }
   }
 
@@ -115,14 +117,14 @@ private:
   void take(std::string_view line, std::vector<record_slice>& out) {
     const auto offset = position() - dropped_;
     const auto whole = line.size() + dropped_;
-    dropped_ = 0;
+    const bool is_in_buffer = std::exchange(dropped_, 0) == 0;
     if (std::exchange(skips_first_, false)) // the end of a line that the split before has
       return;
     if (line.ends_with('\r'))
       line.remove_suffix(1);
     if (whole > limits::record_size_bytes_max) {
       error_ = too_long(whole);
-      if (whole == line.size())
+      if (is_in_buffer)
         head_ = line.substr(0, cut_kept_bytes);
       out.push_back({head_, offset, error_});
     } else if (!is_blank(line)) {
@@ -264,10 +266,11 @@ result<std::vector<std::string>> read_header(const std::string& path) {
   auto line = reader.next(true);
   if (!line)
     return fail(line);
-  std::vector<std::string> header;
-  if (*line)
-    for (auto& field : csv::split((*line)->text))
-      header.push_back(std::move(field.text));
+  if (!*line)
+    return std::vector<std::string>{};
+  auto header = csv::column_names((*line)->text);
+  if (!header)
+    return fail(header.error().code, "file: the header of " + path + " " + header.error().message);
   return header;
 }
 
@@ -277,20 +280,12 @@ public:
   explicit row_borders(std::uint64_t split_bytes) : split_bytes_(split_bytes), wanted_(split_bytes) {}
 
   void add(std::string_view text) {
-    std::size_t at = 0;
-    while (at < text.size()) {
-      if (in_quotes_) {
-        const auto quote = text.find('"', at);
-        if (quote == std::string_view::npos)
-          break;
-        in_quotes_ = false;
-        at = quote + 1;
+    for (std::size_t scanned = 0; auto end = csv::row_end(text, scanned, place_);) {
+      const auto border = offset_ + *end;
+      if (border < wanted_)
         continue;
-      }
-      const auto quote = std::min(text.find('"', at), text.size());
-      find_in(text, at, quote);
-      in_quotes_ = quote < text.size();
-      at = quote + 1;
+      found_.push_back(border);
+      wanted_ = (border / split_bytes_ + 1) * split_bytes_;
     }
     offset_ += text.size();
   }
@@ -298,23 +293,10 @@ public:
   std::vector<std::uint64_t> take() { return std::move(found_); }
 
 private:
-  /// Line breaks of text[from, to), which has no quotes.
-  void find_in(std::string_view text, std::size_t from, std::size_t to) {
-    while (offset_ + to > wanted_ - 1) {
-      const auto start = std::max<std::uint64_t>(from, wanted_ - 1 > offset_ ? wanted_ - 1 - offset_ : 0);
-      const auto line_break = text.substr(0, to).find('\n', static_cast<std::size_t>(start));
-      if (line_break == std::string_view::npos)
-        return;
-      const auto border = offset_ + line_break + 1;
-      found_.push_back(border);
-      wanted_ = (border / split_bytes_ + 1) * split_bytes_;
-    }
-  }
-
   std::uint64_t split_bytes_;
   std::uint64_t wanted_;
   std::uint64_t offset_ = 0;
-  bool in_quotes_ = false;
+  csv::place place_ = csv::place::field_start;
   std::vector<std::uint64_t> found_;
 };
 

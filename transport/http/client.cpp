@@ -1,13 +1,18 @@
 #include "transport/http/client.hpp"
 
+#include <sluice/async.hpp>
+
 #include <boost/url/parse.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <set>
 #include <utility>
+#include <vector>
 
 // As Debian's library was built; its classes differ without.
 #define CPPHTTPLIB_OPENSSL_SUPPORT
@@ -55,34 +60,64 @@ bool is_one_line(std::string_view text) {
   return text.find_first_of(std::string_view{"\r\n\0", 3}) == text.npos;
 }
 
+/// Wakes who stops calls that are over.
+class bell {
+public:
+  void ring() noexcept {
+    {
+      std::lock_guard lock{mutex_};
+      has_rung_ = true;
+    }
+    rung_.notify_one();
+  }
+  void wait_until(clock::time_point when) {
+    std::unique_lock lock{mutex_};
+    rung_.wait_until(lock, when, [&] { return has_rung_; });
+    has_rung_ = false;
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable rung_;
+  bool has_rung_ = false;
+};
+
 /// One call: waits, is sent, ends once.
 class job final : public client_call {
 public:
-  job(client_request what, std::function<void(result<response>)> done)
-    : what_(std::move(what)), done_(std::move(done)), deadline_(clock::now() + what_.options.timeout) {}
+  job(client_request what, std::function<void(result<response>)> done, std::shared_ptr<bell> watcher)
+    : what_(std::move(what)), done_(std::move(done)),
+      deadline_(clock::now() + sluice::detail::bounded_wait(what_.options.timeout)),
+      watcher_(std::move(watcher)) {}
 
+  /// Only says so: cpp-httplib's `stop` waits while a connection is being made.
   void cancel() noexcept override {
-    std::lock_guard lock{mutex_};
     is_cancelled_ = true;
-    if (active_ != nullptr)
-      active_->stop();
+    watcher_->ring();
   }
 
   /// On a thread of the client; returns when the call is over.
   result<response> run();
 
+  clock::time_point deadline() const noexcept { return deadline_; }
+  /// Nobody waits for it, or not any more.
+  bool is_over(clock::time_point now) const noexcept { return is_cancelled_ || now >= deadline_; }
+  /// Cuts its connection, if it has one. May block until one is made.
+  void stop() {
+    std::lock_guard lock{mutex_};
+    if (active_ != nullptr)
+      active_->stop();
+  }
+
   std::function<void(result<response>)> take_done() { return std::exchange(done_, nullptr); }
 
 private:
-  bool is_cancelled() const {
-    std::lock_guard lock{mutex_};
-    return is_cancelled_;
-  }
+  bool is_cancelled() const noexcept { return is_cancelled_; }
   /// False if it was cancelled before.
   bool set_active(httplib::Client* client) {
     std::lock_guard lock{mutex_};
     active_ = client;
-    return !is_cancelled_;
+    return !is_cancelled();
   }
   result<httplib::Request> make_request(const destination& to);
   result<response> end(httplib::Error error, httplib::Response& got) const;
@@ -92,9 +127,10 @@ private:
   clock::time_point deadline_;
   std::string body_;
   bool is_too_long_ = false;
-  mutable std::mutex mutex_;
+  const std::shared_ptr<bell> watcher_;
+  std::atomic<bool> is_cancelled_{false};
+  std::mutex mutex_;
   httplib::Client* active_ = nullptr;
-  bool is_cancelled_ = false;
 };
 
 result<httplib::Request> job::make_request(const destination& to) {
@@ -111,7 +147,7 @@ result<httplib::Request> job::make_request(const destination& to) {
     request.headers.emplace("Accept-Encoding", "identity");
   request.content_receiver = [this](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
     is_too_long_ = body_.size() + size > what_.options.body_bytes_max;
-    if (is_too_long_ || clock::now() > deadline_)
+    if (is_too_long_ || is_over(clock::now()))
       return false;
     body_.append(data, size);
     return true;
@@ -173,51 +209,59 @@ public:
   }
 
   ~client() override {
-    std::set<std::shared_ptr<job>> running;
-    {
-      std::lock_guard lock{shared_->mutex};
-      for (auto& waiting : shared_->waiting)
-        waiting->cancel();
-      running = shared_->running;
-    }
-    for (auto& one : running)
+    std::lock_guard lock{shared_->mutex};
+    for (auto& waiting : shared_->waiting)
+      waiting->cancel();
+    for (auto& one : shared_->running)
       one->cancel();
   }
 
   result<std::shared_ptr<client_call>> start(client_request what,
                                              std::function<void(result<response>)> done) override {
-    auto made = std::make_shared<job>(std::move(what), std::move(done));
+    auto made = std::make_shared<job>(std::move(what), std::move(done), shared_->watcher);
     std::unique_lock lock{shared_->mutex};
     if (shared_->waiting.size() >= client_calls_waiting_max)
       return fail(errc::overloaded, "http: too many calls wait for others to end");
     shared_->waiting.push_back(made);
-    if (shared_->thread_count < client_calls_max) {
-      ++shared_->thread_count;
-      lock.unlock();
-      start_thread();
-    }
+    const bool needs_watcher = !std::exchange(shared_->is_watched, true);
+    const bool needs_thread = shared_->thread_count < client_calls_max;
+    shared_->thread_count += needs_thread ? 1 : 0;
+    lock.unlock();
+    start_threads(needs_watcher, needs_thread, made);
     return made;
   }
 
 private:
   struct shared {
     thread_starter start_thread;
+    const std::shared_ptr<bell> watcher = std::make_shared<bell>();
     std::mutex mutex;
     std::deque<std::shared_ptr<job>> waiting;
     std::set<std::shared_ptr<job>> running;
     std::size_t thread_count = 0;
+    bool is_watched = false;
     std::mutex done_mutex; ///< one `done` at a time
 
     void work();
+    void watch();
     void end(const std::shared_ptr<job>& one, result<response> got);
   };
 
-  void start_thread() {
+  /// If a thread cannot be had, the call that wanted it was never there.
+  void start_threads(bool needs_watcher, bool needs_thread, const std::shared_ptr<job>& wanted_by) {
     try {
-      shared_->start_thread([mine = shared_] { mine->work(); });
+      if (needs_thread) {
+        shared_->start_thread([mine = shared_] { mine->work(); });
+        needs_thread = false;
+      }
+      if (needs_watcher)
+        shared_->start_thread([mine = shared_] { mine->watch(); });
     } catch (...) {
       std::lock_guard lock{shared_->mutex};
-      --shared_->thread_count;
+      shared_->thread_count -= needs_thread ? 1 : 0;
+      shared_->is_watched = shared_->is_watched && !needs_watcher;
+      std::erase(shared_->waiting, wanted_by);
+      wanted_by->cancel();
       throw;
     }
   }
@@ -239,11 +283,38 @@ void client::shared::work() {
     waiting.pop_front();
     running.insert(one);
     lock.unlock();
+    watcher->ring(); // there is a deadline more
     end(one, one->run());
     lock.lock();
     running.erase(one);
   }
   --thread_count;
+  watcher->ring();
+}
+
+/// Ends calls that are over, so that no server holds a thread for longer than its call may take. As long as calls run.
+void client::shared::watch() {
+  constexpr std::chrono::milliseconds again{20}; // a call may have been about to connect
+  for (;;) {
+    std::vector<std::shared_ptr<job>> over;
+    auto next = clock::time_point::max();
+    {
+      std::lock_guard lock{mutex};
+      if (thread_count == 0) {
+        is_watched = false;
+        return;
+      }
+      const auto now = clock::now();
+      for (const auto& one : running)
+        if (one->is_over(now))
+          over.push_back(one);
+        else
+          next = std::min(next, one->deadline());
+    }
+    for (const auto& one : over)
+      one->stop();
+    watcher->wait_until(over.empty() ? next : clock::now() + again);
+  }
 }
 
 } // namespace

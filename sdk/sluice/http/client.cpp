@@ -57,15 +57,19 @@ void call_awaiter::suspend(std::shared_ptr<sluice::detail::suspension> waiting, 
   state_->waiting = std::move(waiting);
   // An executor that is shared is kept until the answer has come.
   auto kept = where.weak_from_this().lock();
-  auto call = client->start(std::move(state_->what), [to = state_, kept, at = &where](result<response> got) {
-    auto come = std::make_shared<arrival<state>>(to, std::move(got));
-    at->post([come] { come->run(); });
-  });
-  if (!call) {
-    state_->waiting->release();
-    throw client_error{call.error()};
+  try {
+    auto call =
+      client->start(std::move(state_->what), [to = state_, kept, at = &where](result<response> got) {
+        auto come = std::make_shared<arrival<state>>(to, std::move(got));
+        at->post([come] { come->run(); });
+      });
+    if (!call)
+      throw client_error{call.error()};
+    state_->call = std::move(*call);
+  } catch (...) {
+    std::exchange(state_->waiting, nullptr)->release(); // the exception resumes it
+    throw;
   }
-  state_->call = std::move(*call);
 }
 
 result<response> call_awaiter::await_resume() { return std::move(state_->got); }

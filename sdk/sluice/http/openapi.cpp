@@ -142,7 +142,18 @@ public:
       return;
     auto mine = parameters_of(*segments);
     auto shape = route_shape(from.http.route);
-    auto [at, is_new] = paths_.try_emplace(shape, path{path_template(from.http.route), mine, {}});
+    auto at = paths_.find(shape);
+    if (at == paths_.end()) {
+      // "/files/{name}" and "/files/{name...}" are two routes, but one text here: the later one's parameter is renamed.
+      auto shown = mine;
+      auto text = path_template(from.http.route);
+      while (!texts_of_paths_.insert(text).second) {
+        const auto last = text.rfind('}');
+        text.insert(last, "_");
+        shown.back() += "_";
+      }
+      at = paths_.emplace(shape, path{std::move(text), std::move(shown), {}}).first;
+    }
     names new_parameters;
     for (std::size_t i = 0; i < std::min(mine.size(), at->second.parameters.size()); ++i)
       new_parameters.emplace(mine[i], at->second.parameters[i]);
@@ -222,6 +233,7 @@ private:
   }
 
   std::map<std::string, path> paths_; ///< by shape
+  std::set<std::string> texts_of_paths_;
   schema_collection schemas_;
   std::map<std::string, std::string> security_schemes_;
 };

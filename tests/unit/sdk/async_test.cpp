@@ -114,6 +114,17 @@ TEST_CASE("sleep waits as long as it says") {
   CHECK(run.result == 5);
 }
 
+TEST_CASE("the longest waits there are do not overflow to none") {
+  using namespace std::chrono;
+  constexpr auto longest = detail::bounded_wait(hours{24 * 365});
+  CHECK(detail::bounded_wait(nanoseconds::max()) == longest);
+  CHECK(detail::bounded_wait(hours::max()) == longest);
+  CHECK(detail::bounded_wait(years::max()) == longest);
+  CHECK(detail::bounded_wait(hours::min()) == nanoseconds{0});
+  CHECK(detail::bounded_wait(duration<double>{0.5}) == milliseconds{500});
+  CHECK(steady_clock::now() + longest > steady_clock::now());
+}
+
 TEST_CASE("a sleep of zero or less lets others run once") {
   manual_executor where;
   for (auto delay : {0ms, -5ms}) {

@@ -88,8 +88,13 @@ TEST_CASE("what a batch cannot do is told with the option") {
   options = fed();
   options.sink = io::file("in.csv");
   CHECK(has(mistake(options), "sink: must not be the file that is read"));
+  options.sink = io::file("./in.csv");
+  CHECK(has(mistake(options), "sink: must not be the file that is read"));
   options.sink = {};
   CHECK(has(mistake(options), "sink: is missing"));
+  options = fed();
+  options.rejected = "./in.csv";
+  CHECK(has(mistake(options), "rejected: must be another file"));
   options = fed();
   options.split_bytes = 5;
   CHECK(has(mistake(options), "split_bytes"));

@@ -10,6 +10,8 @@ namespace sluice::connectors::csv {
 
 namespace {
 
+constexpr std::string_view open_quote = "has a quote that is not closed";
+
 bool is_bare_value(std::string_view text) {
   if (text == "true" || text == "false")
     return true;
@@ -43,57 +45,76 @@ std::string_view without_break(std::string_view row) {
 
 } // namespace
 
-std::optional<std::size_t> row_end(std::string_view text, std::size_t& scanned, bool& in_quotes) {
-  for (; scanned < text.size(); ++scanned) {
-    if (text[scanned] == '"')
-      in_quotes = !in_quotes; // a doubled quote toggles twice
-    else if (text[scanned] == '\n' && !in_quotes)
-      return ++scanned;
+place step(place at, char c) noexcept {
+  if (at == place::quoted)
+    return c == '"' ? place::closing : place::quoted;
+  if (c == ',' || c == '\n')
+    return place::field_start;
+  return c == '"' && at != place::bare ? place::quoted : place::bare;
+}
+
+std::optional<std::size_t> row_end(std::string_view text, std::size_t& scanned, place& at) noexcept {
+  while (scanned < text.size()) {
+    const char c = text[scanned++];
+    const bool ends = c == '\n' && at != place::quoted;
+    at = step(at, c);
+    if (ends)
+      return scanned;
   }
   return std::nullopt;
 }
 
-std::vector<field> split(std::string_view row) {
-  row = without_break(row);
-  std::vector<field> fields(1);
-  bool in_quotes = false;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    auto& current = fields.back();
-    const char c = row[i];
-    if (in_quotes) {
-      if (c != '"')
-        current.text += c;
-      else if (i + 1 < row.size() && row[i + 1] == '"')
-        current.text += row[++i];
-      else
-        in_quotes = false;
-    } else if (c == '"' && current.text.empty() && !current.quoted) {
-      in_quotes = current.quoted = true;
-    } else if (c == ',') {
-      fields.emplace_back();
-    } else {
+row split(std::string_view text) {
+  text = without_break(text);
+  row out;
+  out.fields.emplace_back();
+  auto at = place::field_start;
+  for (const char c : text) {
+    const auto before = std::exchange(at, step(at, c));
+    auto& current = out.fields.back();
+    if (at == place::field_start)
+      out.fields.emplace_back();
+    else if (before == place::field_start && at == place::quoted)
+      current.quoted = true;
+    else if (at != place::closing)
       current.text += c;
-    }
   }
-  return fields;
+  out.is_open = at == place::quoted;
+  return out;
 }
 
-result<std::string> to_json(const std::vector<std::string>& header, const std::vector<field>& row) {
-  if (row.size() != header.size())
-    return fail(errc::invalid_argument, count_mistake(header, row));
+result<std::vector<std::string>> column_names(std::string_view first_row) {
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  if (first_row.starts_with(byte_order_mark))
+    first_row.remove_prefix(byte_order_mark.size());
+  auto found = split(first_row);
+  if (found.is_open)
+    return fail(errc::invalid_argument, std::string{open_quote});
+  std::vector<std::string> names;
+  for (auto& each : found.fields)
+    names.push_back(std::move(each.text));
+  return names;
+}
+
+result<std::string> to_json(const std::vector<std::string>& header, const row& from) {
+  const auto& fields = from.fields;
+  if (from.is_open)
+    return fail(errc::invalid_argument, std::string{open_quote});
+  if (fields.size() != header.size())
+    return fail(errc::invalid_argument, count_mistake(header, fields));
   std::string out = "{";
   codec::json_writer writer{out};
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    if (row[i].text.empty() && !row[i].quoted)
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (fields[i].text.empty() && !fields[i].quoted)
       continue;
     if (out.size() > 1)
       writer.character(',');
     if (!writer.string(header[i]))
       return fail(errc::invalid_argument, "the name of column " + std::to_string(i + 1) + " is no UTF-8");
     writer.character(':');
-    if (!row[i].quoted && is_bare_value(row[i].text))
-      writer.text(row[i].text);
-    else if (!writer.string(row[i].text))
+    if (!fields[i].quoted && is_bare_value(fields[i].text))
+      writer.text(fields[i].text);
+    else if (!writer.string(fields[i].text))
       return fail(errc::invalid_argument, "column '" + header[i] + "' is no UTF-8");
   }
   writer.character('}');

@@ -3,6 +3,7 @@
 #include <sluice/core/result.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,18 +20,39 @@ struct field {
   friend bool operator==(const field&, const field&) = default;
 };
 
+/// Where in a row one is. Quotes count at the beginning of a field only: `5" pipe` is a bare field. (RFC 4180, and what
+/// most programs make of what it leaves open.)
+enum class place : std::uint8_t {
+  field_start,
+  bare,
+  quoted,
+  closing, ///< behind a quote inside quotes: their end, unless another one follows
+};
+
+/// The place behind `c`.
+place step(place at, char c) noexcept;
+
 /// Finds the end of the first row in `text`: the index behind its line break, or nothing
-/// when more is needed. A line break inside quotes is part of the row (RFC 4180).
-/// `scanned` and `in_quotes` carry the search on when more text has come.
-std::optional<std::size_t> row_end(std::string_view text, std::size_t& scanned, bool& in_quotes);
+/// when more is needed. A line break inside quotes is part of the row.
+/// `scanned` and `at` carry the search on when more text has come.
+std::optional<std::size_t> row_end(std::string_view text, std::size_t& scanned, place& at) noexcept;
+
+struct row {
+  std::vector<field> fields;
+  bool is_open = false; ///< it ends inside quotes
+};
 
 /// Splits one row, with or without its line break.
-std::vector<field> split(std::string_view row);
+row split(std::string_view text);
+
+/// The names of the columns, without the byte order mark that some programs begin a file with. Fails if a quote is not
+/// closed.
+result<std::vector<std::string>> column_names(std::string_view first_row);
 
 /// A row as a JSON object. Unquoted fields that are a JSON number, `true` or `false` become
 /// that; empty ones are left out; everything else is a string. Fails with what is wrong about the
-/// row, naming the column: another number of fields than the header has, bytes that are no UTF-8.
-result<std::string> to_json(const std::vector<std::string>& header, const std::vector<field>& row);
+/// row, naming the column: another number of fields than the header has, an open quote, bytes that are no UTF-8.
+result<std::string> to_json(const std::vector<std::string>& header, const row& from);
 
 /// The members of a JSON object as (name, field), in their order: strings are quoted where
 /// they would read back as something else; nested values are their JSON text.

@@ -120,7 +120,7 @@ private:
   result<void> read_columns() {
     std::string head;
     std::size_t scanned = 0;
-    bool in_quotes = false;
+    auto place = csv::place::field_start;
     char part[4096];
     for (;;) {
       const auto count = ::pread(fd_, part, sizeof part, static_cast<off_t>(head.size()));
@@ -129,9 +129,12 @@ private:
       if (count == 0)
         return {};
       head.append(part, static_cast<std::size_t>(count));
-      if (auto end = csv::row_end(head, scanned, in_quotes)) {
-        for (auto& each : csv::split(std::string_view{head}.substr(0, *end)))
-          columns_.push_back(std::move(each.text));
+      if (auto end = csv::row_end(head, scanned, place)) {
+        auto names = csv::column_names(std::string_view{head}.substr(0, *end));
+        if (!names)
+          return fail(errc::invalid_argument,
+                      "file: the header of " + opts_.path + " " + names.error().message);
+        columns_ = std::move(*names);
         return {};
       }
     }
@@ -172,6 +175,8 @@ private:
     struct stat info {};
     if (::fstat(fd_, &info) != 0)
       return fail_errno("look at");
+    if (opts_.is_csv)
+      return mend_last_row(info.st_size);
     std::string tail;
     auto begin = info.st_size;
     while (begin > 0 && tail.find('\n') == std::string::npos) {
@@ -186,9 +191,29 @@ private:
       return {};
     const auto line_break = tail.rfind('\n');
     const auto line = std::string_view{tail}.substr(line_break == std::string::npos ? 0 : line_break + 1);
-    if (!opts_.is_csv && is_whole(line))
+    if (is_whole(line))
       return append("\n");
     cut_to(info.st_size - static_cast<off_t>(line.size()));
+    return {};
+  }
+
+  /// Cuts off a row that was not written whole. Which line breaks end a row is known from the beginning only.
+  result<void> mend_last_row(off_t size) {
+    std::string part(256u << 10, '\0');
+    auto place = csv::place::field_start;
+    off_t whole = 0;
+    for (off_t offset = 0; offset < size;) {
+      const auto count = ::pread(fd_, part.data(), part.size(), offset);
+      if (count <= 0)
+        return fail_errno("read");
+      const std::string_view text{part.data(), static_cast<std::size_t>(count)};
+      std::size_t scanned = 0;
+      while (csv::row_end(text, scanned, place))
+        whole = offset + static_cast<off_t>(scanned);
+      offset += count;
+    }
+    if (whole < size)
+      cut_to(whole);
     return {};
   }
 

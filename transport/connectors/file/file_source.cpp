@@ -134,8 +134,11 @@ private:
 
   void deliver(const line_reader::line& line, record_block_builder& found, refusals& refused) {
     if (opts_.is_csv && header_.empty()) {
-      for (auto& each : csv::split(line.text))
-        header_.push_back(std::move(each.text));
+      auto names = csv::column_names(line.text);
+      header_ = names ? std::move(*names) : std::vector<std::string>{std::string{line.text}};
+      if (!names)
+        refused.push_back({generation_ << offset_bits | line.end, std::string{line.text},
+                           place_of(line.end) + " " + names.error().message});
       if (resume_at_ > line.end)
         reader_->seek(resume_at_);
       return;
@@ -174,7 +177,7 @@ private:
     return (opts_.is_csv ? "row " : "line ") + std::to_string(counted_) + " of " + opts_.path;
   }
 
-  /// At the end of a file that is followed: has it been rotated? The old one's last
+  /// At the end of a file that is followed: has it been rotated? Returns whether there is more to read. The old one's last
   /// line is given even without a line break, for nobody will finish it.
   result<bool> go_to_next_file(record_block_builder& found, refusals& refused) {
     if (!opts_.tail)
@@ -189,11 +192,14 @@ private:
     if (same && static_cast<std::uint64_t>(mine.st_size) >= reader_->offset())
       return false;
     if (!same) {
+      // Its writer may have added lines since it was looked at: it is left when nothing is there any more.
       auto last = reader_->next(true);
       if (!last)
         return fail(last);
-      if (*last)
+      if (*last) {
         deliver(**last, found, refused);
+        return true;
+      }
     }
     ++generation_;
     resume_at_ = 0;

@@ -1,7 +1,5 @@
 #include "transport/connectors/file/line_reader.hpp"
 
-#include "transport/connectors/file/csv.hpp"
-
 #include <sluice/core/limits.hpp>
 
 #include <cerrno>
@@ -27,7 +25,7 @@ void line_reader::seek(std::uint64_t offset) {
   buffer_.clear();
   begin_ = scanned_ = 0;
   dropped_ = 0;
-  in_quotes_ = false;
+  place_ = csv::place::field_start;
 }
 
 result<std::optional<line_reader::line>> line_reader::next(bool unfinished) {
@@ -49,7 +47,7 @@ result<std::optional<line_reader::line>> line_reader::next(bool unfinished) {
 bool line_reader::scan() {
   const auto text = std::string_view{buffer_}.substr(begin_);
   if (quotes_)
-    return csv::row_end(text, scanned_, in_quotes_).has_value();
+    return csv::row_end(text, scanned_, place_).has_value();
   const void* found = std::memchr(text.data() + scanned_, '\n', text.size() - scanned_);
   scanned_ = found == nullptr ? text.size()
                               : static_cast<std::size_t>(static_cast<const char*>(found) - text.data()) + 1;
@@ -72,7 +70,7 @@ line_reader::line line_reader::take(std::size_t size) {
   begin_ += size;
   scanned_ = 0;
   dropped_ = 0;
-  in_quotes_ = false;
+  place_ = csv::place::field_start;
   return out;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "transport/connectors/file/csv.hpp"
+
 #include <sluice/core/result.hpp>
 
 #include <cstdint>
@@ -47,7 +49,7 @@ private:
   std::string buffer_;
   std::size_t begin_ = 0;
   std::size_t scanned_ = 0; ///< behind `begin_`, looked at and no end found
-  bool in_quotes_ = false;
+  csv::place place_ = csv::place::field_start;
   std::uint64_t dropped_ = 0; ///< bytes of a line too long to keep, behind what is kept
 };
 

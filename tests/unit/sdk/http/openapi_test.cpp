@@ -244,6 +244,15 @@ TEST_CASE("paths that differ in the names of parameters are one path") {
   CHECK(at(doc, "/paths/~1orders~1{id}/delete/parameters/0/name") == "id");
 }
 
+TEST_CASE("routes that would have the same text are told apart") {
+  auto doc = document(
+    {endpoint<find>("find", {.route = "/files/{id}"}), endpoint<find>("rest", {.route = "/files/{id...}"})});
+  check_structure(doc);
+  CHECK(at(doc, "/paths").as_object().size() == 2);
+  CHECK(at(doc, "/paths/~1files~1{id}/get/parameters/0/name") == "id");
+  CHECK(at(doc, "/paths/~1files~1{id_}/get/parameters/0/name") == "id_");
+}
+
 TEST_CASE("what is not documented, or not readable, is left out") {
   documented_processor bare{flow_name{"a"}, processor_name{"b"}, pattern::endpoint, {.route = "/"}};
   documented_processor broken = bare;

@@ -96,6 +96,25 @@ TEST_CASE_FIXTURE(fixture, "a line longer than a buffer, and one longer than a r
   CHECK(read_all(std::uint64_t{1} << 30) == all);
 }
 
+TEST_CASE_FIXTURE(fixture, "lines that are too long may follow each other") {
+  const auto size = limits::record_size_bytes_max + 1;
+  write(std::string(size, 'x') + "\r\n" + std::string(size + 1, 'y') + "\nz\n");
+  const auto error = [](std::size_t bytes) {
+    return "! a line of " + std::to_string(bytes) + " bytes; a record has at most "
+           + std::to_string(limits::record_size_bytes_max);
+  };
+  CHECK(read_all(std::uint64_t{1} << 30) == texts{error(size + 1), error(size + 1), "z"});
+}
+
+TEST_CASE_FIXTURE(fixture, "quotes inside bare fields do not move the borders of rows") {
+  file.is_csv = true;
+  write("\xEF\xBB\xBFid,size\n1,5\" pipe\n2,x\n3,\"y\nz\"\n4,6\" pipe\n5,\"open\n6,b\n");
+  const texts all{R"({"id":1,"size":"5\" pipe"})", R"({"id":2,"size":"x"})", R"({"id":3,"size":"y\nz"})",
+                  R"({"id":4,"size":"6\" pipe"})", "! the row has a quote that is not closed"};
+  for (std::uint64_t split_bytes = 1; split_bytes < 60; ++split_bytes)
+    CHECK(read_all(split_bytes) == all);
+}
+
 TEST_CASE_FIXTURE(fixture, "rows of CSV become objects, with line breaks in quotes, wherever they are cut") {
   file.is_csv = true;
   write("name,n\r\n\"a\nb\",1\n\"say \"\"x\"\"\",2\n\nplain,3\n\"\n\n\n\",4");
@@ -103,6 +122,14 @@ TEST_CASE_FIXTURE(fixture, "rows of CSV become objects, with line breaks in quot
                   R"({"name":"\n\n\n","n":4})"};
   for (std::uint64_t split_bytes = 1; split_bytes < 60; ++split_bytes)
     CHECK(read_all(split_bytes) == all);
+}
+
+TEST_CASE_FIXTURE(fixture, "a header whose quote is never closed is an error, not the whole file") {
+  file.is_csv = true;
+  write("a,\"b\n1,2\n");
+  const auto opened = open_split(file, 0, 10);
+  REQUIRE_FALSE(opened.has_value());
+  CHECK(opened.error().message == "file: the header of " + file.path + " has a quote that is not closed");
 }
 
 TEST_CASE_FIXTURE(fixture, "a row with another number of fields is an error of its own") {
@@ -116,7 +143,7 @@ TEST_CASE_FIXTURE(fixture, "a row with another number of fields is an error of i
 TEST_CASE_FIXTURE(fixture, "random files cut at random places give what one reader gives") {
   std::mt19937 random{7};
   for (int round = 0; round < 200; ++round) {
-    std::string text;
+    std::string text = round % 2 == 1 ? "a,b\n" : ""; // whatever follows, a header is one
     const auto size = random() % 400;
     while (text.size() < size)
       text += "ab,\"\r\n\n"[random() % 7];

@@ -11,21 +11,46 @@ std::vector<csv::field> fields(std::initializer_list<csv::field> all) { return a
 } // namespace
 
 TEST_CASE("a row is split at commas outside of quotes") {
-  CHECK(csv::split("a,b\r\n") == fields({{"a", false}, {"b", false}}));
-  CHECK(csv::split("\"a,b\",c\n") == fields({{"a,b", true}, {"c", false}}));
-  CHECK(csv::split("\"say \"\"hi\"\"\"") == fields({{"say \"hi\"", true}}));
-  CHECK(csv::split("a,,\"\"") == fields({{"a", false}, {"", false}, {"", true}}));
-  CHECK(csv::split("") == fields({{"", false}}));
-  CHECK(csv::split("5\"x,y") == fields({{"5\"x", false}, {"y", false}}));
+  CHECK(csv::split("a,b\r\n").fields == fields({{"a", false}, {"b", false}}));
+  CHECK(csv::split("\"a,b\",c\n").fields == fields({{"a,b", true}, {"c", false}}));
+  CHECK(csv::split("\"say \"\"hi\"\"\"").fields == fields({{"say \"hi\"", true}}));
+  CHECK(csv::split("a,,\"\"").fields == fields({{"a", false}, {"", false}, {"", true}}));
+  CHECK(csv::split("").fields == fields({{"", false}}));
+  CHECK(csv::split("5\"x,y").fields == fields({{"5\"x", false}, {"y", false}}));
 }
 
 TEST_CASE("a line break inside quotes belongs to the row, and a search goes on where it stopped") {
   std::size_t scanned = 0;
-  bool in_quotes = false;
+  auto place = csv::place::field_start;
   std::string text = "a,\"x\n";
-  CHECK_FALSE(csv::row_end(text, scanned, in_quotes));
+  CHECK_FALSE(csv::row_end(text, scanned, place));
   text += "y\"\nnext";
-  CHECK(csv::row_end(text, scanned, in_quotes) == 8);
+  CHECK(csv::row_end(text, scanned, place) == 8);
+}
+
+TEST_CASE("rows end where their fields do: a quote inside a bare field is one of its characters") {
+  for (const std::string_view text : {"1,5\" pipe\n2,x\n", "5\" pipe\n6\" pipe\n",
+                                      "\"a\"\"\nb\",2\r\n3,4\r\n", "\"a\"b\"\nc\n", ",\"\n\",\n\n"}) {
+    CAPTURE(text);
+    std::size_t begin = 0;
+    int rows = 0;
+    while (begin < text.size()) {
+      std::size_t scanned = 0;
+      auto place = csv::place::field_start;
+      const auto end = csv::row_end(text.substr(begin), scanned, place);
+      REQUIRE(end);
+      CHECK_FALSE(csv::split(text.substr(begin, *end)).is_open);
+      CHECK(csv::split(text.substr(begin, *end - 1)).fields == csv::split(text.substr(begin, *end)).fields);
+      begin += *end;
+      ++rows;
+    }
+    CHECK(rows == 2);
+  }
+}
+
+TEST_CASE("column names come without a byte order mark, and not with an open quote") {
+  CHECK(csv::column_names("\xEF\xBB\xBF\"id\",note\r\n") == std::vector<std::string>{"id", "note"});
+  CHECK(csv::column_names("id,\"note\n1,2\n").error().message == "has a quote that is not closed");
 }
 
 TEST_CASE("unquoted numbers and truth values become such, empty fields are left out, quotes make text") {
@@ -42,6 +67,7 @@ TEST_CASE("a row that is no object says why in the words of a table") {
   };
   CHECK(mistake({"a", "b"}, "1") == "has 1 field, the header has 2: column 'b' is missing");
   CHECK(mistake({"a"}, "1,2") == "has 2 fields, the header has 1: nothing may follow column 'a'");
+  CHECK(mistake({"a", "b"}, "1,\"broken\n2,ok\n") == "has a quote that is not closed");
   CHECK(mistake({"a", "b"}, "1,\xff") == "column 'b' is no UTF-8");
   CHECK(mistake({"a", "\xff"}, "1,2") == "the name of column 2 is no UTF-8");
 }

@@ -75,6 +75,16 @@ TEST_CASE_FIXTURE(fixture, "a torn last line is cut off on opening") {
   CHECK(read_file(path).empty());
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "a torn row of CSV is cut off on opening, wherever a line break within it stands") {
+  const std::string whole = "id,note\n1,\"first\nrow\"\n";
+  for (const char* torn : {"", "2", "2,\"a\nb", "2,\"a\n", "\"", "2,5\" pipe"}) {
+    write_file(path, whole + torn);
+    REQUIRE(make("csv")->open());
+    CHECK(read_file(path) == whole);
+  }
+}
+
 TEST_CASE_FIXTURE(fixture, "a torn line longer than what is read at once is cut off too") {
   write_file(path, "{}\n\"" + std::string(200'000, 'x'));
   REQUIRE(make()->open());

@@ -167,6 +167,13 @@ TEST_CASE_FIXTURE(fixture,
   }
 }
 
+TEST_CASE_FIXTURE(fixture, "CSV may begin with a byte order mark, and have quotes that mean nothing") {
+  write_file(path, "\xEF\xBB\xBFid,size\n1,5\" pipe\n2,6\" pipe\n");
+  auto from = make({{"format", "csv"}});
+  REQUIRE(from->open(0));
+  CHECK(texts(pull(*from)) == list{R"({"id":1,"size":"5\" pipe"})", R"({"id":2,"size":"6\" pipe"})"});
+}
+
 TEST_CASE_FIXTURE(fixture, "CSV resumes behind its header") {
   write_file(path, "a,b\n1,2\n3,4\n");
   auto from = make({{"format", "csv"}});
