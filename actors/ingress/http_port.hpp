@@ -18,7 +18,7 @@ namespace sluice::ingress {
 /// long it may last, or the answer that it gets at once.
 struct head_decision {
   /// Sent as it is; nobody handles the request. If it has a body the connection closes, as
-  /// that is not read. For 404, 405, OPTIONS, 401.
+  /// that is not read. For 404, 405, 429, OPTIONS.
   std::optional<response> answer = {};
 
   /// A longer body is 413, counted as it comes in. Read before the request is handled. Of a WebSocket: a longer

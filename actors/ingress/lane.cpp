@@ -61,6 +61,12 @@ void lane::pump() {
   }
 }
 
+std::optional<std::chrono::seconds> lane::limit_rate() {
+  const auto now = options_->now();
+  std::lock_guard lock{mutex_};
+  return state_.limit_rate(now);
+}
+
 void lane::submit(exchange_ptr client) {
   auto request = std::make_shared<call>(std::move(client), shared_from_this());
   assigned next;

@@ -29,6 +29,8 @@ public:
   /// Lets waiting requests go on as far as targets have room.
   void pump();
 
+  /// As `route_state::limit_rate`.
+  std::optional<std::chrono::seconds> limit_rate();
   void submit(exchange_ptr client);
   /// The session of a request that is to be a WebSocket, with the rooms of this processor. It has its place at the
   /// target until it ends.

@@ -153,6 +153,12 @@ head_decision router::decide(request& head) {
     out.answer = error_response(400, "path: a '%' is not followed by two hex digits", out.errors);
     return out;
   }
+  // Looked at first: most routes have no limit, and need no lock here.
+  if (auto wait = entry.http.rate_limit > 0 ? table->lanes[*match.route]->limit_rate() : std::nullopt) {
+    out.answer = error_response(429, *out.processor + " takes no more requests now; try again later", out.errors);
+    out.answer->headers.add("Retry-After", std::to_string(wait->count()));
+    return out;
+  }
   head.params = std::move(match.params);
   out.body_bytes_max = entry.http.body_bytes_max;
   out.websocket = entry.kind == pattern::websocket;

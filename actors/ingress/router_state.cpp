@@ -16,6 +16,7 @@ route_state::leftovers route_state::update(const route_entry& entry, const node_
   in_flight_max_ =
     is_websocket_ ? entry.http.max_connections : in_flight_max(entry.kind, entry.num_concurrency);
   waiting_max_ = entry.http.max_queued_requests;
+  rate_ = {entry.http.rate_limit, entry.http.rate_burst};
   is_draining_ = entry.is_draining;
   is_failed_ = entry.is_failed;
   leftovers old{targets_.begin(), targets_.end()};
@@ -79,6 +80,15 @@ bool route_state::choose(time_point now, assigned& out) {
   out.target->is_full = false;
   ++statistics_.in_flight;
   return true;
+}
+
+std::optional<std::chrono::seconds> route_state::limit_rate(time_point now) noexcept {
+  if (rate_.per_s <= 0)
+    return std::nullopt;
+  auto wait = tokens_.take(rate_, now);
+  if (wait)
+    count_answer(429);
+  return wait;
 }
 
 admission route_state::admit(pending_ptr request, time_point now, assigned& out) {

@@ -3,6 +3,8 @@
 #include "actors/ingress/routing_policy.hpp"
 #include "actors/ingress/target_port.hpp"
 
+#include <sluice/core/token_bucket.hpp>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -116,6 +118,10 @@ public:
   /// The route is no longer in the table: as if its flow drained.
   leftovers close();
 
+  /// Counts a request that has come. None if it may be let in; else it is answered with 429, and may be
+  /// tried again after the time that is returned.
+  std::optional<std::chrono::seconds> limit_rate(time_point now) noexcept;
+
   /// Takes a new request in. After `taken` it is `out`; after `waiting`, `next` says who goes on.
   admission admit(pending_ptr request, time_point now, assigned& out);
 
@@ -175,6 +181,8 @@ private:
   std::size_t local_count_ = 0;
   std::uint32_t in_flight_max_ = 2;
   std::uint32_t waiting_max_ = 0;
+  token_rate rate_; ///< none if it is 0
+  token_bucket tokens_;
   error_form errors_ = error_form::plain;
   bool is_draining_ = false;
   bool is_websocket_ = false;

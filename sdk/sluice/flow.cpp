@@ -65,6 +65,8 @@ http_spec common_route(Options& options, std::string openapi) {
   http_spec http;
   http.route = std::move(options.route);
   http.max_queued_requests = options.max_queued_requests;
+  http.rate_limit = options.rate_limit;
+  http.rate_burst = options.rate_burst;
   http.cors_origins = std::move(options.cors_origins);
   http.openapi = std::move(openapi);
   return http;
@@ -163,6 +165,8 @@ endpoint_options flow::without_sink(collector_options options) {
           .target_ongoing_requests = options.target_ongoing_requests,
           .max_queued_requests = options.max_queued_requests,
           .body_bytes_max = options.body_bytes_max,
+          .rate_limit = options.rate_limit,
+          .rate_burst = options.rate_burst,
           .cors_origins = std::move(options.cors_origins),
           .guard = std::move(options.guard),
           .log_level = std::move(options.log_level)};

@@ -62,6 +62,8 @@ struct consumer_options {
 /// timeout                 | per request, then 504; 0 = 30 s                               | 0
 /// target_ongoing_requests | per replica; what the autoscaler aims at                      | 2
 /// max_queued_requests     | waiting per ingress, then 503                                 | 1000
+/// rate_limit              | requests per second and ingress, then 429; 0 = any            | 0
+/// rate_burst              | of them at once; 0 = those of one second                      | 0
 /// body_bytes_max          | of a request, then 413; up to 16 MiB                          | 1 MiB
 /// cors_origins            | web sites that may read answers; "*" = any                    | none
 /// guard                   | who may use it: `bearer_token_from_env`, `api_key_from_env`   | everybody
@@ -80,6 +82,8 @@ struct endpoint_options {
   std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
   std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
   std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
+  double rate_limit = http_spec{}.rate_limit;
+  std::uint32_t rate_burst = http_spec{}.rate_burst;
   std::vector<std::string> cors_origins = {};
   std::optional<route_guard> guard = {};
   std::string log_level = processor_spec{}.log_level;
@@ -102,6 +106,8 @@ struct collector_options {
   std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
   std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
   std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
+  double rate_limit = http_spec{}.rate_limit;
+  std::uint32_t rate_burst = http_spec{}.rate_burst;
   std::vector<std::string> cors_origins = {};
   std::optional<route_guard> guard = {};
   std::string log_level = processor_spec{}.log_level;
@@ -118,6 +124,7 @@ struct collector_options {
 /// target_connections        | per replica; what the autoscaler aims at                    | 1,000
 /// message_bytes_max         | of a client, then closed with 1009; up to 16 MiB            | 1 MiB
 /// max_queued_requests       | that wait for a replica per ingress, then 503               | 1000
+/// rate_limit                | connections opened per second and ingress, then 429         | 0
 /// cors_origins              | other web sites whose pages may connect; "*" = any          | none
 struct websocket_options {
   std::string route = {};
@@ -134,6 +141,8 @@ struct websocket_options {
   std::uint32_t target_connections = 1000;
   std::uint64_t message_bytes_max = http_spec{}.body_bytes_max;
   std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
+  double rate_limit = http_spec{}.rate_limit;
+  std::uint32_t rate_burst = http_spec{}.rate_burst;
   std::vector<std::string> cors_origins = {};
   std::optional<route_guard> guard = {};
   std::string log_level = processor_spec{}.log_level;

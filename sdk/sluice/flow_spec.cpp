@@ -35,6 +35,8 @@ constexpr std::uint32_t queued_requests_max = 100'000;
 constexpr std::uint32_t ongoing_requests_max = 100'000;
 constexpr std::uint32_t connections_max = 1'000'000;
 constexpr auto timeout_max = std::chrono::hours{24 * 365}; // so that a time and it can be added
+constexpr double requests_per_s_max = 1'000'000;
+constexpr std::uint32_t burst_max = 1'000'000;
 constexpr auto http_timeout_max = std::chrono::hours{24};
 
 /// Collects the first mistake of one processor.
@@ -99,6 +101,10 @@ private:
     check_range("max_queued_requests", http.max_queued_requests, 0, queued_requests_max);
     check_range("target_ongoing_requests", http.target_ongoing_requests, 1, ongoing_requests_max);
     check_range("max_connections", http.max_connections, 1, connections_max);
+    need(http.rate_limit >= 0 && http.rate_limit <= requests_per_s_max, "rate_limit",
+         "must be from 0 to 1000000 requests per second, is " + std::to_string(http.rate_limit));
+    check_range("rate_burst", http.rate_burst, 0, burst_max);
+    need(http.rate_burst == 0 || http.rate_limit > 0, "rate_burst", "is of no use without a rate_limit");
     need(spec_.timeout <= http_timeout_max, "timeout", "must not be above 24 hours");
     need(http.cors_origins.size() <= cors_origins_max, "cors_origins",
          "has more than " + std::to_string(cors_origins_max) + " origins");

@@ -21,6 +21,8 @@ struct http_json {
   std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
   std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
   std::uint32_t max_connections = http_spec{}.max_connections;
+  double rate_limit = http_spec{}.rate_limit;
+  std::uint32_t rate_burst = http_spec{}.rate_burst;
   std::optional<std::vector<std::string>> cors_origins;
   std::optional<json_text> openapi;
 };
@@ -86,6 +88,8 @@ std::optional<http_json> to_document(const std::optional<http_spec>& http) {
                    .max_queued_requests = http->max_queued_requests,
                    .target_ongoing_requests = http->target_ongoing_requests,
                    .max_connections = http->max_connections,
+                   .rate_limit = http->rate_limit,
+                   .rate_burst = http->rate_burst,
                    .cors_origins = http->cors_origins,
                    .openapi = http->openapi.empty() ? std::nullopt : std::optional{json_text{http->openapi}}};
 }
@@ -101,6 +105,8 @@ std::optional<http_spec> from_document(http_json http) {
                    .max_queued_requests = http.max_queued_requests,
                    .target_ongoing_requests = http.target_ongoing_requests,
                    .max_connections = http.max_connections,
+                   .rate_limit = http.rate_limit,
+                   .rate_burst = http.rate_burst,
                    .cors_origins = std::move(http.cors_origins).value_or(std::vector<std::string>{}),
                    .openapi = std::move(http.openapi).value_or(json_text{""}).text};
 }

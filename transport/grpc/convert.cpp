@@ -34,6 +34,8 @@ void fill(v1::HttpSpec& to, const http_spec& from) {
   to.set_max_queued_requests(from.max_queued_requests);
   to.set_target_ongoing_requests(from.target_ongoing_requests);
   to.set_max_connections(from.max_connections);
+  to.set_rate_limit(from.rate_limit);
+  to.set_rate_burst(from.rate_burst);
   to.mutable_cors_origins()->Add(from.cors_origins.begin(), from.cors_origins.end());
 }
 
@@ -45,6 +47,8 @@ http_spec http_from_proto(const v1::HttpSpec& from) {
   to.max_queued_requests = from.max_queued_requests();
   to.target_ongoing_requests = from.target_ongoing_requests();
   to.max_connections = from.max_connections();
+  to.rate_limit = from.rate_limit();
+  to.rate_burst = from.rate_burst();
   to.cors_origins.assign(from.cors_origins().begin(), from.cors_origins().end());
   return to;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sluice/core/token_bucket.hpp>
+
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -15,12 +17,11 @@ namespace sluice::http {
 /// nothing by it, and if there are none, all.
 class client_rates {
 public:
-  using time_point = std::chrono::steady_clock::time_point;
+  using time_point = token_bucket::time_point;
   using client = std::array<unsigned char, 8>; ///< as `client_key` has it
 
-  /// @param per_s above 0
-  /// @param burst tokens in a full bucket; 0 = those of one second, at least 1
-  client_rates(double per_s, std::uint32_t burst, std::size_t clients_max = 100'000);
+  explicit client_rates(token_rate rate, std::size_t clients_max = 100'000)
+    : rate_(rate), clients_max_(clients_max) {}
 
   /// Takes a token. Without one it says when to try again, in whole seconds, at least 1.
   std::optional<std::chrono::seconds> take(const client& who, time_point now);
@@ -28,17 +29,11 @@ public:
   std::size_t known_count() const noexcept { return buckets_.size(); }
 
 private:
-  struct bucket {
-    double tokens = 0;
-    time_point at{};
-  };
-  void fill(bucket& which, time_point now) const;
   void make_room(time_point now);
 
-  const double per_s_;
-  const double burst_;
+  const token_rate rate_;
   const std::size_t clients_max_;
-  std::map<client, bucket> buckets_;
+  std::map<client, token_bucket> buckets_;
 };
 
 } // namespace sluice::http

@@ -64,7 +64,7 @@ struct environment {
   std::atomic<bool> pressed{false};
   connection_ledger ledger = {};
   std::mutex rates_mutex = {};
-  client_rates rates{options.limits.client_rate_max, options.limits.client_burst_max};
+  client_rates rates{{options.limits.client_rate_max, options.limits.client_burst_max}};
   /// Of answers that are made and that clients have not taken, over all connections.
   std::atomic<std::size_t> answer_bytes{0};
 

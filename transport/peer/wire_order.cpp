@@ -40,6 +40,8 @@ void pack(const ingress::route_entry& from, pb::Route& to) {
   to.set_max_queued_requests(from.http.max_queued_requests);
   to.set_target_ongoing_requests(from.http.target_ongoing_requests);
   to.set_max_connections(from.http.max_connections);
+  to.set_rate_limit(from.http.rate_limit);
+  to.set_rate_burst(from.http.rate_burst);
   to.mutable_cors_origins()->Add(from.http.cors_origins.begin(), from.http.cors_origins.end());
   to.set_num_concurrency(from.num_concurrency);
   to.set_timeout_ms(from.timeout.count());
@@ -66,6 +68,8 @@ ingress::route_entry unpack(const pb::Route& from) {
   to.http.max_queued_requests = from.max_queued_requests();
   to.http.target_ongoing_requests = from.target_ongoing_requests();
   to.http.max_connections = from.max_connections();
+  to.http.rate_limit = from.rate_limit();
+  to.http.rate_burst = from.rate_burst();
   to.http.cors_origins.assign(from.cors_origins().begin(), from.cors_origins().end());
   to.num_concurrency = from.num_concurrency();
   to.timeout = std::chrono::milliseconds{from.timeout_ms()};

@@ -20,6 +20,7 @@ constexpr std::string_view error_schema =
   R"("in":{"type":"string","enum":["path","query","body"]},"byte":{"type":"integer"},"line":{"type":"integer"},)"
   R"("column":{"type":"integer"},"id":{"type":"string","description":"under which the logs say more"}},)"
   R"("required":["error"]})";
+constexpr std::string_view too_many = "Too many requests; try again after the time in Retry-After";
 constexpr std::string_view collected_name = "sluice.collected";
 constexpr std::string_view collected_schema =
   R"({"type":"object","properties":{"success":{"const":true}},"required":["success"]})";
@@ -61,6 +62,7 @@ public:
     add_failure("403", "The page that asks is of another site");
     add_failure("405", "The path has other methods");
     add_failure("426", "The request asks for no WebSocket");
+    add_failure("429", too_many);
     add_failure("502", "The replica was lost with the request");
     add_failure("503", "Too many connections; try again after the time in Retry-After");
     add_failure("504", "It took too long");
@@ -215,6 +217,7 @@ private:
     if (has_body_)
       add_failure("413", "The body is too large");
     add_failure("405", "The path has other methods");
+    add_failure("429", too_many);
     add_failure("500", "The program failed; the logs have the id");
     add_failure("502", "The replica was lost with the request");
     add_failure("503", "Too busy; try again after the time in Retry-After");

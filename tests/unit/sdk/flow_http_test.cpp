@@ -95,6 +95,8 @@ TEST_CASE("an endpoint is described by its options") {
                               .target_ongoing_requests = 4,
                               .max_queued_requests = 50,
                               .body_bytes_max = 1000,
+                              .rate_limit = 0.5,
+                              .rate_burst = 3,
                               .cors_origins = {"https://shop.example"},
                               .guard = bearer_token_from_env("ORDERS_TOKEN")});
   auto spec = f.spec().processors.at(0);
@@ -117,6 +119,8 @@ TEST_CASE("an endpoint is described by its options") {
                             .body_bytes_max = 1000,
                             .max_queued_requests = 50,
                             .target_ongoing_requests = 4,
+                            .rate_limit = 0.5,
+                            .rate_burst = 3,
                             .cors_origins = {"https://shop.example"}};
   CHECK(spec == expected);
   CHECK(std::get<request_body_factory>(f.bodies().at(processor_name{"lookup"}))() != nullptr);
@@ -231,6 +235,10 @@ TEST_CASE("HTTP options have ranges") {
         != std::string::npos);
   CHECK(endpoint_mistake<none>({.route = "/", .target_ongoing_requests = 0})
         == "processor \"lookup\": target_ongoing_requests: must be from 1 to 100000, is 0");
+  CHECK(endpoint_mistake<none>({.route = "/", .rate_limit = -1})
+        == "processor \"lookup\": rate_limit: must be from 0 to 1000000 requests per second, is -1.000000");
+  CHECK(endpoint_mistake<none>({.route = "/", .rate_burst = 5})
+        == "processor \"lookup\": rate_burst: is of no use without a rate_limit");
   CHECK(endpoint_mistake<none>({.route = "/", .max_queued_requests = 0}) == "");
   CHECK(endpoint_mistake<none>({.route = "/", .max_queued_requests = 100'001})
         == "processor \"lookup\": max_queued_requests: must be from 0 to 100000, is 100001");
@@ -306,6 +314,7 @@ TEST_CASE("a WebSocket becomes a route of GET with its bounds and messages") {
                              .max_connections = 7,
                              .target_connections = 5,
                              .message_bytes_max = 2000,
+                             .rate_limit = 6,
                              .cors_origins = {"https://a.example"}});
   auto spec = f.spec();
   REQUIRE(spec.processors.size() == 1);
@@ -319,6 +328,7 @@ TEST_CASE("a WebSocket becomes a route of GET with its bounds and messages") {
   CHECK(echo.http->method == method::get);
   CHECK(echo.http->body_bytes_max == 2000);
   CHECK(echo.http->max_connections == 7);
+  CHECK(echo.http->rate_limit == 6);
   CHECK(echo.http->target_ongoing_requests == 5);
   CHECK(echo.http->openapi.find("\"101\"") != std::string::npos);
   CHECK(echo.http->openapi.find("\"name\"") != std::string::npos);

@@ -153,7 +153,7 @@ TEST_CASE("a GET has its parameters, what it returns and how it fails") {
   auto schema = at(doc, std::string{result.as_string()}.substr(1));
   CHECK(at(schema, "/properties/id/type") == "string");
   CHECK(at(schema, "/required") == json::value{"id", "items"});
-  for (const char* status : {"404", "422", "500", "502", "503", "504", "405", "400"})
+  for (const char* status : {"404", "422", "429", "500", "502", "503", "504", "405", "400"})
     CHECK(at(get, std::string{"/responses/"} + status).is_object());
   CHECK(at(get, "/responses/422/content/application~1json/schema/$ref")
         == "#/components/schemas/sluice.error");

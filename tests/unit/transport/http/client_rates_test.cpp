@@ -18,7 +18,7 @@ const client_rates::time_point begin{1h};
 } // namespace
 
 TEST_CASE("a client has its burst at once and then its rate") {
-  client_rates rates{2, 3};
+  client_rates rates{{2, 3}};
   for (int i = 0; i < 3; ++i)
     CHECK_FALSE(rates.take(numbered(1), begin));
   CHECK(rates.take(numbered(1), begin) == 1s);
@@ -32,17 +32,17 @@ TEST_CASE("a client has its burst at once and then its rate") {
 }
 
 TEST_CASE("without a burst it is what a second allows, at least one") {
-  client_rates slow{0.1, 0};
+  client_rates slow{{0.1}};
   CHECK_FALSE(slow.take(numbered(1), begin));
   CHECK(slow.take(numbered(1), begin) == 10s);
-  client_rates quick{5, 0};
+  client_rates quick{{5}};
   for (int i = 0; i < 5; ++i)
     CHECK_FALSE(quick.take(numbered(1), begin));
   CHECK(quick.take(numbered(1), begin));
 }
 
 TEST_CASE("it knows a bounded number of clients, and forgets first who loses nothing") {
-  client_rates rates{1, 2, 10};
+  client_rates rates{{1, 2}, 10};
   rates.take(numbered(0), begin);
   rates.take(numbered(0), begin); // has nothing left
   for (std::uint32_t i = 1; i < 10; ++i)
