@@ -160,8 +160,9 @@ struct request_view {
   std::uint64_t answered_total = 0; ///< since the head started, like the next
   std::uint64_t client_errors_total = 0;
   std::uint64_t server_errors_total = 0;
-  std::uint64_t turned_away_total = 0; ///< found no room in time; server errors as well
-  std::chrono::microseconds p50{0};    ///< of the last 5 s
+  std::uint64_t turned_away_total = 0;        ///< found no room in time; server errors as well
+  std::uint64_t room_messages_lost_total = 0; ///< to nodes out of reach, one by one
+  std::chrono::microseconds p50{0};           ///< of the last 5 s
   std::chrono::microseconds p99{0};
 };
 

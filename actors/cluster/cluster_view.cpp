@@ -59,6 +59,7 @@ request_view show_requests(const cluster_state& state, const throughput& done,
           sum.client_errors_total,
           sum.server_errors_total,
           sum.turned_away_total,
+          sum.room_messages_lost_total,
           sum.p50,
           sum.p99};
 }

@@ -30,13 +30,15 @@ void throughput::add_requests(const node::node_report& report) {
   for (const auto& load : report.requests) {
     const key processor{load.flow, load.processor};
     auto& last = before[processor];
-    if (load.answered_total < last.answered_total) // the node has started anew
+    if (load.answered_total < last.answered_total
+        || load.room_messages_lost_total < last.room_messages_lost_total) // the node has started anew
       last = {};
     auto& total = requests_[processor].total;
     total.answered_total += load.answered_total - last.answered_total;
     total.client_errors_total += load.client_errors_total - last.client_errors_total;
     total.server_errors_total += load.server_errors_total - last.server_errors_total;
     total.turned_away_total += load.turned_away_total - last.turned_away_total;
+    total.room_messages_lost_total += load.room_messages_lost_total - last.room_messages_lost_total;
     total.latency.add(load.latency.since(last.latency));
     now[processor] = load;
   }
@@ -66,6 +68,7 @@ throughput::request_sum throughput::requests_of(const key& processor) const {
   out.client_errors_total = total.client_errors_total;
   out.server_errors_total = total.server_errors_total;
   out.turned_away_total = total.turned_away_total;
+  out.room_messages_lost_total = total.room_messages_lost_total;
   const auto latest = samples.empty() ? total.latency : total.latency.since(samples.front().second);
   out.p50 = latest.quantile(0.5);
   out.p99 = latest.quantile(0.99);

@@ -39,10 +39,11 @@ public:
   /// Requests of a processor that ingresses have brought to an end.
   struct request_sum {
     std::uint64_t answered_total = 0;
-    std::uint64_t client_errors_total = 0; ///< 4xx
-    std::uint64_t server_errors_total = 0; ///< 5xx, and answers that broke off
-    std::uint64_t turned_away_total = 0;   ///< found no room in time; server errors as well
-    std::chrono::microseconds p50{0};      ///< of the window; 0 if nothing was answered in it
+    std::uint64_t client_errors_total = 0;      ///< 4xx
+    std::uint64_t server_errors_total = 0;      ///< 5xx, and answers that broke off
+    std::uint64_t turned_away_total = 0;        ///< found no room in time; server errors as well
+    std::uint64_t room_messages_lost_total = 0; ///< did not get to another node; counted per node
+    std::chrono::microseconds p50{0};           ///< of the window; 0 if nothing was answered in it
     std::chrono::microseconds p99{0};
   };
   request_sum requests_of(const key& processor) const;

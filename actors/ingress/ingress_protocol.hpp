@@ -66,10 +66,11 @@ struct processor_load {
   std::uint32_t ongoing = 0; ///< at replicas, from here
   std::chrono::milliseconds wait_oldest{0};
   std::uint64_t answered_total = 0;
-  std::uint64_t client_errors_total = 0; ///< 4xx
-  std::uint64_t server_errors_total = 0; ///< 5xx, and answers that broke off
-  std::uint64_t turned_away_total = 0;   ///< queue full, or deadline passed in it; server errors as well
-  latency_histogram latency = {};        ///< from the whole request to its answer
+  std::uint64_t client_errors_total = 0;      ///< 4xx
+  std::uint64_t server_errors_total = 0;      ///< 5xx, and answers that broke off
+  std::uint64_t turned_away_total = 0;        ///< queue full, or deadline passed in it; server errors as well
+  std::uint64_t room_messages_lost_total = 0; ///< did not get to another node; counted per node
+  latency_histogram latency = {};             ///< from the whole request to its answer
 
   friend bool operator==(const processor_load&, const processor_load&) = default;
 };

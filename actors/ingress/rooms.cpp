@@ -113,6 +113,17 @@ void rooms::deliver(room_message what) {
   send(key, {std::make_shared<const std::string>(std::move(what.payload)), what.is_text}, {});
 }
 
+void rooms::note_lost(const flow_name& flow, const processor_name& processor) {
+  std::lock_guard lock{mutex_};
+  ++lost_[{flow, processor}];
+}
+
+std::uint64_t rooms::lost_total(const flow_name& flow, const processor_name& processor) const {
+  std::lock_guard lock{mutex_};
+  auto found = lost_.find({flow, processor});
+  return found == lost_.end() ? 0 : found->second;
+}
+
 /// To the members of this ingress.
 void rooms::send(const room_key& to, const websocket_message& what, member_id but) {
   room_state<websocket_ptr>::member_list members;

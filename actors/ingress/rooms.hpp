@@ -5,7 +5,9 @@
 
 #include <sluice/processor/websocket_session.hpp>
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -30,8 +32,11 @@ public:
                                 std::shared_ptr<websocket_session> session, std::function<void()> ended);
 
   void deliver(room_message what) override;
+  void note_lost(const flow_name& flow, const processor_name& processor) override;
 
   std::size_t connection_count() const;
+  /// Messages of this processor times the nodes that they did not get to.
+  std::uint64_t lost_total(const flow_name& flow, const processor_name& processor) const;
 
 private:
   class member_way;
@@ -46,6 +51,7 @@ private:
   mutable std::mutex mutex_;
   room_state<websocket_ptr> state_;
   std::uint64_t id_last_ = 0;
+  std::map<std::pair<flow_name, processor_name>, std::uint64_t> lost_;
 };
 
 /// The session that the HTTP server sees.

@@ -15,13 +15,16 @@ struct room_message {
   bool is_text = true;
 };
 
-/// Where messages of rooms come from: other nodes. Any thread, must not block. Implemented by `rooms`.
+/// What the links to other nodes tell of rooms. Any thread, must not block. Implemented by `rooms`.
 class rooms_port {
 public:
   virtual ~rooms_port() = default;
 
   /// To all members of this ingress, and no further.
   virtual void deliver(room_message what) = 0;
+
+  /// A message of ours did not get to one of the other nodes, which was out of reach.
+  virtual void note_lost(const flow_name& flow, const processor_name& processor) = 0;
 };
 
 } // namespace sluice::ingress

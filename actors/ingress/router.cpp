@@ -132,8 +132,10 @@ std::vector<processor_load> router::loads() const {
   }
   std::vector<processor_load> out;
   out.reserve(sums.size());
-  for (auto& [key, sum] : sums)
+  for (auto& [key, sum] : sums) {
+    sum.room_messages_lost_total = options_->rooms->lost_total(sum.flow, sum.processor);
     out.push_back(std::move(sum));
+  }
   return out;
 }
 
@@ -155,7 +157,8 @@ head_decision router::decide(request& head) {
   }
   // Looked at first: most routes have no limit, and need no lock here.
   if (auto wait = entry.http.rate_limit > 0 ? table->lanes[*match.route]->limit_rate() : std::nullopt) {
-    out.answer = error_response(429, *out.processor + " takes no more requests now; try again later", out.errors);
+    out.answer =
+      error_response(429, *out.processor + " takes no more requests now; try again later", out.errors);
     out.answer->headers.add("Retry-After", std::to_string(wait->count()));
     return out;
   }

@@ -15,10 +15,16 @@ constexpr auto tick_every = 1s;
 /// A request does not wait longer than this for a node that does not answer.
 constexpr auto connect_deadline = 2s;
 
-peer::request_links::options connecting(const link::io_thread& io, link::link_options link) {
+peer::request_links::options connecting(const link::io_thread& io, link::link_options link,
+                                        std::shared_ptr<ingress::rooms_port> rooms) {
   link.timing.handshake_deadline = connect_deadline;
   link.expect_role = link::peer_role::node;
   peer::request_links::options out;
+  if (rooms)
+    out.on_room_message_lost = [rooms = std::move(rooms)](const flow_name& flow,
+                                                          const processor_name& processor) {
+      rooms->note_lost(flow, processor);
+    };
   out.connector = [&io, link](const node_id& node,
                               const std::string& text) -> std::shared_ptr<link::connector> {
     auto at = parse_address(text);
@@ -34,7 +40,7 @@ peer::request_links::options connecting(const link::io_thread& io, link::link_op
 } // namespace
 
 node_links::node_links(const link::io_thread& io, const settings& what)
-  : id_(what.link.self.name), links_(connecting(io, what.link)) {
+  : id_(what.link.self.name), links_(connecting(io, what.link, what.rooms)) {
   directory_->way = what.here;
   door_ = std::make_shared<peer::request_door>(
     [directory = directory_](replica_id replica) -> ingress::target_ptr {

@@ -119,6 +119,7 @@ void fill(v1::RequestFigures& to, const cluster::request_view& from) {
   to.set_client_errors_total(from.client_errors_total);
   to.set_server_errors_total(from.server_errors_total);
   to.set_turned_away_total(from.turned_away_total);
+  to.set_room_messages_lost_total(from.room_messages_lost_total);
   to.set_p50_us(static_cast<std::uint64_t>(from.p50.count()));
   to.set_p99_us(static_cast<std::uint64_t>(from.p99.count()));
 }

@@ -51,28 +51,30 @@ public:
       way->submit(std::move(call)); // without a link it refuses
   }
 
-  void send_room_message(const std::string& body) {
+  void send_room_message(const ingress::room_message& what, const std::string& body) {
     bool must_connect = false;
+    bool waits = false;
+    bool is_lost = false;
     {
       std::lock_guard lock{mutex_};
       used_at_ = options_->now();
-      if (phase_ == phase::idle && (is_over_ || used_at_ < pause_until_))
-        return;
-      if (phase_ != phase::up) {
-        if (room_bytes_waiting_ + body.size() > room_bytes_waiting_max)
-          return;
-        must_connect = phase_ == phase::idle;
-        phase_ = phase::connecting;
-        room_bytes_waiting_ += body.size();
-        room_messages_waiting_.push_back(body);
+      if (phase_ == phase::idle && (is_over_ || used_at_ < pause_until_)) {
+        is_lost = true;
+      } else if (phase_ != phase::up) {
+        is_lost = room_bytes_waiting_ + body.size() > room_bytes_waiting_max;
+        if (!is_lost) {
+          waits = true;
+          must_connect = phase_ == phase::idle;
+          phase_ = phase::connecting;
+          room_bytes_waiting_ += body.size();
+          room_messages_waiting_.push_back({what.flow, what.processor, body});
+        }
       }
-      if (phase_ == phase::connecting && !must_connect)
-        return;
     }
     if (must_connect)
       connect();
-    else
-      caller_->send_room_message(body);
+    else if (is_lost || (!waits && !caller_->send_room_message(body)))
+      options_->on_room_message_lost(what.flow, what.processor);
   }
 
   /// Closes the link if nobody has used it for long. Returns true if nothing of it is left.
@@ -117,6 +119,11 @@ private:
     ingress::target_ptr way;
     exchange_ptr call;
   };
+  struct waiting_cast {
+    flow_name flow;
+    processor_name processor;
+    std::string body;
+  };
 
   void connect() {
     if (!connector_)
@@ -144,7 +151,7 @@ private:
          [self = shared_from_this(), link = made->get()](const failure& why) { self->broken(link, why); }});
     }
     std::vector<waiting> ready;
-    std::vector<std::string> room_messages;
+    std::vector<waiting_cast> room_messages;
     bool is_over = false;
     {
       std::lock_guard lock{mutex_};
@@ -159,9 +166,9 @@ private:
     }
     if (made && is_over)
       (*made)->close({errc::shutting_down, "the node stops"});
-    if (made)
-      for (auto& each : room_messages)
-        caller_->send_room_message(std::move(each));
+    for (auto& each : room_messages)
+      if (!made || !caller_->send_room_message(std::move(each.body)))
+        options_->on_room_message_lost(each.flow, each.processor);
     for (auto& each : ready)
       if (made)
         each.way->submit(std::move(each.call));
@@ -198,7 +205,7 @@ private:
   link::connection_ptr link_;
   std::shared_ptr<link::connector> connector_; ///< of who has just begun to connect
   std::vector<waiting> waiting_;
-  std::vector<std::string> room_messages_waiting_;
+  std::vector<waiting_cast> room_messages_waiting_;
   std::size_t room_bytes_waiting_ = 0;
   clock::time_point used_at_{};
   clock::time_point pause_until_ = clock::time_point::min();
@@ -243,7 +250,7 @@ void request_links::publish(const ingress::room_message& what, const std::vector
     return;
   const auto body = encode(what);
   for (const auto& each : to)
-    link_to(each.node, each.address)->send_room_message(body);
+    link_to(each.node, each.address)->send_room_message(what, body);
 }
 
 void request_links::tick() {

@@ -38,6 +38,9 @@ public:
     std::function<std::shared_ptr<link::connector>(const node_id& node, const std::string& address)>
       connector;
     std::function<clock::time_point()> now = [] { return clock::now(); };
+    /// A message of a room did not get to one node. Any thread; must not block.
+    std::function<void(const flow_name&, const processor_name&)> on_room_message_lost =
+      [](const flow_name&, const processor_name&) {};
     std::chrono::nanoseconds idle_max = std::chrono::seconds{60}; ///< then a link is closed
   };
 
@@ -50,8 +53,9 @@ public:
   /// Where requests for a replica on another node go; none without an address.
   ingress::target_ptr reach(const ingress::route_target& where);
 
-  /// Brings a message of a room to other ingresses, each at most once: it is lost where there is no link and none can
-  /// be made, and when `room_bytes_waiting_max` wait for one.
+  /// Brings a message of a room to other ingresses, each at most once: it is lost, and `on_room_message_lost` told, where
+  /// there is no link and none can be made, and when `room_bytes_waiting_max` wait for one. What a link that breaks had
+  /// is not known.
   void publish(const ingress::room_message& what, const std::vector<ingress::ingress_node>& to);
 
   /// Closes links that nobody has used for long. To be called every few seconds.

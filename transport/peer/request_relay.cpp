@@ -234,8 +234,8 @@ void request_caller::accept_websocket(std::uint64_t id) {
     send_notice(method::websocket_closed, id);
 }
 
-void request_caller::send_room_message(std::string body) {
-  send_notice(method::room_message, side_channel_id, std::move(body));
+bool request_caller::send_room_message(std::string body) {
+  return send_notice(method::room_message, side_channel_id, std::move(body));
 }
 
 void request_caller::on_part(std::uint64_t id, std::string part) {
@@ -290,15 +290,15 @@ void request_caller::cancel(std::uint64_t id) {
   send_notice(method::http_cancel, id);
 }
 
-void request_caller::send_notice(method what, std::uint64_t id, std::string body) {
+/// A link that is broken ends what this is about; one that is full has room for short frames.
+bool request_caller::send_notice(method what, std::uint64_t id, std::string body) {
   link::connection_ptr to;
   {
     std::lock_guard lock{mutex_};
     to = connection_;
   }
-  // A link that is broken ends what this is about; one that is full has room for short frames.
-  static_cast<void>(
-    send_one(to, {link::frame_kind::notice, static_cast<std::uint16_t>(what), id, 0, std::move(body)}));
+  return send_one(to, {link::frame_kind::notice, static_cast<std::uint16_t>(what), id, 0, std::move(body)})
+    .has_value();
 }
 
 /// The call whose answer begins to be streamed.

@@ -32,8 +32,8 @@ public:
   /// It had a link and has none any more.
   bool has_closed() const;
 
-  /// For the members of a room at the other end, if that is an ingress. Lost without a link.
-  void send_room_message(std::string body);
+  /// For the members of a room at the other end, if that is an ingress. False: there is no link, it is lost.
+  bool send_room_message(std::string body);
 
   /// Gives the link up if no request is under way and no WebSocket open: what comes from now on is refused until the
   /// next `opened`. Returns whether it did.
@@ -58,7 +58,7 @@ private:
   void accept_websocket(std::uint64_t id);
   exchange_ptr find_stream(std::uint64_t id);
   exchange_ptr remove(std::uint64_t id);
-  void send_notice(method what, std::uint64_t id, std::string body = {});
+  bool send_notice(method what, std::uint64_t id, std::string body = {});
 
   mutable std::mutex mutex_;
   link::connection_ptr connection_;

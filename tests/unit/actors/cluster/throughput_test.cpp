@@ -100,8 +100,10 @@ TEST_CASE("answers are added up over all nodes, and a node that starts anew coun
   ingress::processor_load load;
   load.answered_total = 10;
   load.server_errors_total = 1;
+  load.room_messages_lost_total = 4;
   it.add(heard("a", load));
   it.add(heard("b", load));
+  CHECK(it.requests_of(price).room_messages_lost_total == 8);
   load.answered_total = 12;
   load.client_errors_total = 1;
   it.add(heard("a", load));
@@ -112,6 +114,7 @@ TEST_CASE("answers are added up over all nodes, and a node that starts anew coun
   anew.answered_total = 3;
   it.add(heard("a", anew));
   CHECK(it.requests_of(price).answered_total == 25);
+  CHECK(it.requests_of(price).room_messages_lost_total == 8);
   it.keep_only({});
   CHECK(it.requests_of(price).answered_total == 0);
 }

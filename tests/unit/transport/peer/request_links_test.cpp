@@ -39,6 +39,7 @@ struct two_nodes {
   std::shared_ptr<fake_target> replica = std::make_shared<fake_target>();
   std::map<std::string, std::shared_ptr<fake_connector>> connectors;
   clock::time_point now{1h};
+  std::vector<std::string> lost; ///< messages to rooms, by processor
   std::unique_ptr<peer::request_door> door = std::make_unique<peer::request_door>(
     [this](replica_id id) { return id == replica_id{1} ? replica : nullptr; });
   std::unique_ptr<peer::request_links> links = std::make_unique<peer::request_links>(options());
@@ -52,6 +53,9 @@ struct two_nodes {
       return address == "bad" ? nullptr : one;
     };
     made.now = [this] { return now; };
+    made.on_room_message_lost = [this](const flow_name& flow, const processor_name& processor) {
+      lost.push_back(flow.value + "/" + processor.value);
+    };
     return made;
   }
 
@@ -72,6 +76,11 @@ struct two_nodes {
     connectors.at("b@b:1")->attempts.back()(mine);
   }
   void fails() { connectors.at("b@b:1")->attempts.back()(fail(errc::timeout, "nobody answers")); }
+
+  void publish(std::string text, std::string address = "b:1") {
+    links->publish({flow_name{"f"}, processor_name{"chat"}, "lobby", std::move(text), true},
+                   {{node_id{"b"}, std::move(address)}});
+  }
 
   std::shared_ptr<test::fake_answer> send(const ingress::target_ptr& to, method by = method::get) {
     auto call = fake_exchange::make(by, "/x", clock::now() + 1h, "body");
@@ -195,6 +204,31 @@ TEST_CASE_FIXTURE(two_nodes, "a link that nobody uses is closed, one that has a 
   CHECK(again->status() == 200);
   links->tick();
   CHECK(links->open_count() == 1); // used just now
+}
+
+TEST_CASE_FIXTURE(two_nodes, "messages to rooms that a node does not get are told, one by one") {
+  publish("one");
+  publish("two");
+  CHECK(attempts() == 1);
+  CHECK(lost.empty()); // they wait
+  fails();
+  CHECK(lost == std::vector<std::string>{"f/chat", "f/chat"});
+  publish("three"); // in the pause after it
+  CHECK(lost.size() == 3);
+  publish("four", "bad");
+  CHECK(lost.size() == 4);
+  now += limits::reconnect_delay_max;
+  publish(std::string(peer::room_bytes_waiting_max, 'x')); // with its names more than may wait
+  CHECK(lost.size() == 5);
+  CHECK(attempts() == 1);
+  publish("five");
+  connects();
+  publish("six");
+  CHECK(attempts() == 2);
+  CHECK(lost.size() == 5);
+  there.back()->close({errc::unavailable, "cut"});
+  publish("seven");
+  CHECK(lost.size() == 6);
 }
 
 TEST_CASE_FIXTURE(two_nodes, "a client that goes tells the replica") {

@@ -230,6 +230,7 @@ namespace {
 struct noting_rooms final : ingress::rooms_port {
   std::vector<ingress::room_message> got;
   void deliver(ingress::room_message what) override { got.push_back(std::move(what)); }
+  void note_lost(const flow_name&, const processor_name&) override {}
 };
 
 } // namespace

@@ -187,6 +187,7 @@ TEST_CASE("a node's report keeps hosts, replicas and the last crash") {
   load.client_errors_total = 1;
   load.server_errors_total = 2;
   load.turned_away_total = 1;
+  load.room_messages_lost_total = 6;
   load.latency.add(5ms);
   load.latency.add(70s);
   x.requests = {load, {}};
