@@ -104,6 +104,9 @@ struct node_report {
   std::vector<ingress::processor_load> requests = {}; ///< of clients of this node, for replicas anywhere
 };
 
+/// Where a flow's logs are asked for: the access log of the node's HTTP listener. No flow can be called so.
+constexpr std::string_view access_log_flow = "@access";
+
 /// Reads a host's log. `host` 0 = newest host of the flow on this node.
 /// `offset` counts bytes over all rotated files of the host since it started.
 struct log_request {

@@ -83,7 +83,7 @@ private:
 };
 
 int run(const environment& env, const logs_arguments& args) {
-  auto target = split_target(args.target, {"flow", "host", "replica"});
+  auto target = split_target(args.target, {"flow", "host", "replica", "node"});
   if (!target)
     return complain(env, target.error());
   auto head = connect(env, *args.client);
@@ -92,6 +92,8 @@ int run(const environment& env, const logs_arguments& args) {
   client::api::ReadLogsRequest request;
   if (target->kind == "flow") {
     request.set_flow(target->id);
+  } else if (target->kind == "node") {
+    request.set_node(target->id);
   } else {
     auto host = host_of(**head, *target);
     if (!host)
@@ -115,7 +117,8 @@ int run(const environment& env, const logs_arguments& args) {
 
 action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<logs_arguments>();
-  app.add_option("TARGET", args->target, "flow/NAME, host/ID or replica/ID")->required();
+  app.add_option("TARGET", args->target, "flow/NAME, host/ID, replica/ID, or node/ID for its access log")
+    ->required();
   app.add_flag("--follow", args->follow, "go on as lines are written; Ctrl-C ends it");
   app.add_option("--tail", args->tail, "begin with the last lines of each host [all]")->type_name("LINES");
   app.add_option("-o,--output", args->output, "text or json [text]")
@@ -127,10 +130,13 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command logs_command{"logs", "Print what a flow's hosts wrote, those that ended too",
-                           "Lines of a flow begin with the first digits of the host's id.",
-                           "  sluice logs flow/orders --follow --tail 20\n"
-                           "  sluice logs host/0f1e2d3c4b5a6978",
-                           declare};
+const command logs_command{
+  "logs", "Print what a flow's hosts wrote, those that ended too",
+  "Lines of a flow begin with the first digits of the host's id. Of a node it is the access "
+  "log: a line of JSON per request that its HTTP listener has answered.",
+  "  sluice logs flow/orders --follow --tail 20\n"
+  "  sluice logs host/0f1e2d3c4b5a6978\n"
+  "  sluice logs node/node-3fa2c1d0 --tail 20",
+  declare};
 
 } // namespace sluice::cli

@@ -28,10 +28,21 @@ namespace fs = std::filesystem;
 /// For requests under way when the node stops, before its hosts drain.
 constexpr std::chrono::seconds requests_drain_max{10};
 
+namespace {
+
+fs::path access_log_dir(const worker_part::settings& what) {
+  return fs::path{what.options.state_dir} / "access-log";
+}
+
+} // namespace
+
 // In this order: what is destroyed first may use what stands above it.
 struct worker_part::parts {
   parts(caf::actor_system& sys, const link::io_thread& io, const settings& what)
-    : links(sys, io, what.id, what.queue), logs(fs::path{what.options.state_dir} / "logs") {}
+    : links(sys, io, what.id, what.queue), logs(fs::path{what.options.state_dir} / "logs") {
+    if (what.options.access_log)
+      logs.add_access_log(access_log_dir(what));
+  }
 
   host_links links;
   process::log_directory logs;
@@ -93,7 +104,7 @@ result<std::unique_ptr<runtime::http_front>> listen(const worker_part::settings&
     out.server.key_file = what.options.http_key;
     out.server.limits.client_rate_max = what.options.http_client_rate;
     if (what.options.access_log)
-      out.access_log_dir = fs::path{what.options.state_dir} / "access-log";
+      out.access_log_dir = access_log_dir(what);
     out.server.on_trouble = [](std::string_view line) { log_line("http", std::string{line}); };
     out.here = what.id;
     out.rooms = rooms;

@@ -207,9 +207,9 @@ TEST_CASE("requests are seen in status and in the access log") {
   std::uint64_t routed = 0;
   REQUIRE(eventually([&] {
     lines = routed = 0;
-    for (const auto& entry : std::filesystem::directory_iterator{cluster.head_dir() / "access-log"}) {
-      std::istringstream text{read_file(entry.path())};
-      for (std::string line; std::getline(text, line) && !text.eof(); ++lines) { // eof: not whole yet
+    for (const auto& node : cluster.json({"list", "nodes"}).as_array()) {
+      std::istringstream text{cluster.must({"logs", "node/" + std::string{node.at("id").as_string()}})};
+      for (std::string line; std::getline(text, line); ++lines) {
         auto value = boost::json::parse(line).as_object();
         if (value.at("processor") == "web/read" && value.at("status") == 200
             && value.at("replica").to_number<std::uint64_t>() > 0)

@@ -84,7 +84,7 @@ public:
 
   result<void> read_logs(const client::api::ReadLogsRequest& x,
                          const std::function<bool(const client::api::ReadLogsReply&)>& on_part) override {
-    if (auto done = note("logs " + x.flow() + x.host() + (x.follow() ? " follow" : "") + " tail "
+    if (auto done = note("logs " + x.flow() + x.host() + x.node() + (x.follow() ? " follow" : "") + " tail "
                          + std::to_string(x.tail_lines()));
         !done)
       return done;

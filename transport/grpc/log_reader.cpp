@@ -17,9 +17,8 @@ namespace {
 constexpr std::chrono::milliseconds node_timeout{5'000};
 constexpr std::uint32_t chunk_size_bytes = 256u << 10;
 
-/// One host's log and how far it was read.
+/// One host's log, or the access log of a node, and how far it was read.
 struct open_log {
-  node_id node;
   node::handle agent;
   flow_name flow;
   std::uint64_t offset = 0;
@@ -51,7 +50,16 @@ public:
   }
 
 private:
+  using key = std::pair<host_id, node_id>;
+
+  bool wants_access_log() const { return !request_.node().empty(); }
+
   result<void> nothing_found() const {
+    if (wants_access_log())
+      return fail(errc::not_found, known_node_ ? "node/" + request_.node()
+                                                   + " keeps no access log; its setting access-log says so"
+                                               : "there is no node '" + request_.node()
+                                                   + "'; `sluice list nodes` shows those there are");
     if (host_)
       return fail(errc::not_found, "no node keeps a log of host/" + to_text(host_)
                                      + "; `sluice list hosts` shows those there are");
@@ -69,10 +77,13 @@ private:
       return fail(reply);
     for (const auto& flow : reply->view->flows)
       known_flow_ = known_flow_ || flow.name.value == request_.flow();
-    for (const auto& node : reply->view->nodes)
-      if (node.phase != cluster::node_phase::left)
+    for (const auto& node : reply->view->nodes) {
+      const bool is_named = node.info.id.value == request_.node();
+      known_node_ = known_node_ || is_named;
+      if (node.phase != cluster::node_phase::left && (is_named || !wants_access_log()))
         if (auto done = scan_node(node, tail_lines); !done && is_concerned(node))
           report_unreachable(node.info.id, done.error().message);
+    }
     return {};
   }
 
@@ -83,28 +94,32 @@ private:
     auto agent = ask<cluster::agent_reply>(sys_, cluster_, node_timeout, cluster::agent_request{id});
     if (!agent)
       return fail(agent);
+    flow_name of{wants_access_log() ? std::string{node::access_log_flow} : request_.flow()};
     auto sources = ask<node::log_sources_reply>(sys_, agent->agent, node_timeout,
-                                                node::log_sources_request{flow_name{request_.flow()}});
+                                                node::log_sources_request{std::move(of)});
     if (!sources)
       return fail(sources);
     unreachable_.erase(id);
     for (const auto& source : sources->sources) {
       if (host_ && source.host != host_)
         continue;
-      if (auto known = logs_.find(source.host); known != logs_.end()) {
+      const key which{source.host, id};
+      if (auto known = logs_.find(which); known != logs_.end()) {
         known->second.agent = agent->agent; // the node may have reconnected
         continue;
       }
-      auto& log = logs_[source.host];
-      log = {id, agent->agent, source.flow, 0, false};
+      auto& log = logs_[which];
+      log = {agent->agent, source.flow, 0, false};
       if (tail_lines > 0)
-        read(source.host, log, tail_lines);
+        read(which, log, tail_lines);
     }
     return {};
   }
 
   /// Whether an unreachable node may keep what was asked for.
   bool is_concerned(const cluster::node_view& node) const {
+    if (wants_access_log())
+      return true;
     for (const auto& host : node.hosts)
       if (host_ ? host.id == host_ : host.flow.value == request_.flow())
         return true;
@@ -122,20 +137,21 @@ private:
 
   /// Reads every open log to its end. False = the client is gone.
   bool read_what_is_new() {
-    for (auto& [host, log] : logs_)
-      while (!gone_ && !log.ended && read(host, log, 0))
+    for (auto& [which, log] : logs_)
+      while (!gone_ && !log.ended && read(which, log, 0))
         if (!ports_.pause(std::chrono::milliseconds{0}))
           gone_ = true;
     return !gone_;
   }
 
   /// Reads one piece. False = there is no more for now.
-  bool read(host_id host, open_log& log, std::uint32_t tail_lines) {
+  bool read(const key& which, open_log& log, std::uint32_t tail_lines) {
+    const auto& [host, node] = which;
     auto chunk =
       ask<node::log_chunk>(sys_, log.agent, node_timeout,
                            node::log_request{log.flow, host, log.offset, tail_lines, chunk_size_bytes});
     if (!chunk) {
-      report_unreachable(log.node, chunk.error().message);
+      report_unreachable(node, chunk.error().message);
       return false;
     }
     bool moved = chunk->offset_next > log.offset;
@@ -144,9 +160,11 @@ private:
     if (chunk->text.empty() && !log.ended)
       return false;
     v1::ReadLogsReply part;
-    part.set_node(log.node.value);
-    part.set_flow(log.flow.value);
-    part.set_host(to_text(host));
+    part.set_node(node.value);
+    if (!wants_access_log()) {
+      part.set_flow(log.flow.value);
+      part.set_host(to_text(host));
+    }
     part.set_text(codec::to_utf8(chunk->text));
     part.set_host_ended(log.ended);
     gone_ = gone_ || !ports_.write(part);
@@ -158,9 +176,10 @@ private:
   const v1::ReadLogsRequest& request_;
   const log_reader_ports& ports_;
   host_id host_;
-  std::map<host_id, open_log> logs_;
+  std::map<key, open_log> logs_;
   std::set<node_id> unreachable_;
   bool known_flow_ = false;
+  bool known_node_ = false;
   bool gone_ = false;
 };
 
@@ -175,8 +194,8 @@ result<void> read_logs(caf::actor_system& sys, const cluster::handle& cluster,
       return fail(parsed);
     host = *parsed;
   }
-  if (!host && request.flow().empty())
-    return fail(errc::invalid_argument, "logs of what? name a flow or a host");
+  if (!host && request.flow().empty() && request.node().empty())
+    return fail(errc::invalid_argument, "logs of what? name a flow, a host or a node");
   return reader{sys, cluster, request, ports, host}.run();
 }
 

@@ -25,7 +25,7 @@ struct log_reader_ports {
 constexpr std::chrono::milliseconds log_poll_interval{250};    ///< while following
 constexpr std::chrono::milliseconds log_rescan_interval{1000}; ///< for hosts that started meanwhile
 
-/// Reads the logs of a flow's hosts, or of one host, from the nodes that keep them.
+/// Reads the logs of a flow's hosts, or of one host, from the nodes that keep them; or the access log of a node.
 ///
 /// A node that cannot be asked is named in a part of its own and the rest goes on. With
 /// `follow` it returns when a port says so; hosts that start meanwhile are read from

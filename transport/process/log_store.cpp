@@ -83,6 +83,11 @@ void log_directory::read_flow(const flow_name& flow, std::vector<entry>& out) co
 
 std::vector<log_directory::entry> log_directory::list_locked(const flow_name& flow) const {
   std::vector<entry> out;
+  if (flow.value == node::access_log_flow) {
+    if (!access_log_.empty())
+      out.push_back({flow, {}, host_id{1}, 1, access_log_, false});
+    return out;
+  }
   if (!flow.empty()) {
     if (is_valid_name(flow.value))
       read_flow(flow, out);

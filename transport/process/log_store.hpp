@@ -33,10 +33,13 @@ public:
   /// that is full is no failure here: the writer tries again.
   std::filesystem::path open(const flow_name& flow, flow_version version, host_id host);
 
+  /// The access log is in this folder: one more log, of `node::access_log_flow`. Before it is read.
+  void add_access_log(std::filesystem::path at) { access_log_ = std::move(at); }
+
   /// Nothing will be added to the host's log.
   void close(host_id host);
 
-  /// Oldest first; all flows if `flow` is empty.
+  /// Oldest first; all flows, but not the access log, if `flow` is empty.
   std::vector<entry> list(const flow_name& flow) const;
 
   /// `host` 0 = the newest of the flow.
@@ -47,6 +50,7 @@ private:
   std::vector<entry> list_locked(const flow_name& flow) const;
 
   std::filesystem::path root_;
+  std::filesystem::path access_log_; ///< empty = there is none
   mutable std::mutex mutex_;
   std::map<host_id, entry> live_;
 };

@@ -392,7 +392,11 @@ TEST_CASE_FIXTURE(cli_fixture, "logs are printed as they come, lines of a flow w
   CHECK(out == "01234567 | one\n01234567 | two\n");
   CHECK(run({"logs", "host/0123456789abcdef"}) == cli::ok);
   CHECK(out == "one\ntwo\n");
-  CHECK(head.asked == std::vector<std::string>{"logs orders follow tail 5", "logs 0123456789abcdef tail 0"});
+  CHECK(run({"logs", "node/node-1", "--tail", "2"}) == cli::ok);
+  CHECK(out == "one\ntwo\n");
+  CHECK(head.asked
+        == std::vector<std::string>{"logs orders follow tail 5", "logs 0123456789abcdef tail 0",
+                                    "logs node-1 tail 2"});
   CHECK(run({"logs", "flow/orders", "-o", "json"}) == cli::ok);
   CHECK(out_has("\"text\": \"one\\ntwo\\n\""));
 }

@@ -381,6 +381,32 @@ TEST_CASE_FIXTURE(control_fixture, "logs of a flow come from all its nodes, thos
   CHECK(texts == std::map<std::string, std::string>{{"0000000000000003", "two\nthree\n"}});
 }
 
+TEST_CASE_FIXTURE(control_fixture, "the access log of a node is its own") {
+  const flow_name access{std::string{node::access_log_flow}};
+  add_node("node-1",
+           {{{access, host_id{1}, false}, "one\ntwo\n"}, {{flow_name{"f"}, host_id{2}, false}, "no\n"}});
+  add_node("node-2", {{{access, host_id{1}, false}, "other\n"}});
+  add_node("node-3", {});
+  auto& api_client = serve();
+  std::vector<api::ReadLogsReply> got;
+  auto collect = [&](const api::ReadLogsReply& part) {
+    got.push_back(part);
+    return true;
+  };
+  api::ReadLogsRequest request;
+  request.set_node("node-1");
+  CHECK(api_client.read_logs(request, collect));
+  REQUIRE(got.size() == 1);
+  CHECK(got[0].text() == "one\ntwo\n");
+  CHECK(got[0].node() == "node-1");
+  CHECK(got[0].host() == "");
+  request.set_node("node-3");
+  CHECK(api_client.read_logs(request, collect).error().message.find("access-log") != std::string::npos);
+  request.set_node("node-9");
+  CHECK(api_client.read_logs(request, collect).error().message.find("there is no node 'node-9'")
+        != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(control_fixture, "logs of nothing known are not found") {
   add_node("node-1", {});
   auto& api_client = serve();

@@ -121,3 +121,19 @@ TEST_CASE_FIXTURE(store_fixture, "all hosts with a log are listed") {
   CHECK(got->sources[1].flow == flow_name{"prices"});
   CHECK_FALSE(got->sources[1].ended);
 }
+
+TEST_CASE_FIXTURE(store_fixture, "the access log is one more log, under a name that no flow has") {
+  run_host(1, "of a host\n");
+  const flow_name access{std::string{node::access_log_flow}};
+  CHECK(logs.list(access).empty());
+  CHECK_FALSE(read(request_of("@access")));
+  test::temp_dir elsewhere;
+  log_writer{elsewhere.path(), {}}.write("GET /\n");
+  logs.add_access_log(elsewhere.path());
+  REQUIRE(logs.list(access).size() == 1);
+  CHECK(logs.list({}).size() == 1); // of the host
+  auto got = read(request_of("@access", logs.list(access)[0].host.value));
+  REQUIRE(got);
+  CHECK(got->text == "GET /\n");
+  CHECK_FALSE(got->host_ended);
+}
