@@ -36,7 +36,14 @@ constexpr std::chrono::milliseconds draw_every{500};
 constexpr std::chrono::seconds say_every{5};           ///< how a batch goes on, where no line can be drawn
 constexpr std::chrono::seconds requests_drain_max{10}; ///< for requests under way, before replicas drain
 
-enum exit_code : int { ok = 0, failed = 1, bad_usage = 2, partly_failed = 7, interrupted = 130 };
+enum exit_code : int {
+  ok = 0,
+  failed = 1,
+  bad_usage = 2,
+  partly_failed = 7,
+  interrupted = 130,
+  terminated = 143
+};
 
 /// Redraws one line on a terminal; without one, keeps still, but for a line of a batch now and then.
 class status_line {
@@ -64,6 +71,13 @@ private:
   bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
   clock::time_point said_at_ = clock::now();
 };
+
+/// No end of its input is its end.
+bool runs_for_ever(const flow_spec& spec) {
+  return std::any_of(spec.processors.begin(), spec.processors.end(), [](const auto& each) {
+    return each.http || each.source.kind == "pulse" || each.source.options.contains("tail");
+  });
+}
 
 /// One run from start to exit code.
 class local_run {
@@ -112,7 +126,7 @@ private:
   bool feed_first() {
     while (!feed_->is_done())
       if (auto signal = opts_.wait_for_signal(step)) {
-        code_ = *signal == SIGINT ? interrupted : ok;
+        code_ = code_of(*signal);
         feed_->stop();
         return false;
       }
@@ -206,13 +220,19 @@ private:
     }
   }
 
-  void on_signal(int signal) {
-    if (draining_ && code_ == interrupted) {
-      line_.say("ended at once; what was in flight is done again next time");
-      std::_Exit(interrupted);
-    }
+  /// A service that is asked to end has done what it should; a run that would have come to its end has not.
+  exit_code code_of(int signal) const {
     if (signal == SIGINT)
-      code_ = interrupted;
+      return interrupted;
+    return runs_for_ever(opts_.spec) ? code_ : terminated;
+  }
+
+  void on_signal(int signal) {
+    if (draining_ && (code_ == interrupted || code_ == terminated)) {
+      line_.say("ended at once; what was in flight is done again next time");
+      std::_Exit(code_);
+    }
+    code_ = code_of(signal);
     line_.say("draining: what is in user code is finished; once more ends at once");
     drain();
   }
@@ -319,7 +339,7 @@ private:
   bool draining_ = false;
   bool has_ended_ = false; ///< by itself: nothing more could come
   bool finished_ = false;
-  int code_ = ok;
+  exit_code code_ = ok;
 };
 
 bool has_routes(const flow_spec& spec) {

@@ -121,6 +121,7 @@ Ctrl-C drains: what is in user code is finished and settled, all else stays in i
 Ctrl-C ends at once; what was in flight is then done again next time.
 
 Exit codes: 0 all done · 1 failed · 2 asked wrongly · 7 done but for dead letters · 130 drained after Ctrl-C
+  143 drained after SIGTERM, before its end (a flow that has none, as one with routes: 0)
 )";
 }
 

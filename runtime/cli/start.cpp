@@ -119,7 +119,9 @@ std::string to_json(const config::ready_info& info) {
   return json + "\n}\n";
 }
 
-void print_ready(const environment& env, const config::ready_info& info, const std::string& log_file) {
+/// @param is_found commands look for this head by themselves
+void print_ready(const environment& env, const config::ready_info& info, const std::string& log_file,
+                 bool is_found) {
   style paint{env.out_terminal};
   auto line = [&](const char* name, const std::string& value) {
     if (!value.empty())
@@ -138,14 +140,18 @@ void print_ready(const environment& env, const config::ready_info& info, const s
     env.out << "\nnext:\n  sluice status\n  sluice stop\n";
     return;
   }
-  env.out << "\nadd a worker on this machine:\n  sluice start --address auto\n";
+  env.out << "\n";
+  if (is_found)
+    env.out << "add a worker on this machine:\n  sluice start --address auto\n";
   if (!info.join_token.empty()) {
-    env.out << "add a worker on another machine"
-            << (info.link_address.starts_with("127.") ? " (needs a head with --listen)" : "") << ":\n  echo '"
-            << info.join_token << "' > join-token\n  sluice start --address " << info.link_address
-            << " --join-token-file join-token\n";
+    env.out << (is_found ? "add a worker on another machine" : "add a worker")
+            << (is_found && info.link_address.starts_with("127.") ? " (needs a head with --listen)" : "")
+            << ":\n  echo '" << info.join_token << "' > join-token\n  sluice start --address "
+            << info.link_address << " --join-token-file join-token\n";
   }
-  env.out << "next:\n  sluice submit BINARY\n  sluice status --watch\n  sluice stop\n";
+  const auto to = is_found ? std::string{} : " --control unix:" + info.control_socket;
+  env.out << "next:\n  sluice submit BINARY" << to << "\n  sluice status --watch" << to << "\n  sluice stop"
+          << (is_found ? std::string{} : " --state-dir " + info.state_dir) << "\n";
 }
 
 /// Runs the node in this process, with its record on disk while it serves.
@@ -178,7 +184,9 @@ int run(const environment& env, const start_arguments& args) {
     if (args.output == "json")
       env.out << to_json(info) << std::flush;
     else
-      print_ready(env, info, log_file);
+      print_ready(env, info, log_file,
+                  std::filesystem::path{options->state_dir}
+                    == std::filesystem::path{options->base_dir} / "head");
     env.out << std::flush;
   };
   if (args.block) {

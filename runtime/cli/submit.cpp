@@ -170,7 +170,7 @@ const command submit_command{
   "Asks the program what it is, checks that, and hands the very same file to the cluster.\n"
   "Submitting a name again is a rolling update: new replicas up, then the old ones drained.",
   "  sluice submit ./orders\n"
-  "  sluice submit ./sales --wait -- orders.csv sales.csv",
+  "  sluice submit ./sales --wait -- $PWD/orders.csv $PWD/sales.csv",
   declare};
 
 } // namespace sluice::cli

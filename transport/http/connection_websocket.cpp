@@ -126,6 +126,8 @@ void connection::end_websocket(std::uint16_t code, std::string_view reason) {
   closing_ = true;
   phase_ = phase::lingering;
   set_deadline(home_->now() + close_patience);
+  if (out_.bytes() == 0)
+    on_all_sent(); // our close went before: nothing will be sent any more
 }
 
 /// The session hears it once.

@@ -1,5 +1,7 @@
 #include "transport/store/cluster_rows.hpp"
 
+#include <sluice/codec/utf8.hpp>
+
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -16,6 +18,13 @@ std::int64_t to_number(std::chrono::system_clock::time_point at) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
 }
 
+/// Texts of user code and of other processes may be no UTF-8, and what is stored must be read again.
+std::string valid_text(std::string_view text) {
+  return codec::is_utf8(text) ? std::string{text} : codec::to_utf8(text);
+}
+
+std::string stored_text(const json::value& row) { return valid_text(boost::json::serialize(row)); }
+
 json::object to_json_object(const scale_map& scale) {
   json::object object;
   for (const auto& [processor, count] : scale)
@@ -26,7 +35,8 @@ json::object to_json_object(const scale_map& scale) {
 /// Reads one object; a member that is not there leaves its target alone.
 class reader {
 public:
-  explicit reader(std::string_view text) : value_(json::parse(text)), object_(value_.as_object()) {}
+  explicit reader(std::string_view text)
+    : value_(json::parse(valid_text(text))), object_(value_.as_object()) {}
 
   const json::value* find(std::string_view name) const { return object_.if_contains(name); }
 
@@ -87,17 +97,17 @@ std::string encode(const stored_node& row) {
   json::object labels;
   for (const auto& [name, value] : row.info.labels)
     labels[name] = value;
-  return json::serialize(json::object{{"id", row.info.id.value},
-                                      {"started_high", row.info.started.bits[0]},
-                                      {"started_low", row.info.started.bits[1]},
-                                      {"address", row.info.address},
-                                      {"cpus", row.info.cpus},
-                                      {"memory_bytes", row.info.memory_bytes},
-                                      {"labels", std::move(labels)},
-                                      {"sluice_version", row.info.sluice_version},
-                                      {"is_head", row.info.is_head},
-                                      {"drain_requested", row.drain_requested},
-                                      {"gone", row.gone}});
+  return stored_text(json::object{{"id", row.info.id.value},
+                                  {"started_high", row.info.started.bits[0]},
+                                  {"started_low", row.info.started.bits[1]},
+                                  {"address", row.info.address},
+                                  {"cpus", row.info.cpus},
+                                  {"memory_bytes", row.info.memory_bytes},
+                                  {"labels", std::move(labels)},
+                                  {"sluice_version", row.info.sluice_version},
+                                  {"is_head", row.info.is_head},
+                                  {"drain_requested", row.drain_requested},
+                                  {"gone", row.gone}});
 }
 
 result<void> decode(std::string_view text, stored_node& row) {
@@ -167,16 +177,16 @@ std::optional<flow_end> flow_end_from(const json::value* found) {
 } // namespace
 
 std::string encode(const stored_flow& row) {
-  return json::serialize(json::object{{"name", row.name.value},
-                                      {"current", row.current.value},
-                                      {"target", row.target.value},
-                                      {"counted", row.counted.value},
-                                      {"scale", to_json_object(row.scale)},
-                                      {"scale_before", to_json_object(row.scale_before)},
-                                      {"draining", row.draining},
-                                      {"deleting", row.deleting},
-                                      {"update_error", row.update_error},
-                                      {"end", to_json_value(row.end)}});
+  return stored_text(json::object{{"name", row.name.value},
+                                  {"current", row.current.value},
+                                  {"target", row.target.value},
+                                  {"counted", row.counted.value},
+                                  {"scale", to_json_object(row.scale)},
+                                  {"scale_before", to_json_object(row.scale_before)},
+                                  {"draining", row.draining},
+                                  {"deleting", row.deleting},
+                                  {"update_error", row.update_error},
+                                  {"end", to_json_value(row.end)}});
 }
 
 result<void> decode(std::string_view text, stored_flow& row) {
@@ -199,13 +209,13 @@ std::string encode(const stored_version& row) {
   json::array args;
   for (const auto& one : row.args)
     args.emplace_back(one);
-  return json::serialize(json::object{{"flow", row.flow.value},
-                                      {"version", row.version.value},
-                                      {"artifact", row.artifact.value},
-                                      {"artifact_size_bytes", row.artifact_size_bytes},
-                                      {"args", std::move(args)},
-                                      {"spec", to_json(row.spec)},
-                                      {"submitted_at_ns", to_number(row.submitted_at)}});
+  return stored_text(json::object{{"flow", row.flow.value},
+                                  {"version", row.version.value},
+                                  {"artifact", row.artifact.value},
+                                  {"artifact_size_bytes", row.artifact_size_bytes},
+                                  {"args", std::move(args)},
+                                  {"spec", to_json(row.spec)},
+                                  {"submitted_at_ns", to_number(row.submitted_at)}});
 }
 
 result<void> decode(std::string_view text, stored_version& row) {
@@ -229,12 +239,12 @@ result<void> decode(std::string_view text, stored_version& row) {
 }
 
 std::string encode(const stored_replica& row) {
-  return json::serialize(json::object{{"id", row.id.value},
-                                      {"flow", row.flow.value},
-                                      {"processor", row.processor.value},
-                                      {"version", row.version.value},
-                                      {"node", row.node.value},
-                                      {"drains", row.goal == host::replica_goal::drain}});
+  return stored_text(json::object{{"id", row.id.value},
+                                  {"flow", row.flow.value},
+                                  {"processor", row.processor.value},
+                                  {"version", row.version.value},
+                                  {"node", row.node.value},
+                                  {"drains", row.goal == host::replica_goal::drain}});
 }
 
 result<void> decode(std::string_view text, stored_replica& row) {
@@ -252,10 +262,10 @@ result<void> decode(std::string_view text, stored_replica& row) {
 }
 
 std::string encode(const stored_answer& row) {
-  return json::serialize(json::object{{"number", row.number},
-                                      {"request_id", row.request_id},
-                                      {"version", row.reply.version.value},
-                                      {"is_new", row.reply.is_new}});
+  return stored_text(json::object{{"number", row.number},
+                                  {"request_id", row.request_id},
+                                  {"version", row.reply.version.value},
+                                  {"is_new", row.reply.is_new}});
 }
 
 result<void> decode(std::string_view text, stored_answer& row) {
@@ -269,11 +279,11 @@ result<void> decode(std::string_view text, stored_answer& row) {
 }
 
 std::string encode(const event_view& row) {
-  return json::serialize(json::object{{"id", row.id},
-                                      {"at_ns", to_number(row.at)},
-                                      {"severity", row.severity},
-                                      {"subject", row.subject},
-                                      {"text", row.text}});
+  return stored_text(json::object{{"id", row.id},
+                                  {"at_ns", to_number(row.at)},
+                                  {"severity", row.severity},
+                                  {"subject", row.subject},
+                                  {"text", row.text}});
 }
 
 result<void> decode(std::string_view text, event_view& row) {

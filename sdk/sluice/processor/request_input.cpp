@@ -101,6 +101,10 @@ std::optional<bad_request> read_text_members(const request& in, std::span<const 
 }
 
 std::optional<bad_request> check_json_type(const request& in) {
+  if (auto coding = in.headers.find("Content-Encoding"); coding && *coding != "identity")
+    return bad_request{.status = 415,
+                       .message = "expected a body that is not compressed, got one of Content-Encoding "
+                                  + std::string{coding->substr(0, 128)}};
   auto type = in.headers.find("Content-Type");
   if (!type || is_json(*type))
     return std::nullopt;

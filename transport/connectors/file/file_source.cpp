@@ -11,9 +11,11 @@
 #include <chrono>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -73,7 +75,12 @@ public:
 private:
   tl::unexpected<failure> fail_errno(const char* what) const {
     const auto code = errno == ENOENT ? errc::not_found : errc::unavailable;
-    return fail(code, "file: " + std::string{what} + " " + opts_.path + ": " + std::strerror(errno));
+    const std::string why = std::strerror(errno);
+    // A relative path is meant in the folder of a flow that is run by hand, and means another one on a cluster.
+    std::error_code unknown;
+    const auto where = std::filesystem::absolute(opts_.path, unknown);
+    return fail(code,
+                "file: " + std::string{what} + " " + (unknown ? opts_.path : where.string()) + ": " + why);
   }
 
   /// Opens what `path` names now and goes to `resume_at_`.

@@ -76,7 +76,7 @@ TEST_CASE("a processor's description survives the way there and back") {
   CHECK(*from_proto(to_proto(processor_spec{})) == processor_spec{});
   processor_spec reached;
   reached.kind = pattern::endpoint;
-  reached.http = {"/orders/{id}", method::delete_, 77, 5, 3, 9, {"https://a.example"}, ""};
+  reached.http = {"/orders/{id}", method::delete_, 77, 5, 3, 9, 2.5, 7, {"https://a.example"}, ""};
   CHECK(*from_proto(to_proto(reached)) == reached);
 }
 

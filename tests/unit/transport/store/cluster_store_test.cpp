@@ -158,6 +158,17 @@ TEST_CASE_FIXTURE(fixture, "all that was written is read again, member by member
   CHECK(state.deleted_floor == flow_version{1});
 }
 
+TEST_CASE_FIXTURE(fixture, "what user code says may be no UTF-8, and is read again all the same") {
+  auto state = sample();
+  REQUIRE_FALSE(state.events.empty());
+  state.events.back().text = "setup: broken \xff \xe2\x82";
+  state.flows.at(0).update_error = "\xfe";
+  REQUIRE(open()->write(state));
+  const auto again = reopen();
+  CHECK(again.events.back().text == "setup: broken \xEF\xBF\xBD \xEF\xBF\xBD\xEF\xBF\xBD");
+  CHECK(again.flows.at(0).update_error == "\xEF\xBF\xBD");
+}
+
 TEST_CASE_FIXTURE(fixture, "each opening is counted") {
   CHECK(reopen().openings == 1);
   CHECK(reopen().openings == 2);
