@@ -135,7 +135,6 @@ const command logs_command{
   "Lines of a flow begin with the first digits of the host's id. Of a node it is the access "
   "log: a line of JSON per request that its HTTP listener has answered.",
   "  sluice logs flow/orders --follow --tail 20\n"
-  "  sluice logs host/0f1e2d3c4b5a6978\n"
   "  sluice logs node/node-3fa2c1d0 --tail 20",
   declare};
 

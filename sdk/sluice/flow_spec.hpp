@@ -39,8 +39,8 @@ struct http_spec {
     2; ///< per replica; what the autoscaler aims at. WebSocket: connections
   std::uint32_t max_connections =
     limits::websocket_connections_max_default; ///< WebSocket: per replica, then 503
-  double rate_limit = 0;        ///< requests per second and ingress, then 429; 0 = any
-  std::uint32_t rate_burst = 0; ///< of them at once; 0 = those of one second, at least 1
+  double rate_limit = 0;                       ///< requests per second and ingress, then 429; 0 = any
+  std::uint32_t rate_burst = 0;                ///< of them at once; 0 = those of one second, at least 1
   std::vector<std::string> cors_origins = {};  ///< allowed to read answers; "*" = any; empty = no CORS
   std::string openapi = {}; ///< JSON: {"operation":{...},"schemas":{"order":{...}}}; empty = not documented
 

@@ -41,7 +41,8 @@ TEST_CASE_FIXTURE(rate_fixture, "a route has its burst at once and then its rate
   CHECK(statistics().answered_total[4] == 2);
 }
 
-TEST_CASE_FIXTURE(rate_fixture, "a rate below one a second says how long to wait; a collector's answer has its form") {
+TEST_CASE_FIXTURE(rate_fixture,
+                  "a rate below one a second says how long to wait; a collector's answer has its form") {
   limit(0.1, 0, pattern::collector);
   CHECK_FALSE(decide().answer);
   auto refused = decide();

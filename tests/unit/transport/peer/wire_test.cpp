@@ -111,8 +111,9 @@ TEST_CASE("desired state keeps the routes") {
   route.flow = flow_name{"shop"};
   route.processor = processor_name{"lookup"};
   route.kind = pattern::collector;
-  route.http = {"/orders/{id}", sluice::method::delete_, 77, 5, 3, 9, 2.5, 4, {"*", "https://a.example"},
-                R"({"operation":{}})"};
+  route.http = {
+    "/orders/{id}",       sluice::method::delete_, 77, 5, 3, 9, 2.5, 4, {"*", "https://a.example"},
+    R"({"operation":{}})"};
   route.num_concurrency = 4;
   route.timeout = 1500ms;
   route.output_type = "order";
