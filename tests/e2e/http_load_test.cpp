@@ -207,7 +207,8 @@ TEST_CASE("requests are seen in status and in the access log") {
   std::uint64_t routed = 0;
   REQUIRE(eventually([&] {
     lines = routed = 0;
-    for (const auto& node : cluster.json({"list", "nodes"}).as_array()) {
+    const auto nodes = cluster.json({"list", "nodes"}); // named: the loop does not keep it alive
+    for (const auto& node : nodes.as_array()) {
       std::istringstream text{cluster.must({"logs", "node/" + std::string{node.at("id").as_string()}})};
       for (std::string line; std::getline(text, line); ++lines) {
         auto value = boost::json::parse(line).as_object();
