@@ -64,13 +64,16 @@ grep -qF "$version" version.txt || fail "program and SDK name different versions
 
 # --- by hand: the whole system in one process, until Ctrl-C -----------------------------------
 
-env --default-signal=INT "$orders" >local.log 2>&1 & # a shell starts background jobs with SIGINT ignored
+mkfifo feed
+exec 3<>feed # an input that does not end, or the run would end by itself
+env --default-signal=INT "$orders" --put orders=- <feed >local.log 2>&1 & # a shell starts background jobs with SIGINT ignored
 local_pid=$!
 until_true 20 test -s local.log || fail "local mode says nothing"
 kill -INT "$local_pid"
 ended=0
 wait "$local_pid" || ended=$?
 [ "$ended" -eq 130 ] || { cat local.log >&2; fail "local mode ended with $ended after Ctrl-C, not with 130"; }
+exec 3>&-
 
 # --- the same file on a cluster ---------------------------------------------------------------
 

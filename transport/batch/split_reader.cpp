@@ -1,6 +1,7 @@
 #include "transport/batch/split_reader.hpp"
 
 #include "transport/connectors/file/csv.hpp"
+#include "transport/connectors/file/file_failure.hpp"
 #include "transport/connectors/file/line_reader.hpp"
 #include "transport/process/unique_fd.hpp"
 
@@ -9,9 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <filesystem>
 #include <sys/stat.h>
-#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -29,11 +28,7 @@ tl::unexpected<failure> fail_errno(const std::string& path, const char* what) {
   const auto code = errno == ENOENT || errno == ENOTDIR ? errc::not_found
                     : errno == EACCES                   ? errc::permission_denied
                                                         : errc::unavailable;
-  const std::string why = std::strerror(errno);
-  // A relative path is meant in the folder of a flow that is run by hand, and means another one on a cluster.
-  std::error_code unknown;
-  const auto where = std::filesystem::absolute(path, unknown);
-  return fail(code, "file: " + std::string{what} + " " + (unknown ? path : where.string()) + ": " + why);
+  return connectors::file_failure(code, what, path);
 }
 
 result<process::unique_fd> open_file(const std::string& path) {

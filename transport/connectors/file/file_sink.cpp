@@ -1,13 +1,13 @@
 #include "transport/connectors/file/file_sink.hpp"
 
 #include "transport/connectors/file/csv.hpp"
+#include "transport/connectors/file/file_failure.hpp"
 #include "transport/connectors/option_reader.hpp"
 
 #include <sluice/codec/json_reader.hpp>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <memory>
@@ -89,8 +89,7 @@ private:
   }
 
   tl::unexpected<failure> fail_errno(const char* what, bool for_good = false) const {
-    return fail(for_good ? errc::invalid_argument : errc::unavailable,
-                "file: " + std::string{what} + " " + opts_.path + ": " + std::strerror(errno));
+    return file_failure(for_good ? errc::invalid_argument : errc::unavailable, what, opts_.path);
   }
 
   static result<void> add_lines(const record_block& results, std::string& text) {
@@ -204,8 +203,10 @@ private:
     off_t whole = 0;
     for (off_t offset = 0; offset < size;) {
       const auto count = ::pread(fd_, part.data(), part.size(), offset);
-      if (count <= 0)
+      if (count < 0)
         return fail_errno("read");
+      if (count == 0)
+        break; // it has been cut short meanwhile
       const std::string_view text{part.data(), static_cast<std::size_t>(count)};
       std::size_t scanned = 0;
       while (csv::row_end(text, scanned, place))
@@ -213,7 +214,7 @@ private:
       offset += count;
     }
     if (whole < size)
-      cut_to(whole);
+      cut_to(whole); // never grows it: what is whole was read
     return {};
   }
 

@@ -1,6 +1,7 @@
 #include "transport/connectors/file/file_source.hpp"
 
 #include "transport/connectors/file/csv.hpp"
+#include "transport/connectors/file/file_failure.hpp"
 #include "transport/connectors/file/file_watch.hpp"
 #include "transport/connectors/file/line_reader.hpp"
 #include "transport/connectors/option_reader.hpp"
@@ -9,13 +10,10 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <fcntl.h>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <sys/stat.h>
-#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -75,12 +73,7 @@ public:
 private:
   tl::unexpected<failure> fail_errno(const char* what) const {
     const auto code = errno == ENOENT ? errc::not_found : errc::unavailable;
-    const std::string why = std::strerror(errno);
-    // A relative path is meant in the folder of a flow that is run by hand, and means another one on a cluster.
-    std::error_code unknown;
-    const auto where = std::filesystem::absolute(opts_.path, unknown);
-    return fail(code,
-                "file: " + std::string{what} + " " + (unknown ? opts_.path : where.string()) + ": " + why);
+    return file_failure(code, what, opts_.path);
   }
 
   /// Opens what `path` names now and goes to `resume_at_`.
