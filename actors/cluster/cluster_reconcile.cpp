@@ -234,7 +234,7 @@ rollout_input describe(change& it, flow_record& flow, const std::vector<replica_
   for (const auto& spec : target.spec.processors) {
     auto count = flow.stored.scale.find(spec.name);
     input.wants.push_back({spec.name, count == flow.stored.scale.end() ? spec.num_replicas : count->second,
-                           need_of(target, spec.name)});
+                           need_of(target, spec.name), has_one_owner(spec)});
   }
   return input;
 }

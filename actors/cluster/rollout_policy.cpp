@@ -118,6 +118,41 @@ const member* find_room_maker(const want& wanted, const rollout_input& input,
   return best;
 }
 
+/// All that have to do with the one source, but the one that is to keep it.
+std::vector<const member*> owners_before(const want& wanted, const rollout_input& input) {
+  std::vector<const member*> found;
+  for (const auto& it : input.members)
+    if (it.processor == wanted.processor && !is_kept_target(it, wanted.processor))
+      found.push_back(&it);
+  return found;
+}
+
+bool has_room_after(const want& wanted, const std::vector<const member*>& owners, const rollout_input& input,
+                    const std::vector<node_room>& nodes) {
+  return std::ranges::any_of(nodes, [&](const node_room& room) {
+    auto cpus = room.cpus_free;
+    auto memory = room.memory_bytes_free;
+    for (const auto* it : owners)
+      if (const auto need = input.needs.find(it->id); it->node == room.node && need != input.needs.end()) {
+        cpus += need->second.cpus;
+        memory += need->second.memory_bytes;
+      }
+    return has_labels(room.labels, wanted.need.node_labels) && fits(wanted.need, cpus, memory);
+  });
+}
+
+/// The next step of a processor whose new replica must not run beside another.
+void pass_on(const want& wanted, bool others_up, const rollout_input& input, std::vector<node_room>& nodes,
+             rollout_plan& plan) {
+  const auto owners = owners_before(wanted, input);
+  if (owners.empty() || !has_room_after(wanted, owners, input, nodes))
+    return start_missing(wanted, 1, input, nodes, plan); // or says why it waits
+  if (others_up)
+    for (const auto* it : owners)
+      if (counts(*it))
+        plan.drains.push_back(it->id);
+}
+
 /// True while an earlier step is still under way: its end is to be waited for.
 bool is_in_step(const rollout_input& input, const rollout_plan& plan) {
   if (!plan.starts.empty() || !plan.drains.empty())
@@ -132,6 +167,8 @@ bool is_in_step(const rollout_input& input, const rollout_plan& plan) {
 rollout_plan plan_rollout(const rollout_input& input, std::vector<node_room>& nodes) {
   rollout_plan plan;
   bool all_up = true;
+  bool others_up = true;
+  std::vector<const want*> passed_on;
   for (const auto& wanted : input.wants) {
     std::vector<const member*> kept;
     std::uint32_t up = 0;
@@ -143,9 +180,14 @@ rollout_plan plan_rollout(const rollout_input& input, std::vector<node_room>& no
     all_up = all_up && up >= wanted.count;
     if (kept.size() > wanted.count)
       drain_surplus(kept, wanted.count, plan);
+    else if (kept.size() < wanted.count && wanted.has_one_owner)
+      passed_on.push_back(&wanted);
     else if (kept.size() < wanted.count)
       start_missing(wanted, wanted.count - static_cast<std::uint32_t>(kept.size()), input, nodes, plan);
+    others_up = others_up && (wanted.has_one_owner || up >= wanted.count);
   }
+  for (const auto* wanted : passed_on)
+    pass_on(*wanted, others_up, input, nodes, plan);
 
   bool has_old = false;
   for (const auto& it : input.members) {

@@ -29,6 +29,7 @@ struct want {
   processor_name processor;
   std::uint32_t count = 0;
   replica_need need;
+  bool has_one_owner = false; ///< two replicas at once would read everything twice
 };
 
 /// What one node has left, and who of this flow could make room on it.
@@ -76,6 +77,9 @@ struct rollout_plan {
 /// replica at a time, on a node where that makes room for a new one, and waits until
 /// the new one is up; a new version that would not fit even on nodes cleared of the old one
 /// drains nothing.
+///
+/// A source that has one owner is passed on: its reader is drained first, once all that can run beside the old
+/// version is up and there is room for the new reader, which starts when the old one is gone.
 rollout_plan plan_rollout(const rollout_input& input, std::vector<node_room>& nodes);
 
 } // namespace sluice::cluster

@@ -179,13 +179,11 @@ private:
     need(spec_.num_replicas >= spec_.min_replicas && spec_.num_replicas <= spec_.max_replicas, "num_replicas",
          "must be from min_replicas (" + std::to_string(spec_.min_replicas) + ") to max_replicas ("
            + std::to_string(spec_.max_replicas) + "), is " + std::to_string(spec_.num_replicas));
-    // The position in such a source has one owner; two replicas would read everything twice.
-    bool has_one_owner =
-      spec_.kind != pattern::batch && (spec_.source.kind == "file" || spec_.source.kind == "pulse");
-    need(!has_one_owner || spec_.max_replicas == 1, "max_replicas",
+    const bool is_owned = has_one_owner(spec_);
+    need(!is_owned || spec_.max_replicas == 1, "max_replicas",
          "must be 1 with a " + spec_.source.kind + " source, which one replica owns; put a queue between, is "
            + std::to_string(spec_.max_replicas));
-    need(!has_one_owner || spec_.num_replicas == 1, "num_replicas",
+    need(!is_owned || spec_.num_replicas == 1, "num_replicas",
          "must be 1 with a " + spec_.source.kind + " source, is " + std::to_string(spec_.num_replicas));
   }
 
@@ -299,6 +297,10 @@ bool ends_by_itself(const flow_spec& spec) noexcept {
   return !spec.processors.empty() && std::ranges::all_of(spec.processors, [](const processor_spec& each) {
     return each.kind == pattern::batch;
   });
+}
+
+bool has_one_owner(const processor_spec& spec) noexcept {
+  return spec.kind == pattern::consumer && (spec.source.kind == "file" || spec.source.kind == "pulse");
 }
 
 result<void> check(const flow_spec& spec) {

@@ -96,6 +96,9 @@ struct flow_spec {
 /// True if all processors are batches: such a flow ends when they have.
 bool ends_by_itself(const flow_spec& spec) noexcept;
 
+/// True if the place in the processor's source has one owner: two replicas would read everything twice.
+bool has_one_owner(const processor_spec& spec) noexcept;
+
 /// Names the first mistake: processor, option and rule (`errc::invalid_argument`).
 result<void> check(const flow_spec& spec);
 

@@ -223,4 +223,60 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(plan().starts.empty());
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "a source with one owner is passed on: drained, gone, begun anew, after all others") {
+  node("a", 4);
+  want(price, 1);
+  want(audit, 1);
+  input.wants[0].has_one_owner = true;
+  add(price, "a", false);
+  add(audit, "a", false);
+  auto step = plan(); // the other processor first
+  REQUIRE(step.starts.size() == 1);
+  CHECK(step.starts[0].processor == audit);
+  CHECK(step.drains.empty());
+  CHECK(step.waiting.empty());
+  add(audit, "a", true);
+  step = plan(); // then the owner goes
+  CHECK(step.starts.empty());
+  CHECK(ids(step) == std::set<std::uint64_t>{1});
+  input.members[0].is_draining = true;
+  step = plan();
+  CHECK(step.starts.empty());
+  CHECK(step.drains.empty());
+  input.members.erase(input.members.begin());
+  step = plan(); // and once it is gone the new one starts
+  REQUIRE(step.starts.size() == 1);
+  CHECK(step.starts[0].processor == price);
+  CHECK(step.drains.empty());
+  add(price, "a", true);
+  step = plan();
+  CHECK(ids(step) == std::set<std::uint64_t>{2});
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "the owner of a source is not drained for one that fits nowhere, and moves as it updates") {
+  node("a", 1);
+  node("b", 2);
+  want(price, 1, 3);
+  input.wants[0].has_one_owner = true;
+  add(price, "a", false);
+  auto step = plan();
+  CHECK(step.starts.empty());
+  CHECK(step.drains.empty());
+  CHECK(step.waiting.contains(price));
+  input.wants[0].need.cpus = 1;
+  CHECK(ids(plan()) == std::set<std::uint64_t>{1});
+  auto& moves = input.members[0]; // its node drains
+  moves.is_target = true;
+  moves.must_go = true;
+  step = plan();
+  CHECK(step.starts.empty());
+  CHECK(step.drains == std::vector{replica_id{1}});
+  moves.is_draining = true;
+  CHECK(plan().starts.empty());
+  input.members.clear();
+  CHECK(plan().starts.size() == 1);
+}
+
 } // namespace
