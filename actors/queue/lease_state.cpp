@@ -223,7 +223,10 @@ lease_state::verdict lease_state::begin_settle(const owner_id& owner, const std:
   }
   for (const auto& nack : nacks) {
     auto before = out.held.size();
-    cut({nack.seq, nack.seq}, is_owners, out.held, &out.stale);
+    const auto is_meant = [&](const piece& part) {
+      return is_owners(part) && (!nack.attempts || *nack.attempts == part.attempts);
+    };
+    cut({nack.seq, nack.seq}, is_meant, out.held, &out.stale);
     if (out.held.size() == before)
       continue;
     const auto& part = out.held.back();

@@ -80,6 +80,8 @@ struct nack {
   std::uint64_t seq = 0;
   std::string error;
   bool retry = true;
+  /// As the delivery that failed had it, so that a repeated nack does not hit the next one. None = whichever it is.
+  std::optional<std::uint32_t> attempts = {};
 };
 
 /// Results for one queue. In `records`, `seq` is the input record they come from.

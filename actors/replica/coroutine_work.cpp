@@ -28,6 +28,7 @@ std::string timeout_text(std::chrono::milliseconds timeout) {
 struct flight {
   record_block block;
   std::uint64_t seq = 0;
+  std::uint32_t attempts = 0;
   encoded_results results;
   std::shared_ptr<processor_body> body;
   std::shared_ptr<executor> where;
@@ -130,6 +131,7 @@ private:
     auto made = std::make_shared<flight>();
     made->block = std::move(block);
     made->seq = record.seq;
+    made->attempts = record.attempts;
     made->body = body_;
     made->where = opts_.where;
     made->started = opts_.now();
@@ -174,7 +176,7 @@ private:
       slots_free_.push_back(which.slot);
     }
     const bool first = chunk_.empty();
-    chunk_.add(which.seq, outcome, which.results, opts_.now() - which.started);
+    chunk_.add(which.seq, which.attempts, outcome, which.results, opts_.now() - which.started);
     if (chunk_.full())
       hand_over();
     else if (first)

@@ -16,12 +16,12 @@ std::string cut(const std::string& text) {
 
 } // namespace
 
-void chunk_builder::add(std::uint64_t seq, const result<void>& outcome, const encoded_results& results,
-                        std::chrono::nanoseconds busy) {
+void chunk_builder::add(std::uint64_t seq, std::uint32_t attempts, const result<void>& outcome,
+                        const encoded_results& results, std::chrono::nanoseconds busy) {
   done_.busy += busy;
   if (!outcome) {
     done_.nacks.push_back(
-      {seq, cut(outcome.error().message), outcome.error().code != errc::invalid_argument});
+      {seq, cut(outcome.error().message), outcome.error().code != errc::invalid_argument, attempts});
     return;
   }
   std::size_t size_bytes = 0;
@@ -31,7 +31,7 @@ void chunk_builder::add(std::uint64_t seq, const result<void>& outcome, const en
     done_.nacks.push_back({seq,
                            "the results of this record have " + std::to_string(size_bytes)
                              + " bytes, allowed are " + std::to_string(limits::record_size_bytes_max),
-                           false});
+                           false, attempts});
     return;
   }
   for (std::size_t i = 0; i < results.count(); ++i)

@@ -108,10 +108,10 @@ public:
 /// and coroutines, settle through it, so both keep the same bounds.
 class chunk_builder {
 public:
-  /// Notes one record. `results` are those of a success. Results above
-  /// `limits::record_size_bytes_max` together are a failure that no retry can help.
-  void add(std::uint64_t seq, const result<void>& outcome, const encoded_results& results,
-           std::chrono::nanoseconds busy);
+  /// Notes one record, of the delivery that came after `attempts` others. `results` are those of a success.
+  /// Results above `limits::record_size_bytes_max` together are a failure that no retry can help.
+  void add(std::uint64_t seq, std::uint32_t attempts, const result<void>& outcome,
+           const encoded_results& results, std::chrono::nanoseconds busy);
 
   bool empty() const noexcept { return done_.count() == 0; }
   bool full() const noexcept {

@@ -90,7 +90,7 @@ private:
   void process(std::deque<std::pair<std::uint64_t, std::string>>::iterator at) {
     encoded_results results;
     auto outcome = body->process(at->second, results);
-    chunk_.add(at->first, outcome, results, per_record);
+    chunk_.add(at->first, 0, outcome, results, per_record);
     waiting.erase(at);
     begun -= std::min<std::size_t>(begun, 1);
   }

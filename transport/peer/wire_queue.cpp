@@ -124,6 +124,8 @@ std::string encode(const queue::commit_request& x) {
     out.set_seq(nack.seq);
     out.set_error(nack.error);
     out.set_retry(nack.retry);
+    if (nack.attempts)
+      out.set_attempts(*nack.attempts);
   }
   std::size_t blocks_size_bytes = 0;
   for (auto& part : x.results) {
@@ -161,8 +163,11 @@ result<void> decode(std::string_view bytes, queue::commit_request& x) {
   x.epoch = header.epoch();
   x.attempts_max = header.attempts_max();
   x.acks.assign(header.acks().begin(), header.acks().end());
-  for (auto& nack : header.nacks())
-    x.nacks.push_back({nack.seq(), nack.error(), nack.retry()});
+  for (auto& nack : header.nacks()) {
+    auto& out = x.nacks.emplace_back(queue::nack{nack.seq(), nack.error(), nack.retry()});
+    if (nack.has_attempts())
+      out.attempts = nack.attempts();
+  }
   for (auto& part : header.results()) {
     if (part.size_bytes() > rest->size())
       return detail::malformed(header);

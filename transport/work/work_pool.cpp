@@ -187,7 +187,7 @@ private:
     const auto ended = clock::now();
     if (!me.chunk)
       me.chunk = std::make_unique<chunk_builder>();
-    me.chunk->add(record.seq, outcome, results, ended - began);
+    me.chunk->add(record.seq, record.attempts, outcome, results, ended - began);
     if (me.chunk->full() || ended - me.handed_over >= replica::chunk_age_max) {
       hand_over(*me.chunk);
       me.handed_over = ended;

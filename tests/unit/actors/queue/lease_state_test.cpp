@@ -165,6 +165,18 @@ TEST_CASE("a nack retries or buries by attempts and by what the owner says") {
   CHECK(*state.next_due() == start + retry_delay(4, 1.0));
 }
 
+TEST_CASE("a nack that is repeated does not hit the next delivery, whoever has it") {
+  lease_state state;
+  state.grant(terms(1), {run_of(1, 1, 1)},
+              start); // the second delivery of a record that the owner had before
+  auto again = state.begin_settle(owner(1), {}, {{1, "a", true, 0}}, 5);
+  CHECK(again.stale == numbers{1});
+  CHECK(again.retried.empty());
+  auto mine = state.begin_settle(owner(1), {}, {{1, "b", true, 1}}, 5);
+  REQUIRE(mine.retried.size() == 1);
+  CHECK(mine.retried[0].attempts == 2);
+}
+
 TEST_CASE("a lease ends after the last renewal, not before, and only its owner's") {
   lease_state state;
   state.grant(terms(1), {run_of(1, 5)}, start);

@@ -28,7 +28,7 @@ queue::commit_request full_commit() {
   x.epoch = 9;
   x.attempts_max = 4;
   x.acks = {1, 2, 1'000'000'000'000};
-  x.nacks = {{5, "order.items[2].price: expected number, got string", false}};
+  x.nacks = {{5, "order.items[2].price: expected number, got string", false, 0}, {6, "later", true}};
   x.results = {{queue_name{"priced"}, block_of({"a", "", "ccc"})}, {queue_name{"audit"}, block_of({"z"})}};
   x.burials = {{std::string("\0\xff", 2), "boom", 5}};
   x.cursor = queue::cursor_move{"shop/price", "10", "20"};
@@ -54,7 +54,9 @@ TEST_CASE("a commit keeps every part of it") {
   CHECK(back.epoch == 9);
   CHECK(back.attempts_max == 4);
   CHECK(back.acks == x.acks);
-  REQUIRE(back.nacks.size() == 1);
+  REQUIRE(back.nacks.size() == 2);
+  CHECK(back.nacks[0].attempts == 0u);
+  CHECK_FALSE(back.nacks[1].attempts.has_value());
   CHECK(back.nacks[0].error == x.nacks[0].error);
   CHECK_FALSE(back.nacks[0].retry);
   REQUIRE(back.results.size() == 2);
