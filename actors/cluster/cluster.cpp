@@ -35,12 +35,49 @@ struct state {
   std::deque<event_view> events;
   change_set unsaved;      ///< decided, not yet on disk
   bool is_blocked = false; ///< the last write failed: no order goes out
+  bool can_write = true;   ///< the last write was done
+  bool is_failing = false; ///< and people were told
+  bool is_broken = false;  ///< likewise
   std::chrono::system_clock::time_point started_at;
 };
 
 using self_pointer = self_type::stateful_pointer<state>;
 
 moment now(self_pointer self) { return {self->clock().now(), self->state.opts.wall_clock()}; }
+
+void remember(self_pointer self, const std::vector<event_view>& lines) {
+  auto& events = self->state.events;
+  events.insert(events.end(), lines.begin(), lines.end());
+  while (events.size() > limits::events_kept_max)
+    events.pop_front();
+}
+
+void tell(self_pointer self, std::string_view severity, std::string text) {
+  auto& mine = self->state;
+  event_view line;
+  line.id = ++mine.known.event_id_last;
+  line.at = mine.opts.wall_clock();
+  line.severity = severity;
+  line.subject = "head";
+  line.text = std::move(text);
+  if (mine.opts.report)
+    mine.opts.report(line.text);
+  remember(self, {line});
+  mine.unsaved.events.push_back(std::move(line));
+}
+
+/// Tells of the first failed write, and ends the head when the store is broken. `changes` may be `unsaved`.
+result<void> write(self_pointer self, const change_set& changes) {
+  auto& mine = self->state;
+  auto written = mine.store->write(changes);
+  mine.can_write = written.has_value();
+  if (!written && !std::exchange(mine.is_failing, true))
+    tell(self, "error",
+         "cannot store its state, no new order goes out until it can: " + written.error().message);
+  if (!written && mine.store->broken() && !std::exchange(mine.is_broken, true) && mine.opts.on_broken)
+    mine.opts.on_broken(*mine.store->broken());
+  return written;
+}
 
 /// Writes what waits and what is new. While that fails no order goes out; afterwards
 /// `resend_all` brings them back.
@@ -49,7 +86,7 @@ bool save(self_pointer self, change_set changes) {
   mine.unsaved.append(std::move(changes));
   if (mine.unsaved.empty())
     return true;
-  if (!mine.store->write(mine.unsaved)) {
+  if (!write(self, mine.unsaved)) {
     mine.is_blocked = true;
     return false;
   }
@@ -57,13 +94,6 @@ bool save(self_pointer self, change_set changes) {
   if (std::exchange(mine.is_blocked, false))
     resend_all(mine.known);
   return true;
-}
-
-void remember(self_pointer self, const std::vector<event_view>& lines) {
-  auto& events = self->state.events;
-  events.insert(events.end(), lines.begin(), lines.end());
-  while (events.size() > limits::events_kept_max)
-    events.pop_front();
 }
 
 void carry_out(self_pointer self, const action& what) {
@@ -144,7 +174,7 @@ result<decision> request(self_pointer self, const event& what) {
   change_set changes = mine.unsaved;
   changes.append(change_set{decided.changes});
   if (!changes.empty()) {
-    if (auto written = mine.store->write(changes); !written)
+    if (auto written = write(self, changes); !written)
       return fail(errc::unavailable,
                   "the head cannot store its state, nothing was changed: " + written.error().message);
     if (std::exchange(mine.is_blocked, false))
@@ -215,7 +245,8 @@ void lose_agent(self_pointer self, const caf::actor_addr& gone) {
 void on_tick(self_pointer self) {
   auto& mine = self->state;
   handle_event(self, tick{});
-  save(self, {});
+  if (save(self, {}) && mine.can_write && std::exchange(mine.is_failing, false))
+    tell(self, "info", "can store its state again");
   mine.done.sample(self->clock().now());
   std::set<flow_name> flows;
   for (const auto& [flow, record] : mine.known.flows)

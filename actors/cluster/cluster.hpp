@@ -24,6 +24,9 @@ struct options {
   /// Told which artifacts the kept versions of all flows name: at the start, and when some
   /// fell out. Called on the actor's thread, must not block. May be empty.
   std::function<void(std::set<artifact_id>)> on_artifacts;
+  /// Called once, when the store is broken: the head must end. As above. May be empty.
+  std::function<void(const failure&)> on_broken = {};
+  std::function<void(const std::string&)> report = {}; ///< a line for the head's log; may be empty
 };
 
 /// Loads the state and spawns the cluster actor of the head, of which there is one.
@@ -34,7 +37,7 @@ struct options {
 ///
 /// When the store cannot be written, requests fail with `unavailable` and change nothing, what
 /// the nodes do goes on, and changes that the cluster itself has decided (a dead
-/// node's replicas) are carried out as soon as they can be stored. A defect ends the actor with
+/// node's replicas) are carried out as soon as they can be stored; the log says when that begins and ends. A defect ends the actor with
 /// an error that says what was thrown: whoever monitors it should end the head.
 result<handle> spawn(caf::actor_system& sys, options opts, std::shared_ptr<store_port> store,
                      queue::handle queue);

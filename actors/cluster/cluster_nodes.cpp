@@ -90,15 +90,29 @@ bool is_news(const node::node_report* before, const node::node_report& after) {
     });
 }
 
+bool has_process(const node::host_status& host) {
+  return host.phase == node::host_phase::starting || host.phase == node::host_phase::running
+         || host.phase == node::host_phase::stopping;
+}
+
+/// The word of a host's end may be lost on its way. What it held goes back all the same once its node does
+/// not name it any more, and counts no attempt: it would, if the leases ran out.
+void release_ended(change& it, const node::node_report& before, const node::node_report& after) {
+  for (const auto& host : before.hosts) {
+    const bool is_there = std::ranges::any_of(
+      after.hosts, [&](const node::host_status& each) { return each.id == host.id && has_process(each); });
+    if (host.id && has_process(host) && !is_there)
+      it.out.actions.push_back(release_leases{{after.node, host.id, {}}, false, ""});
+  }
+}
+
 bool is_over(const host::replica_report& report) {
   return report.phase == host::replica_phase::down || report.phase == host::replica_phase::failed;
 }
 
 bool has_host(const node::node_report& report, const stored_replica& replica) {
   return std::ranges::any_of(report.hosts, [&](const node::host_status& host) {
-    return host.flow == replica.flow && host.version == replica.version
-           && (host.phase == node::host_phase::starting || host.phase == node::host_phase::running
-               || host.phase == node::host_phase::stopping);
+    return host.flow == replica.flow && host.version == replica.version && has_process(host);
   });
 }
 
@@ -221,6 +235,8 @@ void take(change& it, const std::shared_ptr<const node::node_report>& what) {
     node.must_send = true;
     it.needs_reconcile = true;
   }
+  if (node.report)
+    release_ended(it, *node.report, *what);
   node.report = what;
   take_replicas(it, node, *what);
 }

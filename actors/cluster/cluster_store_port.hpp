@@ -144,8 +144,12 @@ public:
   virtual result<stored_state> load() = 0;
 
   /// Stores the changes and syncs them to disk. On failure nothing of them is stored;
-  /// the caller may try again.
+  /// the caller may try again, unless the store is broken.
   virtual result<void> write(const change_set& changes) = 0;
+
+  /// Why everything is refused, once it is: a sync failed, and nobody knows what is on disk. The process has to
+  /// be started anew.
+  virtual std::optional<failure> broken() const = 0;
 };
 
 } // namespace sluice::cluster

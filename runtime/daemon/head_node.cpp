@@ -114,6 +114,8 @@ private:
     cluster.cluster_id = identity_.cluster_id;
     cluster.wall_clock = wall_clock();
     cluster.on_artifacts = collect_unused(housekeeping_, *artifacts_);
+    cluster.on_broken = [this](const failure& why) { give_up("head", why); };
+    cluster.report = [](const std::string& what) { log_line("head", what, log_level::warning); };
     auto spawned = cluster::spawn(sys_, std::move(cluster), std::move(*store), queue_);
     if (!spawned)
       return fail(spawned);

@@ -147,6 +147,8 @@ public:
     });
   }
 
+  std::optional<failure> broken() const override { return broken_; }
+
 private:
   void forget(const change_set& changes) {
     for (const auto& node : changes.nodes_forgotten)
@@ -241,9 +243,15 @@ private:
 
   template <class Work>
   auto guarded(Work work) -> decltype(work()) {
+    if (broken_)
+      return tl::unexpected<failure>{*broken_};
     try {
       return work();
     } catch (const SQLite::Exception& what) {
+      const auto code = what.getExtendedErrorCode();
+      if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+        broken_ =
+          failure{errc::unavailable, name_ + ": a sync failed, what is on disk is not known: " + what.what()};
       return fail(reaction_to(what), name_ + ": " + what.what());
     }
   }
@@ -257,6 +265,7 @@ private:
   }
 
   std::string name_;
+  std::optional<failure> broken_;
   wal_mark mark_; ///< outlives the database
   SQLite::Database db_;
   // Prepared at first use: the table may have yet to be made.

@@ -121,6 +121,14 @@ std::uint64_t count_right_frames(const descriptor& wal, const log_header& header
   return frames_max;
 }
 
+/// Each time SQLite begins its log anew, everything before is in the file, and it adds 1 to the first salt: the log
+/// is a later one than that of the mark, which a power cut has left behind.
+bool is_later(std::uint64_t salts, std::uint64_t marked) noexcept {
+  constexpr std::uint32_t restarts_max = 1u << 16; ///< in the moments before the mark would have been written
+  const auto ahead = static_cast<std::uint32_t>(salts >> 32) - static_cast<std::uint32_t>(marked >> 32);
+  return ahead >= 1 && ahead <= restarts_max;
+}
+
 } // namespace
 
 wal_mark::wal_mark(std::string database_path, std::string kind)
@@ -156,6 +164,8 @@ result<void> wal_mark::check() const {
                   + std::to_string(header_bytes + right * (frame_header_bytes + header->page_bytes))
                   + " (frame " + std::to_string(right + 1) + " of " + std::to_string(last.frames) + ")");
   }
+  if (header && is_later(header->salts, last.salts))
+    return {};
   // Another log, or none. That is right if the one of the mark was moved into the file: then that was written.
   struct stat file {};
   if (::stat(database_path_.c_str(), &file) == 0 && to_ns(file.st_mtim) >= last.at_ns)

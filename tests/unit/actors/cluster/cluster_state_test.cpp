@@ -545,6 +545,33 @@ TEST_CASE_FIXTURE(fixture, "a dead node's replicas get new ids elsewhere; leases
   CHECK(!std::get<release_leases>(*release).failed);
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "what a host held goes back once its node names it no more, though its end was not told") {
+  join("a");
+  does(submit_of(1));
+  const auto releases = [&] {
+    std::vector<release_leases> found;
+    for (const auto& one : last.actions)
+      if (const auto* release = std::get_if<release_leases>(&one))
+        found.push_back(*release);
+    return found;
+  };
+  auto report = report_of("a");
+  report->hosts.at(0).id = host_id{7};
+  does(std::shared_ptr<const node::node_report>{report});
+  CHECK(releases().empty());
+  auto next = std::make_shared<node::node_report>(*report);
+  SUBCASE("another process runs") { next->hosts[0].id = host_id{8}; }
+  SUBCASE("it waits to start again") { next->hosts[0].phase = node::host_phase::backing_off; }
+  SUBCASE("it is gone") { next->hosts.clear(); }
+  does(std::shared_ptr<const node::node_report>{next});
+  REQUIRE(releases().size() == 1);
+  CHECK(releases()[0].owner == queue::owner_id{node_id{"a"}, host_id{7}, {}});
+  CHECK_FALSE(releases()[0].failed);
+  does(std::shared_ptr<const node::node_report>{std::make_shared<node::node_report>(*next)});
+  CHECK(releases().empty());
+}
+
 TEST_CASE_FIXTURE(fixture, "gone nodes are forgotten after an hour, those with a drain request are not") {
   join("a");
   join("b");

@@ -8,6 +8,9 @@
 #include <caf/typed_event_based_actor.hpp>
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <functional>
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -62,6 +65,8 @@ struct fixture : testing::deterministic_system {
   queue::handle queue = own(sys.spawn(fake_queue, &log));
   node::handle agent = own(sys.spawn(fake_agent, &log));
   std::vector<std::set<artifact_id>> artifacts; ///< each time they were told
+  std::vector<std::string> lines;               ///< of the head's log
+  std::vector<failure> broken;
   cluster::handle actor = start();
 
   cluster::handle start() {
@@ -72,6 +77,8 @@ struct fixture : testing::deterministic_system {
         std::chrono::duration_cast<std::chrono::system_clock::duration>(now().time_since_epoch())};
     };
     opts.on_artifacts = [this](std::set<artifact_id> kept) { artifacts.push_back(std::move(kept)); };
+    opts.on_broken = [this](const failure& why) { broken.push_back(why); };
+    opts.report = [this](const std::string& line) { lines.push_back(line); };
     auto spawned = cluster::spawn(sys, opts, store, queue);
     REQUIRE(spawned);
     own(*spawned);
@@ -301,6 +308,41 @@ TEST_CASE_FIXTURE(fixture, "log lines alone are written with the next tick") {
   CHECK(store->writes_count == before);
   advance(250ms);
   CHECK(store->writes_count == before + 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a store that cannot be written is told once, and once that it can be again") {
+  join();
+  REQUIRE(submit(submit_of("r1", 2)));
+  store->fail_writes_with = failure{errc::unavailable, "no space left"};
+  CHECK_FALSE(submit(submit_of("r2", 2)));
+  kill(agent);
+  advance(5s);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].find("no space left") != std::string::npos);
+  CHECK(view().events.size() > 0);
+  const auto is_heads = [](const cluster::event_view& line) { return line.subject == "head"; };
+  CHECK(std::ranges::count_if(view().events, is_heads) == 1);
+  store->fail_writes_with.reset();
+  REQUIRE(submit(submit_of("r3", 2)));
+  advance(1s);
+  CHECK(lines.size() == 2);
+  CHECK(broken.empty());
+  actor = start(); // both are stored, with numbers of their own
+  const auto events = view().events;
+  CHECK(std::ranges::count_if(events, is_heads) == 2);
+  CHECK(std::ranges::adjacent_find(events, std::ranges::greater_equal{}, &cluster::event_view::id)
+        == events.end());
+}
+
+TEST_CASE_FIXTURE(fixture, "a store that is broken ends the head, which is told once") {
+  join();
+  store->fail_writes_with = failure{errc::unavailable, "a sync failed"};
+  store->is_broken = true;
+  CHECK_FALSE(submit(submit_of("r1", 2)));
+  kill(agent);
+  advance(5s);
+  REQUIRE(broken.size() == 1);
+  CHECK(broken[0].message == "a sync failed");
 }
 
 } // namespace

@@ -2,6 +2,8 @@
 #include "tests/support/queue_store_fixture.hpp"
 
 #include <algorithm>
+#include <array>
+#include <fstream>
 #include <random>
 
 using namespace sluice;
@@ -134,6 +136,29 @@ TEST_CASE_FIXTURE(killed_store, "logs that begin anew under load raise no false 
     REQUIRE_MESSAGE(found, found.error().message);
     CHECK(found->empty());
   }
+}
+
+TEST_CASE_FIXTURE(killed_store,
+                  "a mark that a power cut has left behind raises no alarm, whatever the clock says") {
+  const auto salt = [&] {
+    std::array<char, 4> at_16{};
+    std::ifstream{path.string() + "-wal", std::ios::binary}.seekg(16).read(at_16.data(), at_16.size());
+    return at_16;
+  };
+  put("q", 1, numbered(1, 10));
+  take_copy();
+  const auto older = test::read_file(copy.string() + "-mark");
+  const auto before = salt();
+  std::uint64_t seq = 11;
+  for (; salt() == before && seq < 200; ++seq)
+    put("q", seq, {std::string(std::size_t{1} << 20, 'x')});
+  REQUIRE(salt() != before);
+  take_copy();
+  test::write_file(copy.string() + "-mark", older);
+  fs::last_write_time(copy, fs::last_write_time(copy) - std::chrono::hours{1});
+  auto found = open_copy();
+  REQUIRE_MESSAGE(found, found.error().message);
+  CHECK(found->size() == seq - 1);
 }
 
 TEST_CASE_FIXTURE(killed_store, "a store that is closed leaves neither log nor mark") {
