@@ -155,6 +155,12 @@ result<split> split_from_text(std::string_view text) {
   return out;
 }
 
+std::string describe_change(const source_identity& before, const source_identity& after) {
+  return "the source has changed since the batch began: it had " + std::to_string(before.size_bytes)
+         + " bytes and has " + std::to_string(after.size_bytes)
+         + (before.size_bytes == after.size_bytes ? ", but was written again" : "");
+}
+
 queue_name splits_queue(const flow_name& flow, const processor_name& processor) {
   const auto name = "batch." + flow.value + "." + processor.value;
   if (is_valid_name(name))

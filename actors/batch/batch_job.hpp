@@ -94,6 +94,9 @@ struct split_outcome {
   std::uint64_t rejected = 0;
 };
 
+/// How a source that is not what it was has changed, in words.
+std::string describe_change(const source_identity& before, const source_identity& after);
+
 /// The queue that hands out the splits of a batch. It is shown as any other.
 queue_name splits_queue(const flow_name& flow, const processor_name& processor);
 

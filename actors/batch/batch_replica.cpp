@@ -369,8 +369,15 @@ void batch_actor::apply(const put_together& what) {
   const auto& known = *state_->known();
   run_on(
     *files_runner_,
-    [files = opts_.files, body = body_, run = known.first_run, splits = known.split_count,
-     records_out = known.totals.records_out]() -> result<finish_outcome> {
+    [files = opts_.files, body = body_, source = known.source, checked = !has_queue(), run = known.first_run,
+     splits = known.split_count, records_out = known.totals.records_out]() -> result<finish_outcome> {
+      if (checked) { // what was read of files is one state of them, or of no use
+        auto found = files->identify();
+        if (!found)
+          return fail(found);
+        if (!(*found == source))
+          return fail(errc::invalid_argument, describe_change(source, *found));
+      }
       auto merged = body->make_reduction();
       auto done = files->finish(run, splits, merged.get());
       if (done && !merged)
@@ -413,9 +420,10 @@ void batch_actor::apply(const release_leases&) {
                             [](state&, const result<queue::count_reply>&) { return actions{}; });
   }
   request.owner = opts_.owner;
-  ask<queue::count_reply>(
-    small_timeout, std::move(request),
-    [this](state& s, const result<queue::count_reply>&) { return s.on_released(at()); });
+  ask<queue::count_reply>(small_timeout, std::move(request),
+                          [this](state& s, const result<queue::count_reply>& reply) {
+                            return s.on_released(reply ? result<void>{} : fail(reply), at());
+                          });
 }
 
 void batch_actor::apply(const clean_up& what) {

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 constexpr auto look_every_idle = 500ms; ///< has somebody else ended it?
 constexpr auto look_every_busy = 3s;
 constexpr auto renew_every = limits::lease_visibility / 3;
+constexpr auto drain_step_min = 10s; ///< for giving leases back, and again for tearing down
 
 std::string newer_run(std::uint64_t run) {
   return "run " + std::to_string(run)
@@ -92,10 +93,7 @@ actions state::on_source(const result<source_plan>& plan, moment at) {
   else if (!plan)
     fail_job(plan.error().message);
   else if (is_planned() && !(known_->source == plan->source))
-    fail_job("the source has changed since the batch began: it had "
-             + std::to_string(known_->source.size_bytes) + " bytes and has "
-             + std::to_string(plan->source.size_bytes)
-             + (known_->source.size_bytes == plan->source.size_bytes ? ", but was written again" : ""));
+    fail_job(describe_change(known_->source, plan->source));
   else {
     checked_ = is_planned();
     if (!known_ || may_take_up())
@@ -165,6 +163,7 @@ actions state::on_taken(const result<std::vector<leased_split>>& splits, moment 
   if (step_ != step::running && step_ != step::leaving)
     return {}; // what it brings has been given back with the rest
   if (!splits) {
+    takes_unknown_ = true;
     if (splits.error().code != errc::timeout)
       later(at.now, splits.error());
   } else {
@@ -178,6 +177,8 @@ actions state::on_taken(const result<std::vector<leased_split>>& splits, moment 
 actions state::on_worked(std::uint64_t seq, result<split_result> outcome, moment at) {
   --working_;
   auto found = held_.find(seq);
+  if (found == held_.end())
+    return advanced(at); // given back meanwhile
   if (outcome) {
     found->second.at = held::place::ready;
     found->second.result = std::move(*outcome);
@@ -197,6 +198,8 @@ actions state::on_worked(std::uint64_t seq, result<split_result> outcome, moment
 actions state::on_put_together(std::uint64_t seq, result<finish_outcome> outcome, moment at) {
   combining_ = false;
   auto found = held_.find(seq);
+  if (found == held_.end())
+    return advanced(at);
   if (outcome) {
     found->second.at = held::place::finished;
     found->second.finish = std::move(*outcome);
@@ -219,17 +222,29 @@ actions state::on_settled(bool ok, moment at) {
   return advanced(at);
 }
 
-actions state::on_released(moment at) {
+actions state::on_released(const result<void>& outcome, moment at) {
+  if (std::exchange(giving_up_leases_, false)) {
+    takes_unknown_ = !outcome;
+    if (!outcome)
+      later(at.now, outcome.error());
+    return advanced(at);
+  }
+  if (working_ > 0 || combining_)
+    return end(); // user code is still at work: it is not torn down under it
   step_ = step::tearing_down;
+  limit_drain(at.now + drain_step_min);
   actions out;
   out.emplace_back(tear_down{});
-  static_cast<void>(at);
   return out;
 }
 
 actions state::on_torn_down(const result<void>& outcome, moment) {
   if (!outcome && !fatal_)
     fatal_ = outcome.error().message;
+  return end();
+}
+
+actions state::end() {
   step_ = step::ended;
   phase_ = fatal_ ? replica_phase::failed : replica_phase::down;
   if (fatal_)
@@ -239,14 +254,35 @@ actions state::on_torn_down(const result<void>& outcome, moment) {
   return out;
 }
 
+/// Never sooner than it was.
+void state::limit_drain(time_point ends) { drain_ends_ = std::max(drain_ends_.value_or(ends), ends); }
+
+/// User code, or whatever it waits for, does not answer: what is held goes back.
+actions state::cut_drain(moment at) {
+  last_error_ = "the drain did not end in time; what is not stored will be done again";
+  if (step_ != step::running && step_ != step::leaving)
+    return end();
+  step_ = step::releasing;
+  giving_up_leases_ = false;
+  limit_drain(at.now + drain_step_min);
+  held_.clear();
+  actions out;
+  out.emplace_back(release_leases{});
+  return out;
+}
+
 actions state::on_drain(moment at) {
   if (!std::exchange(drain_wanted_, true) && phase_ != replica_phase::failed && phase_ != replica_phase::down)
     phase_ = replica_phase::draining;
+  if (!drain_ends_)
+    limit_drain(at.now + limits::drain_timeout);
   return advanced(at);
 }
 
 actions state::on_tick(moment at) {
   found_none_ = false;
+  if (drain_ends_ && at.now >= *drain_ends_ && step_ != step::ended)
+    return cut_drain(at);
   const bool may_look = step_ == step::running && known_ && !has_ended() && !storing_ && !reading_;
   if (may_look && at.now - read_at_ >= (working_ == 0 ? look_every_idle : look_every_busy))
     must_read_ = true;
@@ -264,12 +300,15 @@ actions state::advanced(moment at) {
   actions out;
   if (step_ != step::running && step_ != step::leaving)
     return out;
-  if (drain_wanted_ || fatal_)
+  if (drain_wanted_ || fatal_) {
     step_ = step::leaving;
+    if (!drain_ends_)
+      limit_drain(at.now + limits::drain_timeout);
+  }
   if (step_ == step::running || !fatal_)
     work(out, at);
   if (step_ == step::leaving)
-    leave(out);
+    leave(out, at);
   return out;
 }
 
@@ -587,6 +626,11 @@ void state::begin_held(actions& out) {
 }
 
 void state::take_more(actions& out) {
+  if (takes_unknown_) { // what is renewed with the rest would never come back
+    if (held_.empty() && !settling_ && !std::exchange(giving_up_leases_, true))
+      out.emplace_back(release_leases{});
+    return;
+  }
   // A split that is ready still holds its results: those of as many as there are threads may wait.
   const auto free = 2 * opts_.threads - std::min<std::size_t>(held_.size(), 2 * opts_.threads);
   const auto wanted = std::min<std::size_t>(free, opts_.threads - std::min(working_, opts_.threads));
@@ -597,16 +641,18 @@ void state::take_more(actions& out) {
 }
 
 bool state::is_quiet() const noexcept {
-  return working_ == 0 && !combining_ && !reading_ && !looking_ && !storing_ && !settling_;
+  return working_ == 0 && !combining_ && !reading_ && !looking_ && !storing_ && !settling_
+         && !giving_up_leases_;
 }
 
-void state::leave(actions& out) {
+void state::leave(actions& out, moment at) {
   if (working_ > 0 && !std::exchange(told_stop_, true))
     out.emplace_back(stop_work{});
   if (!is_quiet())
     return;
   // A wait for more splits may be under way. The release comes behind it, ends it, and gives back what it has got.
   step_ = step::releasing;
+  limit_drain(at.now + drain_step_min);
   out.emplace_back(release_leases{});
 }
 

@@ -116,7 +116,8 @@ struct leased_split {
 /// them, and for each that is done stores the next state of the job, in the same transaction as its results
 /// where the sink is a queue; only then the lease is settled. Who stores the last one hands out the
 /// finishing, which is leased like a split. Whatever dies in between, the job says what is done, and the
-/// queue hands out the rest again. A replica whose job has ended stays, `exhausted`, until it is drained.
+/// queue hands out the rest again. A replica whose job has ended stays, `exhausted`, until it is drained. One whose
+/// user code does not return within `limits::drain_timeout` of that gives its splits back and ends without tearing down.
 ///
 /// A queue as source is cut while others work already. Whoever leases the cutting takes records, block by block, until it
 /// finds none; each block becomes a split that has its records with it, in one transaction, so a record is
@@ -140,7 +141,7 @@ public:
   actions on_worked(std::uint64_t seq, result<split_result> outcome, moment at);
   actions on_put_together(std::uint64_t seq, result<finish_outcome> outcome, moment at);
   actions on_settled(bool ok, moment at);
-  actions on_released(moment at);
+  actions on_released(const result<void>& outcome, moment at);
   actions on_torn_down(const result<void>& outcome, moment at);
   actions on_drain(moment at);
   actions on_tick(moment at);
@@ -183,7 +184,10 @@ private:
   void settle_done(actions& out);
   void take_more(actions& out);
   void begin_held(actions& out);
-  void leave(actions& out);
+  void leave(actions& out, moment at);
+  void limit_drain(time_point ends);
+  actions cut_drain(moment at);
+  actions end();
   void take_one(const leased_split& one);
   void fail_job(std::string why);
   void give_up(std::string why);
@@ -202,7 +206,8 @@ private:
   replica_phase phase_ = replica_phase::starting;
   step step_ = step::body;
   bool drain_wanted_ = false;
-  std::optional<std::string> fatal_; ///< ends as failed, with this text
+  std::optional<std::string> fatal_;     ///< ends as failed, with this text
+  std::optional<time_point> drain_ends_; ///< the step that it has come to, or the whole of it
 
   std::string stored_; ///< the text that `known_` was read from
   std::optional<job> known_;
@@ -226,8 +231,10 @@ private:
   std::vector<std::pair<std::uint64_t, std::string>> nacks_;
   bool settling_ = false;
   bool taking_ = false;
-  bool found_none_ = false; ///< since the last tick
-  bool combining_ = false;  ///< the parts are put together
+  bool found_none_ = false;       ///< since the last tick
+  bool takes_unknown_ = false;    ///< an answer was lost: splits may be leased that are not known here
+  bool giving_up_leases_ = false; ///< all of them, while nothing is held
+  bool combining_ = false;        ///< the parts are put together
 
   // Of a queue as source; all of it only while this replica is the one that cuts.
   std::optional<std::uint64_t> cutting_; ///< the leased split that says so

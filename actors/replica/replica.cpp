@@ -83,6 +83,7 @@ state_options state_options_of(const options& opts) {
   out.batch_size = std::min<std::uint32_t>(std::max(opts.processor.batch_size, 1u), limits::block_count_max);
   out.num_concurrency = std::max(opts.processor.num_concurrency, 1u);
   out.attempts_max = std::max(opts.processor.max_attempts, 1u);
+  out.drain_max = std::max<std::chrono::nanoseconds>(limits::drain_timeout, opts.processor.timeout);
   out.seed = opts.owner.host.value ^ opts.owner.replica.value;
   return out;
 }
@@ -168,7 +169,13 @@ private:
   void apply(const tear_down&);
   void apply(const finish&) { finished_ = true; }
 
-  std::string cursor_key() const { return opts_.consumer.flow.value + "/" + opts_.consumer.processor.value; }
+  /// A position is one of a file: with another path the processor reads another.
+  std::string cursor_key() const {
+    auto key = opts_.consumer.flow.value + "/" + opts_.consumer.processor.value;
+    const auto& options = opts_.processor.source.options;
+    const auto path = options.find("path");
+    return path == options.end() ? key : key + ":" + path->second;
+  }
   host::replica_report report() const;
   void report_if_changed();
 

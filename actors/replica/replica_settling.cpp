@@ -193,7 +193,7 @@ actions state::on_released(bool all, bool ok, time_point now) {
   if (step_ == step::releasing) {
     step_waiting_ = false;
     if (ok || ++release_tries_ >= release_tries_max)
-      begin_step(step::tearing_down, out, now);
+      begin_step(drain_cut_ && unprocessed_ > 0 ? step::ended : step::tearing_down, out, now);
     else
       step_not_before_ = later(now, release_tries_);
   } else if (ok) {

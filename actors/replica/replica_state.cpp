@@ -15,6 +15,9 @@ namespace {
 /// not asked without pause.
 constexpr std::chrono::milliseconds empty_pause{50};
 
+/// For giving leases back, and again for tearing down, however little is left of the drain.
+constexpr std::chrono::seconds drain_step_min{10};
+
 /// After a refusal nothing was done; after these something may have been.
 bool outcome_is_unknown(errc code) noexcept {
   return code == errc::unavailable || code == errc::timeout || code == errc::cancelled
@@ -89,9 +92,11 @@ void state::begin_step(step next, actions& out, time_point now) {
     step_waiting_ = false;
     return;
   case step::releasing:
+    limit_drain(now + drain_step_min);
     out.push_back(release{});
     return;
   case step::tearing_down:
+    limit_drain(now + drain_step_min);
     out.push_back(tear_down{});
     return;
   case step::ended:
@@ -326,6 +331,7 @@ actions state::on_drain(time_point now) {
   actions out;
   if (std::exchange(drain_wanted_, true))
     return out;
+  limit_drain(now + opts_.drain_max);
   if (step_ == step::ready)
     begin_drain(out, now); // (3)
   advance(out, now);       // (4), once nothing is being set up
@@ -336,6 +342,8 @@ void state::begin_drain(actions& out, time_point now) {
   const bool was_running = step_ == step::ready;
   phase_ = replica_phase::draining;
   drain_wanted_ = true;
+  if (!drain_ends_)
+    limit_drain(now + opts_.drain_max);
   begin_step(step::settling, out, now);
   if (was_running)
     out.push_back(withdraw{});
@@ -370,6 +378,27 @@ void state::finish_drain(actions& out, time_point now) {
   begin_step(is_queue() ? step::releasing : step::tearing_down, out, now);
 }
 
+/// Never sooner than it was.
+void state::limit_drain(time_point ends) { drain_ends_ = std::max(drain_ends_.value_or(ends), ends); }
+
+void state::cut_drain(actions& out, time_point now) {
+  last_error_ = "the drain did not end in time; " + std::to_string(in_hand_)
+                + (in_hand_ == 1 ? " record is" : " records are")
+                + " not settled and will be handed out again";
+  const bool is_settling = step_ == step::settling;
+  drain_cut_ = true;
+  abandoned_ = true;
+  groups_.clear();
+  leased_.clear();
+  ordered_ = {};
+  if (is_settling && is_queue())
+    begin_step(step::releasing, out, now);
+  else if (is_settling && unprocessed_ == 0)
+    begin_step(step::tearing_down, out, now);
+  else // user code, the sink or the queue does not answer
+    begin_step(step::ended, out, now);
+}
+
 actions state::on_torn_down(result<void> outcome, time_point now) {
   actions out;
   if (!outcome)
@@ -384,6 +413,8 @@ actions state::on_tick(time_point now) {
     renew_at_ = now + limits::lease_visibility / 3;
     out.push_back(renew{});
   }
+  if (drain_ends_ && now >= *drain_ends_ && step_ != step::ended)
+    cut_drain(out, now);
   advance(out, now);
   return out;
 }

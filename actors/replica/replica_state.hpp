@@ -33,6 +33,7 @@ struct state_options {
   std::uint32_t num_concurrency = 1;
   std::uint32_t attempts_max = limits::attempts_max_default;
   std::uint64_t seed = 0; ///< spreads back-off
+  std::chrono::nanoseconds drain_max = limits::drain_timeout;
 };
 
 // ---- what the replica is told to do ------------------------------------------------
@@ -104,7 +105,9 @@ struct group_in_flight {
 /// that may succeed later is tried again with back-off. Running keeps two blocks going, one
 /// in user code and one behind it, sized by `records_next`, and holds back when
 /// `blocks_in_hand_max` of them are taken and not settled: a slow sink slows the source.
-/// Draining takes nothing, gives back what user code has not begun, and settles the rest.
+/// Draining takes nothing, gives back what user code has not begun, and settles the rest. What is not
+/// settled within `drain_max`, since user code does not return or a sink takes nothing, goes back, too:
+/// a drain always ends, and a body whose calls go on is not torn down under them.
 ///
 /// When the answer to a lease was lost, records may be leased to this replica which it does
 /// not know and would keep alive with its renewals; it then stops taking, settles
@@ -165,6 +168,8 @@ private:
   void retry_due(actions& out, time_point now);
   void settle_unknown_leases(actions& out, time_point now);
   void finish_drain(actions& out, time_point now);
+  void limit_drain(time_point ends);
+  void cut_drain(actions& out, time_point now);
   bool needs_commit(std::uint64_t id) const;
   static std::vector<std::uint64_t> leases_of(const settle_group& group);
   void conclude(std::uint64_t id, std::vector<std::uint64_t> stale, actions& out);
@@ -181,8 +186,10 @@ private:
   std::uint32_t step_tries_ = 0;
   time_point step_not_before_{};
   bool drain_wanted_ = false;
-  std::optional<std::string> fatal_; ///< ends as failed, with this text
-  bool abandoned_ = false;           ///< nothing more can be settled
+  std::optional<std::string> fatal_;     ///< ends as failed, with this text
+  bool abandoned_ = false;               ///< nothing more can be settled
+  std::optional<time_point> drain_ends_; ///< the step that it has come to, or the whole of it
+  bool drain_cut_ = false;
 
   bool taking_ = false;
   bool source_ended_ = false;

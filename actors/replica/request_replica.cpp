@@ -212,12 +212,12 @@ void request_actor::apply(const make_body&) {
     },
     [this](request_state& s, result<made> body) {
       if (!body)
-        return s.on_body(fail(body));
+        return s.on_body(fail(body), now());
       body_ = std::move(*body);
       if (body_->is_async())
         work_ = make_request_coroutines(
           {work_options(), executor_, [clock = &self_->clock()] { return clock->now(); }, std::move(work_)});
-      return s.on_body({});
+      return s.on_body({}, now());
     });
 }
 

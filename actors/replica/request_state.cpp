@@ -4,9 +4,17 @@
 
 #include <sluice/core/limits.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::replica {
+
+namespace {
+
+/// For tearing down, however little is left of the drain.
+constexpr std::chrono::seconds tear_down_max{10};
+
+} // namespace
 
 request_actions request_state::on_spawned() { return {make_body{}}; } // (1)
 
@@ -17,12 +25,12 @@ request_actions request_state::fail_for_good(std::string why) {
   return {finish{}};
 }
 
-request_actions request_state::on_body(const result<void>& outcome) {
+request_actions request_state::on_body(const result<void>& outcome, time_point now) {
   // What setup throws is the user's to explain; trying again is left to the cluster.
   if (!outcome)
     return fail_for_good(outcome.error().message);
   if (drain_wanted_)
-    return begin_tear_down();
+    return begin_tear_down(now);
   if (has_sink_) {
     step_ = step::sink;
     return {open_sink{}};
@@ -34,7 +42,7 @@ request_actions request_state::on_body(const result<void>& outcome) {
 
 request_actions request_state::on_sink_open(const result<void>& outcome, time_point now) {
   if (drain_wanted_)
-    return begin_tear_down();
+    return begin_tear_down(now);
   if (outcome) {
     step_ = step::ready;
     phase_ = replica_phase::running; // (2)
@@ -51,21 +59,22 @@ request_actions request_state::on_drain(time_point now) {
   if (std::exchange(drain_wanted_, true) || step_ == step::ended)
     return {};
   phase_ = replica_phase::draining; // (3) (4)
+  step_ends_ = now + limits::drain_timeout;
   if (step_ == step::ready)
-    return begin_drain(now);
+    return begin_drain();
   if (step_ == step::sink && open_again_)
-    return begin_tear_down();
+    return begin_tear_down(now);
   return {}; // what is under way ends first
 }
 
-request_actions request_state::begin_drain(time_point now) {
+request_actions request_state::begin_drain() {
   step_ = step::closing;
-  drain_ends_ = now + limits::drain_timeout;
   return {close_gate{}};
 }
 
-request_actions request_state::begin_tear_down() {
+request_actions request_state::begin_tear_down(time_point now) {
   step_ = step::tearing_down;
+  step_ends_ = std::max(step_ends_.value_or(now), now + tear_down_max);
   return {tear_down{}};
 }
 
@@ -79,8 +88,15 @@ request_actions request_state::on_tick(bool written, time_point now) {
     open_again_.reset();
     return {open_sink{}};
   }
-  if (step_ == step::closing && ((idle_ && written) || now >= drain_ends_))
-    return begin_tear_down();
+  const bool is_late = step_ends_ && now >= *step_ends_;
+  if (step_ == step::closing && ((idle_ && written) || is_late))
+    return begin_tear_down(now);
+  if (is_late && step_ != step::ended) { // setup, teardown or the sink does not return
+    last_error_ = "the drain did not end in time";
+    step_ = step::ended;
+    phase_ = replica_phase::down; // (6)
+    return {finish{}};
+  }
   return {};
 }
 

@@ -29,13 +29,14 @@ using request_actions = std::vector<request_action>;
 ///                └────────────▶ failed                                            down
 /// ```
 ///
-/// What has begun is answered, streams included, for up to `limits::drain_timeout`.
+/// What has begun is answered, streams included, for up to `limits::drain_timeout`. A setup, a teardown
+/// or a sink that does not return is not waited for either: the replica ends without it, its thread with the host.
 class request_state {
 public:
   explicit request_state(bool has_sink, std::uint64_t seed) : has_sink_(has_sink), random_(seed) {}
 
   request_actions on_spawned();
-  request_actions on_body(const result<void>& outcome);
+  request_actions on_body(const result<void>& outcome, time_point now);
   request_actions on_sink_open(const result<void>& outcome, time_point now);
   request_actions on_drain(time_point now);
   /// User code has returned from every request.
@@ -52,8 +53,8 @@ private:
   enum class step : std::uint8_t { body, sink, ready, closing, tearing_down, ended };
 
   request_actions fail_for_good(std::string why);
-  request_actions begin_drain(time_point now);
-  request_actions begin_tear_down();
+  request_actions begin_drain();
+  request_actions begin_tear_down(time_point now);
 
   const bool has_sink_;
   std::uint64_t random_;
@@ -63,7 +64,7 @@ private:
   bool drain_wanted_ = false;
   std::uint32_t open_tries_ = 0;
   std::optional<time_point> open_again_;
-  time_point drain_ends_{};
+  std::optional<time_point> step_ends_; ///< once a drain is asked: then it is waited for no longer
   std::string last_error_;
 };
 

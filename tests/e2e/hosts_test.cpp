@@ -70,6 +70,24 @@ TEST_CASE_FIXTURE(neighbour_fixture, "a hanging processor is killed at its timeo
   check_neighbour();
 }
 
+TEST_CASE_FIXTURE(neighbour_fixture,
+                  "user code that never returns does not keep its flow from being deleted") {
+  submit_bad({"--setup", "hang"});
+  cluster.must(
+    {"submit", program("probe_flow"), "--", "--name", "worse", "--in", "worse-in", "--out", "bad-out"});
+  cluster.put_jobs("worse-in", 1, 1, R"(,"act":"slow","ms":3600000)"); // without a timeout
+  const auto hosts_of = [&](const std::string& flow) { return cluster.host_pids(flow); };
+  REQUIRE(eventually([&] { return hosts_of("bad").size() == 1 && hosts_of("worse").size() == 1; }));
+  REQUIRE(eventually([&] { return cluster.queue_number("worse-in", "leased_count") == 1; }));
+  for (const auto* flow : {"flow/bad", "flow/worse"})
+    cluster.must({"delete", flow, "--detach"});
+  CHECK(eventually([&] { return cluster.json({"status"}).at("flows").as_array().size() == 1; }, 60s));
+  CHECK(eventually([&] { return hosts_of("bad").empty() && hosts_of("worse").empty(); }, 20s));
+  CHECK(cluster.queue_number("worse-in", "leased_count") == 0); // what it held has come back
+  CHECK(cluster.depth("worse-in") == 1);
+  check_neighbour();
+}
+
 TEST_CASE_FIXTURE(neighbour_fixture, "a processor that eats memory is killed at its limit and shown so") {
   submit_bad({"--memory-mib", "200"});
   cluster.put_jobs("bad-in", 1, 1, R"(,"act":"eat")");

@@ -171,6 +171,17 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(test::read_file(dir / "out.jsonl") == expected);
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "a source that changes while it is read fails the batch, which puts nothing in place") {
+  spawn(doubles, io::file(dir / "out.jsonl"));
+  REQUIRE_FALSE(reports.back().exhausted);
+  test::write_file(dir / "in.jsonl", test::read_file(dir / "in.jsonl") + "{\"n\":2001}\n");
+  REQUIRE(run_to_end());
+  CHECK(reports.back().batch->phase == host::batch_phase::failed);
+  CHECK(reports.back().batch->error.find("has changed") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(dir / "out.jsonl"));
+}
+
 TEST_CASE_FIXTURE(fixture, "a reduce step into CSV; the same run again is done, the next one is another") {
   auto one = spawn(sums, io::file(dir / "out.csv"));
   REQUIRE(run_to_end());

@@ -61,9 +61,18 @@ done work(const job& in) {
   return {in.id, PROBE_VERSION};
 }
 
+/// Never gets ready.
+struct stuck {
+  void setup() {
+    for (;;)
+      pause();
+  }
+  done process(const job& in) { return work(in); }
+};
+
 int main(int argc, char** argv) {
   // Arguments after "--" at submit come here: --name NAME --in QUEUE --out QUEUE --from FILE --to FILE
-  // --replicas N --timeout-ms N --memory-mib N --log-level LEVEL --on KEY=VALUE
+  // --replicas N --timeout-ms N --memory-mib N --log-level LEVEL --on KEY=VALUE --setup hang
   std::string name = "probe";
   std::string in = "in";
   std::string out = "out";
@@ -73,6 +82,7 @@ int main(int argc, char** argv) {
   long timeout_ms = 0;
   std::uint64_t memory_mib = 0;
   std::string log_level = "info";
+  bool setup_hangs = false;
   std::map<std::string, std::string> node_labels;
   std::vector<char*> rest{argv[0]};
   for (int i = 1; i < argc; ++i) {
@@ -96,22 +106,28 @@ int main(int argc, char** argv) {
       memory_mib = static_cast<std::uint64_t>(std::atol(argv[++i]));
     else if (arg == "--log-level" && has_value)
       log_level = argv[++i];
+    else if (arg == "--setup" && has_value)
+      setup_hangs = std::string{argv[++i]} == "hang";
     else if (std::string on = arg == "--on" && has_value ? argv[++i] : ""; !on.empty())
       node_labels[on.substr(0, on.find('='))] = on.substr(on.find('=') + 1);
     else
       rest.push_back(argv[i]);
   }
   sluice::flow flow{name};
-  flow.consumer<work>("work", {.source = from.empty() ? sluice::queue(in) : sluice::file(from),
-                               .sink = to.empty() ? sluice::queue(out) : sluice::file(to),
-                               .num_replicas = replicas,
-                               .max_replicas = from.empty() ? 8U : 1U, // a file has one owner
-                               .num_cpus = 0.1,
-                               .memory_bytes = memory_mib << 20,
-                               .node_labels = node_labels,
-                               .timeout = std::chrono::milliseconds{timeout_ms},
-                               .max_attempts = 3,
-                               .log_level = log_level});
+  const sluice::consumer_options with{.source = from.empty() ? sluice::queue(in) : sluice::file(from),
+                                      .sink = to.empty() ? sluice::queue(out) : sluice::file(to),
+                                      .num_replicas = replicas,
+                                      .max_replicas = from.empty() ? 8U : 1U, // a file has one owner
+                                      .num_cpus = 0.1,
+                                      .memory_bytes = memory_mib << 20,
+                                      .node_labels = node_labels,
+                                      .timeout = std::chrono::milliseconds{timeout_ms},
+                                      .max_attempts = 3,
+                                      .log_level = log_level};
+  if (setup_hangs)
+    flow.consumer<stuck>("work", with);
+  else
+    flow.consumer<work>("work", with);
   rest.push_back(nullptr);
   return sluice::run(flow, static_cast<int>(rest.size()) - 1, rest.data());
 }

@@ -1,6 +1,8 @@
 // Goal: replicas that share a batch through the queues, and die at any moment, count each split exactly once.
 #include "actors/batch/batch_state.hpp"
 
+#include <sluice/core/limits.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -202,8 +204,6 @@ void replica_under_test::answer(std::size_t index, bool is_lost) {
     take(machine.on_given_back(is_lost ? result<void>{lost} : result<void>{}, at));
   } else if (auto* lease = std::get_if<take_splits>(&one)) {
     auto some = where.store.lease(id, lease->count_max);
-    if (is_lost) // the real leases end by themselves
-      where.store.release(id);
     take(machine.on_taken(is_lost ? result<std::vector<leased_split>>{lost} : some, at));
   } else if (auto* work = std::get_if<work_on>(&one)) {
     if (where.work_fails)
@@ -225,8 +225,9 @@ void replica_under_test::answer(std::size_t index, bool is_lost) {
     const bool ok = where.store.settle(id, *settle);
     take(machine.on_settled(ok && !is_lost, at));
   } else if (std::get_if<release_leases>(&one)) {
-    where.store.release(id);
-    take(machine.on_released(at));
+    if (!is_lost)
+      where.store.release(id);
+    take(machine.on_released(is_lost ? result<void>{lost} : result<void>{}, at));
   } else if (std::get_if<stop_work>(&one))
     stopped = true;
   else if (auto* clean = std::get_if<clean_up>(&one)) {
@@ -630,4 +631,50 @@ TEST_CASE_FIXTURE(world, "more rejected records than may be, over all splits, fa
   }
   CHECK(stored().phase == job_phase::failed);
   CHECK(stored().error == "4 records are rejected, max_rejected is 3");
+}
+
+TEST_CASE_FIXTURE(world, "a drain gives splits back whose user code does not return") {
+  auto& one = add();
+  const auto is_work = [](const action& each) { return std::holds_alternative<work_on>(each); };
+  while (std::count_if(one.asked.begin(), one.asked.end(), is_work) < 2) {
+    const auto other = std::find_if_not(one.asked.begin(), one.asked.end(), is_work);
+    REQUIRE(other != one.asked.end());
+    one.answer(static_cast<std::size_t>(other - one.asked.begin()), false);
+  }
+  const auto pass = [&](std::chrono::milliseconds length) {
+    for (const auto end = now + length; now < end; now += 100ms) {
+      one.tick();
+      for (std::size_t i = 0; i < one.asked.size();)
+        if (is_work(one.asked[i]))
+          ++i;
+        else
+          one.answer(i, false);
+    }
+  };
+  one.drain();
+  pass(limits::drain_timeout);
+  CHECK_FALSE(one.ended);
+  CHECK(
+    std::any_of(store.splits.begin(), store.splits.end(), [](const auto& each) { return each.owner != 0; }));
+  pass(200ms);
+  CHECK(one.ended);
+  CHECK(one.machine.phase() == replica_phase::down);
+  CHECK(
+    std::all_of(store.splits.begin(), store.splits.end(), [](const auto& each) { return each.owner == 0; }));
+  kill(0);
+  add();
+  run_to_end();
+  check_complete(*this);
+}
+
+TEST_CASE_FIXTURE(world, "splits whose lease was granted and not heard of are given back, and come again") {
+  auto& one = add();
+  while (one.asked.empty() || !std::holds_alternative<take_splits>(one.asked.front()))
+    one.answer(0, false);
+  one.answer(0, true);
+  CHECK(
+    std::count_if(store.splits.begin(), store.splits.end(), [](const auto& each) { return each.owner != 0; })
+    == 2);
+  run_to_end();
+  check_complete(*this);
 }

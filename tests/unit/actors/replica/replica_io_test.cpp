@@ -53,6 +53,18 @@ TEST_CASE_FIXTURE(
   CHECK(last().in_flight == 0);
 }
 
+TEST_CASE_FIXTURE(io_fixture, "another path is another file, read from its beginning") {
+  queues->cursors["f/p:/a"] = "990";
+  fill(1000);
+  auto opts = file_to_queue();
+  opts.processor.source.options["path"] = "/b";
+  spawn(std::move(opts));
+  advance(5s);
+  CHECK(queues->payloads("out").size() == 1000);
+  CHECK(queues->cursors["f/p:/b"] == "1000");
+  CHECK(queues->cursors["f/p:/a"] == "990");
+}
+
 TEST_CASE_FIXTURE(io_fixture, "reading goes on behind the stored position") {
   queues->cursors["f/p"] = "990";
   fill(1000);

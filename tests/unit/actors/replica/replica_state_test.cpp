@@ -1,5 +1,7 @@
 #include "actors/replica/replica_state.hpp"
 
+#include <sluice/core/limits.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -162,4 +164,65 @@ TEST_CASE("failures that time can mend are told from those it cannot") {
     CHECK(is_transient(code));
   for (auto code : {errc::invalid_argument, errc::not_found, errc::unsupported, errc::permission_denied})
     CHECK_FALSE(is_transient(code));
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a drain gives back what user code does not return, and does not tear down under it") {
+  CHECK(find<submit>(replica.on_taken(block(1, 3), false, now)));
+  replica.on_drain(now);
+  replica.on_withdrawn({3}, now);
+  now += limits::drain_timeout - 1ms;
+  CHECK_FALSE(find<release>(replica.on_tick(now)));
+  now += 1ms;
+  auto todo = replica.on_tick(now);
+  REQUIRE(find<release>(todo));
+  CHECK(find<release>(todo)->seqs.empty());                   // all
+  CHECK_FALSE(find<commit>(replica.on_done(done({1}), now))); // too late
+  todo = replica.on_released(true, true, now);
+  CHECK(find<finish>(todo));
+  CHECK_FALSE(find<tear_down>(todo));
+  CHECK(replica.phase() == replica_phase::down);
+  CHECK(replica.last_error().find("2 records") != std::string::npos);
+}
+
+TEST_CASE("a drain does not wait for ever for a sink that takes nothing, a setup or a teardown") {
+  time_point now{1h};
+  state_options opts;
+  opts.sink = sink_kind::port;
+  opts.drain_max = 5s;
+  state replica{opts};
+  replica.on_spawned(now);
+  SUBCASE("sink") {
+    replica.on_body({}, now);
+    replica.on_sink_open({}, now);
+    replica.on_taken(block(1, 2), false, now);
+    REQUIRE(find<push>(replica.on_done(done({1, 2}), now)));
+    replica.on_drain(now);
+    for (const auto end = now + 5s; now < end; now += 100ms) {
+      const auto todo = replica.on_tick(now);
+      CHECK_FALSE(find<release>(todo));
+      if (const auto* again = find<push>(todo))
+        replica.on_pushed(again->group, fail(errc::unavailable, "down"), now);
+    }
+    CHECK(find<release>(replica.on_tick(now)));
+    replica.on_pushed(1, std::vector<queue::nack>{}, now); // too late
+    CHECK(find<tear_down>(replica.on_released(true, true, now)));
+    CHECK(find<finish>(replica.on_torn_down({}, now)));
+  }
+  SUBCASE("setup") {
+    replica.on_drain(now);
+    CHECK_FALSE(find<finish>(replica.on_tick(now + 4s)));
+    CHECK(find<finish>(replica.on_tick(now + 5s)));
+  }
+  SUBCASE("teardown") {
+    replica.on_body({}, now);
+    replica.on_sink_open({}, now);
+    replica.on_taken(block(1, 0), false, now);
+    replica.on_drain(now);
+    replica.on_withdrawn({}, now);
+    REQUIRE(find<tear_down>(replica.on_released(true, true, now)));
+    CHECK_FALSE(find<finish>(replica.on_tick(now + 9s)));
+    CHECK(find<finish>(replica.on_tick(now + 10s)));
+  }
+  CHECK(replica.phase() == replica_phase::down);
 }

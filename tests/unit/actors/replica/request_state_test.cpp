@@ -24,14 +24,14 @@ TEST_CASE("without a sink it runs once user code is set up") {
   request_state s{false, 1};
   CHECK(is_only<make_body>(s.on_spawned()));
   CHECK(s.phase() == replica_phase::starting);
-  CHECK(is_only<open_gate>(s.on_body({})));
+  CHECK(is_only<open_gate>(s.on_body({}, start)));
   CHECK(s.phase() == replica_phase::running);
 }
 
 TEST_CASE("a setup that fails ends it with the reason") {
   request_state s{false, 1};
   s.on_spawned();
-  CHECK(is_only<finish>(s.on_body(fail(errc::internal, "no database"))));
+  CHECK(is_only<finish>(s.on_body(fail(errc::internal, "no database"), start)));
   CHECK(s.phase() == replica_phase::failed);
   CHECK(s.last_error() == "no database");
 }
@@ -39,7 +39,7 @@ TEST_CASE("a setup that fails ends it with the reason") {
 TEST_CASE("a sink that is away is tried again, one that can never open is fatal") {
   request_state s{true, 1};
   s.on_spawned();
-  CHECK(is_only<open_sink>(s.on_body({})));
+  CHECK(is_only<open_sink>(s.on_body({}, start)));
   CHECK(s.on_sink_open(fail(errc::unavailable, "refused"), start).empty());
   CHECK(s.on_tick(true, start).empty());
   CHECK(is_only<open_sink>(s.on_tick(true, start + 10s)));
@@ -57,7 +57,7 @@ TEST_CASE("a sink that is away is tried again, one that can never open is fatal"
 TEST_CASE("a drain waits for what has begun and for its results, then tears down") {
   request_state s{false, 1};
   s.on_spawned();
-  s.on_body({});
+  s.on_body({}, start);
   CHECK(is_only<close_gate>(s.on_drain(start)));
   CHECK(s.on_drain(start).empty());
   CHECK(s.phase() == replica_phase::draining);
@@ -73,10 +73,37 @@ TEST_CASE("a drain waits for what has begun and for its results, then tears down
 TEST_CASE("a drain does not wait for ever") {
   request_state s{false, 1};
   s.on_spawned();
-  s.on_body({});
+  s.on_body({}, start);
   s.on_drain(start);
   CHECK(s.on_tick(false, start + limits::drain_timeout - 1ms).empty());
   CHECK(is_only<tear_down>(s.on_tick(false, start + limits::drain_timeout)));
+}
+
+TEST_CASE("user code that does not return is not waited for when a drain is asked") {
+  request_state s{true, 1};
+  s.on_spawned();
+  const auto ends = start + limits::drain_timeout;
+  SUBCASE("in setup") {
+    CHECK(s.on_tick(true, start + 1h).empty());
+    s.on_drain(start + 1h);
+    CHECK(s.on_tick(true, ends + 1h - 1ms).empty());
+    CHECK(is_only<finish>(s.on_tick(true, ends + 1h)));
+  }
+  SUBCASE("while the sink opens") {
+    s.on_body({}, start);
+    s.on_drain(start);
+    CHECK(is_only<finish>(s.on_tick(true, ends)));
+  }
+  SUBCASE("in teardown") {
+    s.on_body({}, start);
+    s.on_sink_open({}, start);
+    s.on_drain(start);
+    CHECK(is_only<tear_down>(s.on_tick(false, ends)));
+    CHECK(s.on_tick(false, ends + 1s).empty()); // it has a little time of its own
+    CHECK(is_only<finish>(s.on_tick(false, ends + 10s)));
+  }
+  CHECK(s.phase() == replica_phase::down);
+  CHECK(s.on_tick(true, ends + 9h).empty());
 }
 
 TEST_CASE("a drain while it starts takes effect once the step under way has ended") {
@@ -84,15 +111,15 @@ TEST_CASE("a drain while it starts takes effect once the step under way has ende
   s.on_spawned();
   SUBCASE("during setup") {
     CHECK(s.on_drain(start).empty());
-    CHECK(is_only<tear_down>(s.on_body({})));
+    CHECK(is_only<tear_down>(s.on_body({}, start)));
   }
   SUBCASE("while the sink opens") {
-    s.on_body({});
+    s.on_body({}, start);
     CHECK(s.on_drain(start).empty());
     CHECK(is_only<tear_down>(s.on_sink_open({}, start)));
   }
   SUBCASE("while it waits to open the sink again") {
-    s.on_body({});
+    s.on_body({}, start);
     s.on_sink_open(fail(errc::unavailable, "away"), start);
     CHECK(is_only<tear_down>(s.on_drain(start)));
   }
