@@ -130,17 +130,22 @@ channel::moved channel::write(std::span<const iovec> pieces) {
     auto count = SSL_write(ssl_.get(), pieces[0].iov_base, size);
     return count > 0 ? moved{state::ok, static_cast<std::size_t>(count)} : explain(count);
   }
+  const auto sent = write_plain(fd_, pieces);
+  if (sent.what != state::ok)
+    wants_write_ = true;
+  return sent;
+}
+
+channel::moved channel::write_plain(int fd, std::span<const iovec> pieces) noexcept {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());
   message.msg_iovlen = pieces.size();
   for (;;) {
-    auto count = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    const auto count = ::sendmsg(fd, &message, MSG_NOSIGNAL);
     if (count >= 0)
       return {state::ok, static_cast<std::size_t>(count)};
-    if (errno == EINTR)
-      continue;
-    wants_write_ = true;
-    return {errno == EAGAIN ? state::waiting : state::broken};
+    if (errno != EINTR)
+      return {errno == EAGAIN ? state::waiting : state::broken};
   }
 }
 

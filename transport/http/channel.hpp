@@ -55,6 +55,8 @@ public:
   moved read(std::span<char> into);
   /// TLS takes the first piece only.
   moved write(std::span<const iovec> pieces);
+  /// Of a plain socket; any thread, while the descriptor is open.
+  static moved write_plain(int fd, std::span<const iovec> pieces) noexcept;
   /// Says that nothing more is written, and goes on to read.
   void finish();
 

@@ -62,12 +62,13 @@ void connection::close() {
   }
   count_answer_bytes();
   home_->set_timer(timer_, timer_wheel::never);
+  gate_.shut();
   watch_.release();
   channel_.reset();
   home_->shared().ledger.leave(key_);
   home_->remove(*this);
   if (cut)
-    log(status_, answer_bytes_);
+    log(status_, answer_bytes_, home_->now());
   if (websocket_)
     report_close(websocket_code::lost, {});
   if (auto call = exchange_.lock())
@@ -103,8 +104,9 @@ void connection::wait_readable() {
                       self->waiting_readable_ = false;
                       if (cancelled || self->phase_ == phase::closed)
                         return;
-                      self->home_->look_at_clock();
-                      self->on_readable();
+                      self->home_->take_deliveries();
+                      if (self->phase_ != phase::closed)
+                        self->on_readable();
                     });
 }
 
@@ -172,6 +174,8 @@ void connection::read_some() {
 /// The client has gone, or only sends no more: what can be given up is, and if an answer comes it is sent.
 void connection::on_end_of_input() {
   input_ended_ = true;
+  if (phase_ == phase::handling && gate_.note_input())
+    home_->take_deliveries_later();
   if (auto call = exchange_.lock())
     call->client_gone();
 }
@@ -219,6 +223,8 @@ void connection::consume(std::string_view bytes) {
     if (in_.empty() && in_.capacity() > kept_input_bytes_max)
       in_ = {};
   }
+  if (phase_ == phase::handling && !in_.empty() && gate_.note_input())
+    home_->take_deliveries_later();
 }
 
 std::size_t connection::consume_requests(std::string_view bytes) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "transport/http/answer_gate.hpp"
 #include "transport/http/channel.hpp"
 #include "transport/http/environment.hpp"
 #include "transport/http/out_queue.hpp"
@@ -20,7 +21,7 @@ class send_window;
 class server_exchange;
 
 /// One client's connection: requests in, answers out, one request at a time; bytes of the next are
-/// kept. On its worker's thread, all of it.
+/// kept. On its worker's thread, all of it but `answer_at_once`.
 ///
 ///            bytes              head read           body read
 ///   idle ──1──────────► head ──2──────────► body ──3──────────► handling
@@ -38,6 +39,8 @@ public:
   void start();
   /// Part of an answer, or its end. After some of these `pump`.
   void deliver(delivery& what);
+  /// Any thread but the connection's: the whole answer, written from here if the gate is open.
+  void answer_at_once(delivery what);
   /// Sends what there is and reads on.
   void pump();
   void close_if_idle();
@@ -75,8 +78,8 @@ private:
   void refuse(const refusal& why);
   std::string allowed_methods();
   void answer_without_handler(response answer);
-  void after_answer();
-  void log(unsigned status, std::uint64_t bytes);
+  void after_answer(time_point at);
+  void log(unsigned status, std::uint64_t bytes, time_point until);
 
   // connection_websocket.cpp
   struct websocket_state;
@@ -145,6 +148,7 @@ private:
   unsigned status_ = 0;
   std::uint64_t answer_bytes_ = 0;
 
+  answer_gate gate_;
   out_queue out_;
   std::weak_ptr<send_window> window_; ///< of who streams
   std::size_t counted_bytes_ = 0;     ///< of `out_`, as the server's sum has them

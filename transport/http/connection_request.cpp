@@ -3,7 +3,9 @@
 #include "transport/http/websocket_handshake.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string>
+#include <sys/uio.h>
 #include <utility>
 
 namespace sluice::http {
@@ -122,6 +124,8 @@ void connection::dispatch() {
   auto call = std::make_shared<server_exchange>(shared_from_this(), call_, form_,
                                                 std::move(reader_.current().request), deadline);
   exchange_ = call;
+  if (form_.keep_alive && out_.bytes() == 0 && !channel_->secure())
+    gate_.open(call_, channel_->fd(), input_ended_);
   dispatching_ = true;
   try {
     home_->shared().handler.handle(std::move(call), std::move(route_));
@@ -153,10 +157,27 @@ void connection::deliver(delivery& what) {
   }
   answer_bytes_ += what.answer.body_bytes;
   form_.keep_alive = form_.keep_alive && what.answer.keep_alive;
-  out_.add(std::move(what.answer.head));
-  out_.add(std::move(what.answer.body));
+  if (const auto bytes = what.answer.head.size() + what.answer.body.size(); what.sent < bytes) {
+    out_.add(std::move(what.answer.head));
+    out_.add(std::move(what.answer.body));
+    if (what.sent > 0)
+      out_.drop(what.sent); // nothing was before it
+  }
   if (what.ends)
-    after_answer();
+    after_answer(what.sent > 0 ? what.made_at : home_->now());
+}
+
+void connection::answer_at_once(delivery what) {
+  auto& answer = what.answer;
+  const std::array<iovec, 2> pieces{
+    {{answer.head.data(), answer.head.size()}, {answer.body.data(), answer.body.size()}}};
+  const bool may_write = answer.keep_alive && home_->shared().keeps_alive();
+  gate_.write(may_write ? what.call : answer_gate::no_call, pieces, [&](std::size_t sent, bool wakes) {
+    what.sent = sent;
+    if (sent > 0)
+      what.made_at = std::chrono::steady_clock::now();
+    home_->send(std::move(what), wakes);
+  });
 }
 
 /// @pre begin_request or begin_refused
@@ -189,11 +210,12 @@ void connection::answer_without_handler(response answer) {
   answer_bytes_ = wire.body_bytes;
   out_.add(std::move(wire.head));
   out_.add(std::move(wire.body));
-  after_answer();
+  after_answer(home_->now());
 }
 
-void connection::after_answer() {
-  log(status_, answer_bytes_);
+/// @param at when it was there
+void connection::after_answer(time_point at) {
+  log(status_, answer_bytes_, at);
   reader_.next();
   exchange_.reset();
   window_.reset();
@@ -207,7 +229,7 @@ void connection::after_answer() {
   }
 }
 
-void connection::log(unsigned status, std::uint64_t bytes) {
+void connection::log(unsigned status, std::uint64_t bytes, time_point until) {
   const auto& on_access = home_->shared().options.on_access;
   if (!on_access)
     return;
@@ -219,7 +241,7 @@ void connection::log(unsigned status, std::uint64_t bytes) {
              .status = status,
              .bytes_in = body_received_,
              .bytes = bytes,
-             .taken = std::chrono::duration_cast<std::chrono::microseconds>(home_->now() - call_began_),
+             .taken = std::chrono::duration_cast<std::chrono::microseconds>(until - call_began_),
              .replica = replica_,
              .attempts = attempts_});
 }

@@ -44,20 +44,25 @@ answer_form server_exchange::form_now() const {
   return form;
 }
 
-void server_exchange::send(delivery what) {
+delivery server_exchange::addressed(delivery what) const {
   what.to = to_;
   what.call = call_;
   what.replica = replica();
   what.attempts = attempts();
-  to_->home().send(std::move(what));
+  return what;
 }
+
+void server_exchange::send(delivery what) { to_->home().send(addressed(std::move(what))); }
 
 void server_exchange::respond(response answer) noexcept {
   if (!move_on(phase::open, phase::ended))
     return;
   delivery whole{.answer = make_answer(std::move(answer), form_now(), http_date()), .ends = true};
   status = static_cast<std::uint16_t>(whole.answer.status);
-  send(std::move(whole));
+  if (to_->home().on_thread())
+    send(std::move(whole));
+  else
+    to_->answer_at_once(addressed(std::move(whole)));
   end();
 }
 

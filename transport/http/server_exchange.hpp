@@ -14,8 +14,8 @@
 namespace sluice::http {
 
 /// The way back to a client. Made by its connection, which knows it weakly: the last who holds it
-/// answers or drops it. Answers are put into wire form on the caller's thread, and sent by the
-/// connection's.
+/// answers or drops it. Answers are put into wire form on the caller's thread, which also writes one that
+/// is whole (`answer_gate`); the connection's thread sends the others.
 class server_exchange final : public ingress::client_exchange {
 public:
   server_exchange(std::shared_ptr<connection> to, std::uint64_t call, answer_form form, request in,
@@ -47,6 +47,7 @@ private:
 
   bool move_on(phase from, phase to) noexcept { return phase_.compare_exchange_strong(from, to); }
   answer_form form_now() const;
+  delivery addressed(delivery what) const;
   void send(delivery what);
   void end();
   void cancel();

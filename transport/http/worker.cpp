@@ -72,8 +72,8 @@ void worker::stop() {
   if (!thread_.joinable())
     return;
   post([this] {
+    take_deliveries();
     stopping_ = true;
-    look_at_clock();
     // Each leaves the map as it closes.
     std::vector<std::shared_ptr<connection>> open;
     open.reserve(connections_.size());
@@ -129,14 +129,20 @@ void worker::remove(connection& which) {
   load_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void worker::send(delivery what) {
+void worker::send(delivery what, bool wakes) {
   if (on_thread() && what.to->dispatching())
     return what.to->deliver(what);
   std::lock_guard lock{inbox_mutex_};
   if (ended_)
     return;
   inbox_.push_back(std::move(what));
-  if (inbox_.size() == 1)
+  if (wakes && !std::exchange(woken_, true))
+    boost::asio::post(context_, [this] { take_deliveries(); });
+}
+
+void worker::take_deliveries_later() {
+  std::lock_guard lock{inbox_mutex_};
+  if (!ended_ && !std::exchange(woken_, true))
     boost::asio::post(context_, [this] { take_deliveries(); });
 }
 
@@ -145,6 +151,7 @@ void worker::take_deliveries() {
   auto taken = std::exchange(taken_, {}); // keeps its room
   {
     std::lock_guard lock{inbox_mutex_};
+    woken_ = false;
     taken.swap(inbox_);
   }
   // All parts for one connection go out in one write: it is pumped at its last one.
@@ -160,7 +167,7 @@ void worker::take_deliveries() {
 
 void worker::close_idle() {
   post([self = shared_from_this()] {
-    self->look_at_clock();
+    self->take_deliveries();
     std::vector<std::shared_ptr<connection>> open;
     for (const auto& [key, what] : self->connections_)
       open.push_back(what);
@@ -182,7 +189,7 @@ void worker::tick() {
     ticking_ = false;
     if (cancelled || stopping_)
       return;
-    look_at_clock();
+    take_deliveries();
     wheel_.advance(now_, [](timer_wheel::entry& due) { connection::of(due).on_deadline(); });
     if (!wheel_.empty() && !ticking_)
       tick();

@@ -29,8 +29,10 @@ struct delivery {
   std::shared_ptr<const std::string> shared = {}; ///< goes behind `answer`, to others too
   bool begins = false;
   bool ends = false;
-  bool aborts = false;       ///< the answer cannot be completed: the connection ends
-  std::uint64_t replica = 0; ///< for the access log, like the next
+  bool aborts = false;  ///< the answer cannot be completed: the connection ends
+  std::size_t sent = 0; ///< bytes of `answer` that its maker has written to the socket
+  std::chrono::steady_clock::time_point made_at = {}; ///< for the access log, if its maker wrote it
+  std::uint64_t replica = 0;                          ///< for the access log, like the next
   std::uint32_t attempts = 0;
   std::shared_ptr<websocket_session> session = {}; ///< whose the connection is from now on
 };
@@ -49,8 +51,9 @@ public:
 
   /// Any thread: takes an accepted socket that the ledger knows.
   void adopt(int fd, const client_key& key, std::string client);
-  /// Any thread. What comes after the end is dropped.
-  void send(delivery what);
+  /// Any thread. What comes after the end is dropped. Without `wakes` it is taken when the thread next has something
+  /// to do, at the latest at the next tick of its timers.
+  void send(delivery what, bool wakes = true);
   /// Any thread: closes the connections that wait for a request.
   void close_idle();
 
@@ -68,6 +71,9 @@ public:
   /// Where bytes are read to; only one connection reads at a time.
   std::span<char> buffer() noexcept { return {buffer_.get(), buffer_bytes}; }
   void set_timer(timer_wheel::entry& which, timer_wheel::time_point when);
+  /// What came in without waking the thread. Before anything that depends on a connection's state.
+  void take_deliveries();
+  void take_deliveries_later();
   std::string next_request_id();
   void remove(connection& which);
 
@@ -78,7 +84,6 @@ private:
   template <class Work>
   bool post(Work work);
   void run();
-  void take_deliveries();
   void tick();
 
   std::shared_ptr<environment> shared_;
@@ -96,6 +101,7 @@ private:
 
   std::mutex inbox_mutex_;
   std::vector<delivery> inbox_;
+  bool woken_ = false; ///< the thread will look into the inbox
   bool ended_ = false;
   std::vector<delivery> taken_; ///< of the inbox, being worked off
 

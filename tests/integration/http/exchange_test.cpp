@@ -202,6 +202,20 @@ TEST_CASE_FIXTURE(
   CHECK(client.read().body == "whole");
 }
 
+TEST_CASE_FIXTURE(http_fixture, "what a slow reader does not take of another thread's answer follows") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto client = connect(4096);
+  client.send(get("/large") + get("/next"));
+  std::string body(8 << 20, 'x');
+  for (std::size_t i = 0; i < body.size(); i += 1000)
+    body[i] = static_cast<char>('a' + i / 1000 % 26);
+  calls.take()->respond({200, {}, body});
+  CHECK(client.read().body == body);
+  calls.take()->respond({200, {}, "next"});
+  CHECK(client.read().body == "next");
+}
+
 TEST_CASE_FIXTURE(http_fixture, "a writer waits for a slow reader and goes on when there is room") {
   handover<exchange_ptr> calls;
   hold(calls);
