@@ -2,7 +2,7 @@
 
 #include "actors/batch/batch_state.hpp"
 #include "actors/batch/split_run.hpp"
-#include "actors/replica/replica_executor.hpp"
+#include "actors/replica/replica_shell.hpp"
 
 #include <sluice/core/limits.hpp>
 
@@ -21,10 +21,7 @@ namespace {
 using replica::executor_call;
 using replica::executor_later;
 using replica::replica_executor;
-using tick_atom = caf::atom_constant<caf::atom("tick")>;
-
-/// Also the resolution of back-off and of the drain.
-constexpr std::chrono::milliseconds tick_interval{100};
+using replica::tick_atom;
 constexpr std::chrono::milliseconds take_wait_max{1000};
 constexpr std::chrono::seconds small_timeout{5};
 constexpr std::chrono::seconds commit_timeout{30};
@@ -58,7 +55,7 @@ std::vector<record_block> blocks_of(const std::vector<split>& splits, std::uint6
   return out;
 }
 
-class batch_actor {
+class batch_actor : public replica::replica_shell<batch_actor, state, actions, options, self_type> {
 public:
   static inline const char* name = "batch_replica"; // shown in logs and metrics
 
@@ -66,8 +63,16 @@ public:
 
   self_type::behavior_type start(self_type::pointer self, options opts);
 
+  state& machine() noexcept { return *state_; }
+  void perform(actions todo) {
+    for (auto& one : todo)
+      std::visit([this](auto& what) { this->apply(what); }, one);
+  }
+  host::replica_report report() const;
+  bool exhausted() const { return state_->exhausted(); }
+
 private:
-  moment at() const { return {self_->clock().now(), opts_.files->now_unix_ms()}; }
+  moment at() const { return {now(), opts_.files->now_unix_ms()}; }
   queue_name splits() const { return splits_queue(opts_.consumer.flow, opts_.consumer.processor); }
   std::string key() const { return job_key(opts_.consumer.flow, opts_.consumer.processor); }
 
@@ -81,56 +86,6 @@ private:
 
   log::speaker speaker() const {
     return {opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
-  }
-
-  template <class F>
-  void handle_event(F event) {
-    try {
-      for (auto& one : event(*state_))
-        std::visit([this](auto& what) { this->apply(what); }, one);
-    } catch (const std::exception& e) {
-      give_up(e.what());
-    } catch (...) {
-      give_up("exception of an unknown type");
-    }
-    report_if_changed();
-  }
-
-  void give_up(const std::string& why) {
-    auto last = report();
-    last.phase = replica_phase::failed;
-    last.last_error = "batch: " + why;
-    self_->send(opts_.owner_actor, replica::status{std::move(last)});
-    self_->quit(caf::exit_reason::unhandled_exception);
-  }
-
-  /// Runs `job` on `runner`, then `event` with its result here.
-  template <class Job, class Event>
-  void run_on(replica::runner_port& runner, Job job, Event event) {
-    runner.run([this, to = executor_, job = std::move(job), event = std::move(event)] {
-      auto outcome = [&]() -> decltype(job()) {
-        try {
-          return job();
-        } catch (const std::exception& e) {
-          return fail(errc::internal, e.what());
-        } catch (...) {
-          return fail(errc::internal, "exception of an unknown type");
-        }
-      }();
-      to->post_event([this, event, outcome = std::move(outcome)]() mutable {
-        handle_event([&](state& s) { return event(s, std::move(outcome)); });
-      });
-    });
-  }
-
-  template <class Reply, class Request, class Event>
-  void ask(std::chrono::nanoseconds timeout, Request request, Event event) {
-    self_->request(opts_.queue, timeout, std::move(request))
-      .then([this,
-             event](Reply& reply) { handle_event([&](state& s) { return event(s, result<Reply>{reply}); }); },
-            [this, event](caf::error& why) {
-              handle_event([&](state& s) { return event(s, result<Reply>{tl::unexpect, from_caf(why)}); });
-            });
   }
 
   void apply(const make_body&);
@@ -152,26 +107,16 @@ private:
 
   void make_workers();
   std::chrono::milliseconds busy_longest() const;
-  host::replica_report report() const;
   host::batch_report batch_report(const job& of) const;
-  void report_if_changed();
 
-  self_type::pointer self_ = nullptr;
-  options opts_;
   std::unique_ptr<state> state_;
-  std::shared_ptr<replica_executor> executor_;
   std::shared_ptr<split_signals> signals_ = std::make_shared<split_signals>();
   std::shared_ptr<std::vector<worker>> workers_; ///< their slots are used until their threads have left
   std::unique_ptr<replica::runner_port> files_runner_;
   std::shared_ptr<processor_body> body_;
   bool is_async_ = false;
-  bool finished_ = false;
   std::uint64_t epoch_ = 0;
   std::uint64_t source_epoch_ = 0;
-
-  std::optional<replica_phase> phase_reported_;
-  bool exhausted_reported_ = false;
-  time_point reported_at_{};
 };
 
 /// Gives the slots back once nobody uses them.
@@ -208,42 +153,30 @@ self_type::behavior_type batch_actor::start(self_type::pointer self, options opt
     state_options{opts_.run, opts_.takes_up_failed, static_cast<std::uint32_t>(workers_->size()),
                   std::max(opts_.processor.max_attempts, 1u), opts_.processor.batch->max_rejected,
                   has_queue(), block_bytes_for(opts_.processor.batch->split_bytes)});
-  self->delayed_send(self, tick_interval, tick_atom::value);
+  start_ticking();
   handle_event([this](state& s) { return s.on_spawned(at()); });
   return {
     [this](const replica::drain&) { handle_event([this](state& s) { return s.on_drain(at()); }); },
     [this](tick_atom) {
-      self_->delayed_send(self_, tick_interval, tick_atom::value);
+      start_ticking();
       handle_event([this](state& s) { return s.on_tick(at()); });
     },
-    [](executor_call& call) {
-      if (call.is_event)
-        call.run();
-    },
-    [](const executor_later&) {},
+    [this](executor_call& call) { run_call(call); },
+    [this](executor_later& later) { run_later(later); },
   };
 }
 
 void batch_actor::apply(const make_body&) {
-  using made = std::shared_ptr<processor_body>;
-  run_on(
-    *workers_->front().runner,
-    [make = opts_.make_body, who = speaker()]() -> result<made> {
-      const log::speaking in_its_name{who};
-      made body = make();
-      if (auto ok = body->setup(); !ok)
-        return fail(ok);
-      return body;
-    },
-    [this](state& s, result<made> body) {
-      if (!body)
-        return s.on_body(fail(body), at());
-      body_ = std::move(*body);
-      is_async_ = body_->is_async();
-      if (is_async_) // its coroutines run on one thread, many at a time
-        s.use_threads(1);
-      return s.on_body({}, at());
-    });
+  set_up<processor_body>(*workers_->front().runner, opts_.make_body, speaker(),
+                         [this](state& s, result<std::shared_ptr<processor_body>> body) {
+                           if (!body)
+                             return s.on_body(fail(body), at());
+                           body_ = std::move(*body);
+                           is_async_ = body_->is_async();
+                           if (is_async_) // its coroutines run on one thread, many at a time
+                             s.use_threads(1);
+                           return s.on_body({}, at());
+                         });
 }
 
 void batch_actor::apply(const read_job&) {
@@ -253,7 +186,7 @@ void batch_actor::apply(const read_job&) {
 
 void batch_actor::apply(const look_at_source& what) {
   run_on(
-    *files_runner_,
+    *files_runner_, "source",
     [files = opts_.files, known = what.split_bytes,
      wanted = opts_.processor.batch->split_bytes]() -> result<source_plan> {
       auto source = files->identify();
@@ -357,7 +290,7 @@ void batch_actor::apply(const work_on& what) {
   with.timeout = opts_.processor.timeout;
   with.rejected_max = opts_.processor.batch->max_rejected;
   run_on(
-    *free->runner,
+    *free->runner, "split",
     [with = std::move(with), which = what.which, held = workers_] { return run_split(which, with); },
     [this, seq = what.seq, index = free - workers_->begin()](state& s, result<split_result> outcome) {
       (*workers_)[static_cast<std::size_t>(index)].is_busy = false;
@@ -368,7 +301,7 @@ void batch_actor::apply(const work_on& what) {
 void batch_actor::apply(const put_together& what) {
   const auto& known = *state_->known();
   run_on(
-    *files_runner_,
+    *files_runner_, "parts",
     [files = opts_.files, body = body_, source = known.source, checked = !has_queue(), run = known.first_run,
      splits = known.split_count, records_out = known.totals.records_out]() -> result<finish_outcome> {
       if (checked) { // what was read of files is one state of them, or of no use
@@ -431,17 +364,8 @@ void batch_actor::apply(const clean_up& what) {
 }
 
 void batch_actor::apply(const tear_down&) {
-  if (!body_) {
-    executor_->post_event([this] { handle_event([this](state& s) { return s.on_torn_down({}, at()); }); });
-    return;
-  }
-  run_on(
-    *workers_->front().runner,
-    [body = body_, who = speaker()] {
-      const log::speaking in_its_name{who};
-      return body->teardown();
-    },
-    [this](state& s, const result<void>& torn) { return s.on_torn_down(torn, at()); });
+  tear_all_down(*workers_->front().runner, body_, speaker(), nullptr, nullptr,
+                [this](state& s, const result<void>& torn) { return s.on_torn_down(torn, at()); });
 }
 
 std::chrono::milliseconds batch_actor::busy_longest() const {
@@ -488,19 +412,6 @@ host::replica_report batch_actor::report() const {
   if (state_->known())
     out.batch = batch_report(*state_->known());
   return out;
-}
-
-void batch_actor::report_if_changed() {
-  const auto now = self_->clock().now();
-  const bool changed = phase_reported_ != state_->phase() || exhausted_reported_ != state_->exhausted();
-  if (!changed && now - reported_at_ < limits::heartbeat_interval)
-    return;
-  phase_reported_ = state_->phase();
-  exhausted_reported_ = state_->exhausted();
-  reported_at_ = now;
-  self_->send(opts_.owner_actor, replica::status{report()});
-  if (finished_)
-    self_->quit();
 }
 
 self_type::behavior_type run(self_type::stateful_pointer<batch_actor> self, options opts) {

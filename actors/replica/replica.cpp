@@ -3,6 +3,7 @@
 #include "actors/replica/coroutine_work.hpp"
 #include "actors/replica/replica_executor.hpp"
 #include "actors/replica/replica_policy.hpp"
+#include "actors/replica/replica_shell.hpp"
 #include "actors/replica/replica_state.hpp"
 
 #include <sluice/core/limits.hpp>
@@ -18,11 +19,6 @@
 namespace sluice::replica {
 
 namespace {
-
-using tick_atom = caf::atom_constant<caf::atom("tick")>;
-
-/// Also the resolution of back-off, timeouts and `work_port::flush`.
-constexpr std::chrono::milliseconds tick_interval{100};
 
 constexpr std::chrono::seconds request_slack{10}; ///< on top of what the queue may wait
 constexpr std::chrono::seconds commit_timeout{15};
@@ -61,18 +57,6 @@ push_outcome push_all(sink& to, const std::vector<record_block>& blocks) {
   return refused;
 }
 
-/// Calls what may throw and comes from outside. The failure carries its text.
-template <class F>
-auto contained(const char* what, F call) -> decltype(call()) {
-  try {
-    return call();
-  } catch (const std::exception& e) {
-    return fail(errc::internal, std::string{what} + ": " + e.what());
-  } catch (...) {
-    return fail(errc::internal, std::string{what} + ": exception of an unknown type");
-  }
-}
-
 state_options state_options_of(const options& opts) {
   state_options out;
   if (opts.from)
@@ -93,66 +77,21 @@ queue_name queue_of(const io_spec& spec) {
   return queue_name{found == spec.options.end() ? std::string{} : found->second};
 }
 
-class replica_actor {
+class replica_actor : public replica_shell<replica_actor, state, actions, options, self_type> {
 public:
   static inline const char* name = "replica"; // shown in logs and metrics
 
   self_type::behavior_type start(self_type::pointer self, options opts);
 
-private:
-  time_point now() const { return self_->clock().now(); }
-
-  /// One event: state first, then what it wants done, then what user code posted meanwhile.
-  template <class F>
-  void handle_event(F event) {
-    replica_executor::turn turn{*executor_};
-    try {
-      perform(event(*state_));
-      executor_->run_posted();
-    } catch (const std::exception& e) {
-      give_up(e.what());
-    } catch (...) {
-      give_up("exception of an unknown type");
-    }
-    report_if_changed();
-  }
-
-  void give_up(std::string why) {
-    auto last = report();
-    last.phase = replica_phase::failed;
-    last.last_error = "replica: " + std::move(why);
-    self_->send(opts_.owner_actor, status{std::move(last)});
-    self_->quit(caf::exit_reason::unhandled_exception);
-  }
-
-  /// Runs `job` on `runner`, then `event` with its result here.
-  template <class Job, class Event>
-  void run_on(runner_port& runner, const char* what, Job job, Event event) {
-    runner.run([this, to = executor_, what, job = std::move(job), event = std::move(event)] {
-      auto outcome = contained(what, job);
-      to->post_event([this, event, outcome = std::move(outcome)]() mutable {
-        handle_event([&](state& s) { return event(s, std::move(outcome)); });
-      });
-    });
-  }
-
-  template <class Reply, class Request, class Event>
-  void ask(std::chrono::nanoseconds timeout, Request request, Event event) {
-    self_->request(opts_.queue, timeout, std::move(request))
-      .then(
-        [this, event](Reply& reply) {
-          handle_event([&](state& s) { return event(s, result<Reply>{std::move(reply)}); });
-        },
-        [this, event](caf::error& why) {
-          handle_event([&](state& s) { return event(s, result<Reply>{tl::unexpect, from_caf(why)}); });
-        });
-  }
-
+  state& machine() noexcept { return *state_; }
   void perform(actions todo) {
     for (auto& one : todo)
-      std::visit([this](auto& what) { apply(what); }, one);
+      std::visit([this](auto& what) { this->apply(what); }, one);
   }
+  host::replica_report report() const;
+  bool exhausted() const { return state_->exhausted(); }
 
+private:
   void apply(const make_body&);
   void apply(const open_sink&);
   void apply(const read_cursor&);
@@ -176,81 +115,53 @@ private:
     const auto path = options.find("path");
     return path == options.end() ? key : key + ":" + path->second;
   }
-  host::replica_report report() const;
-  void report_if_changed();
+  log::speaker speaker() const {
+    return {opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
+  }
 
-  self_type::pointer self_ = nullptr;
-  options opts_;
   std::unique_ptr<state> state_;
-  std::shared_ptr<replica_executor> executor_;
   std::unique_ptr<work_port> work_;
   std::unique_ptr<runner_port> source_runner_;
   std::unique_ptr<runner_port> sink_runner_;
   std::shared_ptr<processor_body> body_;
   bool sink_is_open_ = false;
-  bool finished_ = false;
   std::uint64_t epoch_ = 0;
-
-  std::optional<replica_phase> phase_reported_;
-  bool exhausted_reported_ = false;
-  time_point reported_at_{};
 };
 
 self_type::behavior_type replica_actor::start(self_type::pointer self, options opts) {
   self_ = self;
   opts_ = std::move(opts);
   state_ = std::make_unique<state>(state_options_of(opts_));
-  auto weak = caf::weak_actor_ptr{self->ctrl()};
-  const log::speaker who{opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
-  executor_ = std::make_shared<replica_executor>(weak, opts_.threads->http_client(), who);
-  work_ =
-    opts_.threads->make_work({opts_.owner.replica, std::max(opts_.processor.num_concurrency, 1u),
-                              [to = executor_](work_done done) { to->send_message(std::move(done)); }, who});
+  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()},
+                                                 opts_.threads->http_client(), speaker());
+  work_ = opts_.threads->make_work({opts_.owner.replica, std::max(opts_.processor.num_concurrency, 1u),
+                                    [to = executor_](work_done done) { to->send_message(std::move(done)); },
+                                    speaker()});
   const auto id = std::to_string(opts_.owner.replica.value);
   if (opts_.from)
     source_runner_ = opts_.threads->make_runner("source-" + id);
   if (opts_.to)
     sink_runner_ = opts_.threads->make_runner("sink-" + id);
-  self->delayed_send(self, tick_interval, tick_atom::value);
+  start_ticking();
   handle_event([this](state& s) { return s.on_spawned(now()); });
   return {
     [this](const drain&) { handle_event([this](state& s) { return s.on_drain(now()); }); },
     [this](tick_atom) {
-      self_->delayed_send(self_, tick_interval, tick_atom::value);
+      start_ticking();
       handle_event([this](state& s) {
         work_->flush();
         return s.on_tick(now());
       });
     },
     [this](work_done& done) { handle_event([&](state& s) { return s.on_done(std::move(done), now()); }); },
-    [this](executor_call& call) {
-      if (call.is_event)
-        call.run();
-      else
-        handle_event([&](state&) {
-          call.run();
-          return actions{};
-        });
-    },
-    [this](executor_later& later) {
-      self_->delayed_send(self_, later.delay, executor_call{std::move(later.run), false});
-    },
+    [this](executor_call& call) { run_call(call); },
+    [this](executor_later& later) { run_later(later); },
   };
 }
 
 void replica_actor::apply(const make_body&) {
-  // The user's constructor and setup may block and throw: both run on the thread that
-  // will call the body.
-  using made = std::shared_ptr<processor_body>;
-  run_on(
-    *work_, "setup",
-    [make = opts_.make_body]() -> result<made> {
-      made body = make();
-      if (auto ok = body->setup(); !ok)
-        return fail(ok);
-      return body;
-    },
-    [this](state& s, result<made> body) {
+  set_up<processor_body>(
+    *work_, opts_.make_body, speaker(), [this](state& s, result<std::shared_ptr<processor_body>> body) {
       if (!body)
         return s.on_body(fail(body), now());
       body_ = std::move(*body);
@@ -391,27 +302,8 @@ void replica_actor::apply(const settled& what) {
 }
 
 void replica_actor::apply(const tear_down&) {
-  auto close_sink = [this](result<void> torn) {
-    if (!sink_is_open_) {
-      handle_event([&](state& s) { return s.on_torn_down(std::move(torn), now()); });
-      return;
-    }
-    run_on(
-      *sink_runner_, "sink", [to = opts_.to] { return to->close(); },
-      [this, torn = std::move(torn)](state& s, const result<void>& closed) {
-        return s.on_torn_down(torn ? closed : torn, now());
-      });
-  };
-  if (!body_) {
-    executor_->post([close_sink] { close_sink({}); });
-    return;
-  }
-  run_on(
-    *work_, "teardown", [body = body_] { return body->teardown(); },
-    [this, close_sink](state&, result<void> torn) {
-      executor_->post([close_sink, torn = std::move(torn)] { close_sink(torn); });
-      return actions{};
-    });
+  tear_all_down(*work_, body_, speaker(), sink_is_open_ ? sink_runner_.get() : nullptr, opts_.to,
+                [this](state& s, result<void> torn) { return s.on_torn_down(std::move(torn), now()); });
 }
 
 host::replica_report replica_actor::report() const {
@@ -427,19 +319,6 @@ host::replica_report replica_actor::report() const {
   out.last_error = state_->last_error();
   out.exhausted = state_->exhausted();
   return out;
-}
-
-void replica_actor::report_if_changed() {
-  const auto at = now();
-  const bool changed = phase_reported_ != state_->phase() || exhausted_reported_ != state_->exhausted();
-  if (!changed && at - reported_at_ < limits::heartbeat_interval)
-    return;
-  phase_reported_ = state_->phase();
-  exhausted_reported_ = state_->exhausted();
-  reported_at_ = at;
-  self_->send(opts_.owner_actor, status{report()});
-  if (finished_)
-    self_->quit();
 }
 
 self_type::behavior_type run(self_type::stateful_pointer<replica_actor> self, options opts) {

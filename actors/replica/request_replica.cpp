@@ -1,7 +1,7 @@
 #include "actors/replica/request_replica.hpp"
 
 #include "actors/replica/collect_state.hpp"
-#include "actors/replica/replica_executor.hpp"
+#include "actors/replica/replica_shell.hpp"
 #include "actors/replica/request_coroutines.hpp"
 #include "actors/replica/request_state.hpp"
 
@@ -20,10 +20,6 @@ namespace sluice::replica {
 
 namespace {
 
-using tick_atom = caf::atom_constant<caf::atom("tick")>;
-
-/// Also the resolution of back-off and of the drain.
-constexpr std::chrono::milliseconds tick_interval{100};
 constexpr std::chrono::seconds append_timeout{15};
 
 /// Writes that a collector has out at once: one travels while one is written.
@@ -43,7 +39,8 @@ queue_name sink_queue_of(const processor_spec& spec) {
   return queue_name{found == spec.sink.options.end() ? std::string{} : found->second};
 }
 
-class request_actor {
+class request_actor
+  : public replica_shell<request_actor, request_state, request_actions, request_options, self_type> {
 public:
   static inline const char* name = "request_replica"; // shown in logs and metrics
 
@@ -54,53 +51,17 @@ public:
 
   self_type::behavior_type start(self_type::pointer self, request_options opts);
 
+  request_state& machine() noexcept { return *state_; }
+  void perform(request_actions todo) {
+    for (auto& one : todo)
+      std::visit([this](auto& what) { this->apply(what); }, one);
+    send_writes();
+  }
+  host::replica_report report() const;
+  static bool exhausted() noexcept { return false; }
+
 private:
-  time_point now() const { return self_->clock().now(); }
   bool sinks_to_queue() const { return !opts_.to && opts_.processor.sink.kind == "queue"; }
-
-  /// One event: state first, then what it wants done, then what user code posted meanwhile.
-  template <class F>
-  void handle_event(F event) {
-    replica_executor::turn turn{*executor_};
-    try {
-      for (auto& one : event(state_.value()))
-        std::visit([this](auto& what) { this->apply(what); }, one);
-      send_writes();
-      executor_->run_posted();
-    } catch (const std::exception& e) {
-      give_up(e.what());
-    } catch (...) {
-      give_up("exception of an unknown type");
-    }
-    report_if_changed();
-  }
-
-  void give_up(std::string why) {
-    auto last = report();
-    last.phase = replica_phase::failed;
-    last.last_error = "replica: " + std::move(why);
-    self_->send(opts_.owner_actor, status{std::move(last)});
-    self_->quit(caf::exit_reason::unhandled_exception);
-  }
-
-  /// Runs `job` on `runner`, then `event` with its result here.
-  template <class Job, class Event>
-  void run_on(runner_port& runner, const char* what, Job job, Event event) {
-    runner.run([this, to = executor_, what, job = std::move(job), event = std::move(event)] {
-      auto outcome = [&]() -> decltype(job()) {
-        try {
-          return job();
-        } catch (const std::exception& e) {
-          return fail(errc::internal, std::string{what} + ": " + e.what());
-        } catch (...) {
-          return fail(errc::internal, std::string{what} + ": exception of an unknown type");
-        }
-      }();
-      to->post_event([this, event, outcome = std::move(outcome)]() mutable {
-        handle_event([&](request_state& s) { return event(s, std::move(outcome)); });
-      });
-    });
-  }
 
   void apply(const make_body&);
   void apply(const open_sink&);
@@ -134,25 +95,15 @@ private:
     return out;
   }
 
-  host::replica_report report() const;
-  void report_if_changed();
-
-  self_type::pointer self_ = nullptr;
-  request_options opts_;
   std::optional<request_state> state_;
   std::optional<collect_state> collect_;
   std::unordered_map<std::uint64_t, exchange_ptr> calls_; ///< wait for their results to be written
   std::uint64_t call_last_ = 0;
-  std::shared_ptr<replica_executor> executor_;
   std::unique_ptr<request_work_port> work_;
   std::unique_ptr<runner_port> sink_runner_;
   std::shared_ptr<request_body> body_;
   std::uint64_t refused_by_sink_ = 0;
   bool sink_is_open_ = false;
-  bool finished_ = false;
-
-  std::optional<replica_phase> phase_reported_;
-  time_point reported_at_{};
 };
 
 self_type::behavior_type request_actor::start(self_type::pointer self, request_options opts) {
@@ -166,12 +117,12 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
   work_ = opts_.threads->make_request_work(work_options());
   if (opts_.to)
     sink_runner_ = opts_.threads->make_runner("sink-" + std::to_string(opts_.owner.replica.value));
-  self->delayed_send(self, tick_interval, tick_atom::value);
+  start_ticking();
   handle_event([](request_state& s) { return s.on_spawned(); });
   return {
     [this](const drain&) { handle_event([this](request_state& s) { return s.on_drain(now()); }); },
     [this](tick_atom) {
-      self_->delayed_send(self_, tick_interval, tick_atom::value);
+      start_ticking();
       handle_event([this](request_state& s) {
         answer(collect_->take_late(now()), failure_answer(503, "the sink did not take the results in time"));
         return s.on_tick(collect_->empty(), now());
@@ -183,34 +134,14 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
         return request_actions{};
       });
     },
-    [this](executor_call& call) {
-      if (call.is_event)
-        call.run();
-      else
-        handle_event([&](request_state&) {
-          call.run();
-          return request_actions{};
-        });
-    },
-    [this](executor_later& later) {
-      self_->delayed_send(self_, later.delay, executor_call{std::move(later.run), false});
-    },
+    [this](executor_call& call) { run_call(call); },
+    [this](executor_later& later) { run_later(later); },
   };
 }
 
 void request_actor::apply(const make_body&) {
-  // The user's constructor and setup may block and throw: both run on the thread that
-  // will call the body.
-  using made = std::shared_ptr<request_body>;
-  run_on(
-    *work_, "setup",
-    [make = opts_.make_body]() -> result<made> {
-      made body = make();
-      if (auto ok = body->setup(); !ok)
-        return fail(ok);
-      return body;
-    },
-    [this](request_state& s, result<made> body) {
+  set_up<request_body>(
+    *work_, opts_.make_body, speaker(), [this](request_state& s, result<std::shared_ptr<request_body>> body) {
       if (!body)
         return s.on_body(fail(body), now());
       body_ = std::move(*body);
@@ -316,23 +247,8 @@ void request_actor::answer(const std::vector<std::uint64_t>& calls, const respon
 }
 
 void request_actor::apply(const tear_down&) {
-  auto close_sink = [this](result<void> torn) {
-    if (!sink_is_open_) {
-      handle_event([&](request_state& s) { return s.on_torn_down(torn); });
-      return;
-    }
-    run_on(
-      *sink_runner_, "sink", [to = opts_.to] { return to->close(); },
-      [torn = std::move(torn)](request_state& s, const result<void>& closed) {
-        return s.on_torn_down(torn ? closed : torn);
-      });
-  };
-  run_on(
-    *work_, "teardown", [body = body_] { return body->teardown(); },
-    [this, close_sink](request_state&, result<void> torn) {
-      executor_->post([close_sink, torn = std::move(torn)] { close_sink(torn); });
-      return request_actions{};
-    });
+  tear_all_down(*work_, body_, speaker(), sink_is_open_ ? sink_runner_.get() : nullptr, opts_.to,
+                [](request_state& s, const result<void>& torn) { return s.on_torn_down(torn); });
 }
 
 host::replica_report request_actor::report() const {
@@ -347,17 +263,6 @@ host::replica_report request_actor::report() const {
   out.busy_longest = load.busy_longest;
   out.last_error = state_->last_error();
   return out;
-}
-
-void request_actor::report_if_changed() {
-  const auto at = now();
-  if (phase_reported_ == state_->phase() && at - reported_at_ < limits::heartbeat_interval)
-    return;
-  phase_reported_ = state_->phase();
-  reported_at_ = at;
-  self_->send(opts_.owner_actor, status{report()});
-  if (finished_)
-    self_->quit();
 }
 
 self_type::behavior_type run(self_type::stateful_pointer<request_actor> self, request_options opts) {
