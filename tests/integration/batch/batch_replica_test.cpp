@@ -85,7 +85,7 @@ struct fixture : deterministic_system {
     return made;
   }
   bool run_to_end() {
-    for (int i = 0; i < 300 && !(reports.size() > 0 && reports.back().exhausted); ++i)
+    for (int i = 0; i < 300 && !(!reports.empty() && reports.back().exhausted); ++i)
       advance(100ms);
     return reports.back().exhausted;
   }

@@ -508,7 +508,7 @@ TEST_CASE_FIXTURE(fixture, "a failed replica is replaced after a delay that doub
   auto id = told[node_id{"a"}].assignments.at(0).id;
   for (int tries = 0; tries < 200 && delays.size() < 4; ++tries) {
     does(std::shared_ptr<const node::node_report>{report_of("a", host::replica_phase::failed)});
-    CHECK((flow().phase == flow_phase::failed || delays.size() > 0));
+    CHECK((flow().phase == flow_phase::failed || !delays.empty()));
     does(tick{});
     const auto& now = told[node_id{"a"}].assignments;
     if (auto newest = now.back().id; newest != id) {
