@@ -1,6 +1,7 @@
 #include "actors/batch/batch_job.hpp"
 
 #include <sluice/codec/codec.hpp>
+#include <sluice/core/fingerprint.hpp>
 #include <sluice/core/limits.hpp>
 
 #include <algorithm>
@@ -34,14 +35,6 @@ struct job_json {
 
 constexpr std::string_view finish_word = "finish ";
 constexpr std::string_view cut_word = "cut ";
-
-/// FNV-1a: the same in every build and on every machine.
-std::uint64_t hash_of(std::string_view text) noexcept {
-  std::uint64_t hash = 0xcbf2'9ce4'8422'2325;
-  for (char c : text)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x0000'0100'0000'01b3;
-  return hash;
-}
 
 } // namespace
 
@@ -167,7 +160,7 @@ queue_name splits_queue(const flow_name& flow, const processor_name& processor) 
     return queue_name{name};
   constexpr char digits[] = "0123456789abcdef";
   std::string hash;
-  for (auto left = hash_of(name); hash.size() < 16; left >>= 4)
+  for (auto left = fingerprint(name); hash.size() < 16; left >>= 4)
     hash += digits[left & 0xf];
   return queue_name{"batch." + hash};
 }

@@ -75,6 +75,7 @@ struct pending_append {
   append_request request;
   answer<append_reply> to;
   bool repeat = false; ///< stored before: nothing to do but to answer
+  std::optional<failure> refused = {};
 };
 
 struct pending_commit {

@@ -40,12 +40,17 @@ struct consumer_id {
 /// `producer` and `producer_seq` make a repeat harmless: a request whose
 /// `producer_seq` is not above the last one stored for `producer` is answered as
 /// done and not stored again. `producer_seq` 0 = do not check.
+///
+/// With a `fingerprint` the last request of `producer` is stored with it, and one of the same number
+/// that has another is no repeat: refused as `conflict`. That holds as long as the producer is remembered,
+/// also after the queues were opened again.
 struct append_request {
   using actor_message = void;
   queue_name queue;
   record_block records;
   std::string producer;
   std::uint64_t producer_seq = 0;
+  std::uint64_t fingerprint = 0; ///< of what the producer was asked for; 0 = do not compare
 };
 
 /// The records are on disk.

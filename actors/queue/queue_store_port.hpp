@@ -70,6 +70,7 @@ struct grave {
 struct producer_mark {
   std::string producer;
   std::uint64_t seq = 0;
+  std::uint64_t fingerprint = 0; ///< of request `seq`; 0 = it had none
 };
 
 /// A set of changes that are stored together or not at all. The queue actor has

@@ -38,7 +38,7 @@ void queues_state::opened(contents found) {
     changed(queue);
   }
   for (auto& mark : found.producers)
-    store_producer(mark.producer, mark.seq);
+    store_producer(mark.producer, {mark.seq, mark.fingerprint});
   for (auto& [key, position] : found.cursors)
     cursors_.emplace(std::move(key), std::move(position));
   for (auto& [key, to] : std::exchange(cursors_asked_, {}))

@@ -120,13 +120,19 @@ public:
 private:
   using entry = queue_entry;
 
+  /// Of one producer.
+  struct last_request {
+    std::uint64_t seq = 0;
+    std::uint64_t fingerprint = 0;
+  };
+
   /// Everything that depends on the write that is under way.
   struct in_flight {
     std::shared_ptr<flight> work;
     std::vector<pending_request> requests;
     std::vector<std::pair<entry*, lease_state::given_back>> losses;
-    std::map<std::string, std::uint64_t> producers; ///< highest seq per producer of this write
-    std::map<std::string, std::string> cursors;     ///< positions after this write
+    std::map<std::string, last_request> producers; ///< after this write
+    std::map<std::string, std::string> cursors;    ///< positions after this write
   };
 
   // requests (queues_state.cpp)
@@ -153,7 +159,8 @@ private:
   void undo(pending_append& undone, const failure& why, time_point now);
   void undo(pending_commit& undone, const failure& why, time_point now);
   void undo(pending_purge& undone, const failure& why, time_point now);
-  void store_producer(const std::string& name, std::uint64_t seq);
+  void note_producer(pending_append& what);
+  void store_producer(const std::string& name, const last_request& last);
   void forget_producers(batch_builder& into, std::size_t added) const;
 
   // leases (queues_lease.cpp)
@@ -189,7 +196,7 @@ private:
   std::vector<std::pair<entry*, lease_state::given_back>> losses_; ///< to be stored with the next write
 
   struct producer {
-    std::uint64_t seq = 0;
+    last_request last;
     std::list<std::string>::iterator use;
   };
   std::unordered_map<std::string, producer> producers_;

@@ -77,8 +77,8 @@ std::shared_ptr<queues_state::flight> queues_state::launch(wall_time now) {
       flight_->requests.back());
   }
   std::size_t added = 0;
-  for (const auto& [name, seq] : flight_->producers) {
-    builder.batch().producers.push_back({name, seq});
+  for (const auto& [name, last] : flight_->producers) {
+    builder.batch().producers.push_back({name, last.seq, last.fingerprint});
     added += producers_.contains(name) ? 0 : 1;
   }
   forget_producers(builder, added);
@@ -115,15 +115,29 @@ void queues_state::bury(const entry& queue, const std::vector<lease_state::faile
 void queues_state::prepare(pending_append& what, batch_builder& into) {
   const auto& request = what.request;
   what.queue->pending_count -= request.records.count();
-  if (request.producer_seq != 0 && !request.producer.empty()) {
-    auto stored = producers_.find(request.producer);
-    auto [last, added] =
-      flight_->producers.try_emplace(request.producer, stored == producers_.end() ? 0 : stored->second.seq);
-    what.repeat = request.producer_seq <= last->second;
-    last->second = std::max(last->second, request.producer_seq);
-  }
-  if (!what.repeat)
+  if (request.producer_seq != 0 && !request.producer.empty())
+    note_producer(what);
+  if (!what.repeat && !what.refused)
     into.append(what.queue->name, what.queue->seq_last, request.records);
+}
+
+void queues_state::note_producer(pending_append& what) {
+  const auto& request = what.request;
+  auto stored = producers_.find(request.producer);
+  auto [found, added] = flight_->producers.try_emplace(
+    request.producer, stored == producers_.end() ? last_request{} : stored->second.last);
+  auto& last = found->second;
+  if (request.producer_seq > last.seq) {
+    last = {request.producer_seq, request.fingerprint};
+    return;
+  }
+  const bool comparable =
+    request.producer_seq == last.seq && request.fingerprint != 0 && last.fingerprint != 0;
+  if (comparable && request.fingerprint != last.fingerprint)
+    what.refused =
+      failure{errc::conflict, "producer '" + request.producer + "' has used this number for another request"};
+  else
+    what.repeat = true;
 }
 
 void queues_state::prepare(pending_commit& what, batch_builder& into) {
@@ -260,8 +274,8 @@ void queues_state::land(in_flight& done, time_point now) {
     producer_use_.erase(it->second.use);
     producers_.erase(it);
   }
-  for (const auto& [name, seq] : done.producers)
-    store_producer(name, seq);
+  for (const auto& [name, last] : done.producers)
+    store_producer(name, last);
   for (auto& request : done.requests)
     std::visit(
       [&](auto& what) {
@@ -276,6 +290,8 @@ void queues_state::land(in_flight& done, time_point now) {
 }
 
 void queues_state::land(pending_append& done, time_point) {
+  if (done.refused)
+    return done.to(tl::unexpected<failure>{*done.refused});
   done.to(append_reply{done.request.records.count()});
 }
 
@@ -366,9 +382,9 @@ void queues_state::landed(result<requeue_outcome> outcome, time_point now) {
   pending_.emplace_back(std::move(what), 0); // behind the others: a long requeue holds up nobody
 }
 
-void queues_state::store_producer(const std::string& name, std::uint64_t seq) {
+void queues_state::store_producer(const std::string& name, const last_request& last) {
   auto [it, added] = producers_.try_emplace(name);
-  it->second.seq = seq;
+  it->second.last = last;
   if (added)
     it->second.use = producer_use_.insert(producer_use_.end(), name);
   else

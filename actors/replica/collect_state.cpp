@@ -30,10 +30,10 @@ void add_records(record_block_builder& to, const encoded_results& results) {
 collect_state::collect_state(std::size_t lanes, bool keyed, std::uint64_t seed)
   : keyed_(keyed), random_(seed), lane_seq_(std::max<std::size_t>(lanes, 1)) {}
 
-void collect_state::add(std::uint64_t call, encoded_results results, std::string key, time_point deadline) {
+void collect_state::add(std::uint64_t call, encoded_results results, idempotency sent, time_point deadline) {
   const auto size = size_of(results);
   size_bytes_ += size;
-  waiting_.push_back({call, std::move(results), size, keyed_ ? std::move(key) : std::string{}, deadline});
+  waiting_.push_back({call, std::move(results), size, keyed_ ? std::move(sent) : idempotency{}, deadline});
 }
 
 bool collect_state::lane_is_free(std::size_t lane) const {
@@ -44,7 +44,7 @@ bool collect_state::lane_is_free(std::size_t lane) const {
 // A key's write is its own, whatever else waits: the repeat of a client must meet the same one.
 void collect_state::cut_keyed() {
   for (auto at = waiting_.begin(); at != waiting_.end();) {
-    if (at->key.empty()) {
+    if (at->sent.key.empty()) {
       ++at;
       continue;
     }
@@ -52,7 +52,8 @@ void collect_state::cut_keyed() {
     record_block_builder records;
     add_records(records, at->results);
     made.seq = 1;
-    made.key = std::move(at->key);
+    made.key = std::move(at->sent.key);
+    made.fingerprint = at->sent.fingerprint;
     made.records = records.finish();
     made.calls = {at->call};
     made.size_bytes = at->size_bytes;
@@ -105,7 +106,8 @@ collect_outcome collect_state::on_stored(std::uint64_t id, const result<void>& o
     return out;
   auto& group = found->second;
   group.waiting = false;
-  if (!outcome && is_transient(outcome.error().code)) {
+  const bool is_reused = !outcome && !group.key.empty() && outcome.error().code == errc::conflict;
+  if (!outcome && !is_reused && is_transient(outcome.error().code)) {
     group.not_before = now + backoff_delay(group.tries, next_random(random_), backoff_min, store_backoff_max);
     return out;
   }
@@ -114,6 +116,8 @@ collect_outcome collect_state::on_stored(std::uint64_t id, const result<void>& o
   else {
     out.failed = std::move(group.calls);
     out.why = outcome.error();
+    if (is_reused)
+      out.reused_key = std::move(group.key);
   }
   size_bytes_ -= std::min(size_bytes_, group.size_bytes);
   groups_.erase(found);

@@ -16,12 +16,19 @@
 
 namespace sluice::replica {
 
+/// What a client says makes its request the same as another one.
+struct idempotency {
+  std::string key;               ///< empty = it says nothing
+  std::uint64_t fingerprint = 0; ///< of its request
+};
+
 /// One write to the sink. Its content never changes, so that a repeat after an unknown
 /// outcome is recognised by `seq`.
 struct collect_group {
   std::size_t lane = 0;
-  std::uint64_t seq = 0; ///< counts the groups of its lane; 1 for a keyed one
-  std::string key;       ///< idempotency key; its group has the results of one call
+  std::uint64_t seq = 0;         ///< counts the groups of its lane; 1 for a keyed one
+  std::string key;               ///< idempotency key; its group has the results of one call
+  std::uint64_t fingerprint = 0; ///< of that call
   record_block records;
   std::vector<std::uint64_t> calls;
   std::size_t size_bytes = 0;
@@ -35,6 +42,7 @@ struct collect_outcome {
   std::vector<std::uint64_t> stored;
   std::vector<std::uint64_t> failed; ///< `why` is why; nothing of them was written
   failure why;
+  std::string reused_key; ///< if it is why: the key belongs to another request
 };
 
 /// The results of collector calls on their way to the sink. Pure: time is an argument.
@@ -48,7 +56,7 @@ public:
   collect_state(std::size_t lanes, bool keyed, std::uint64_t seed);
 
   /// `results` must not be empty. A call past its `deadline` that is in no write yet is dropped.
-  void add(std::uint64_t call, encoded_results results, std::string key, time_point deadline);
+  void add(std::uint64_t call, encoded_results results, idempotency sent, time_point deadline);
 
   /// The writes to send now, by id. Each is then asked for by `group`.
   std::vector<std::uint64_t> next(time_point now);
@@ -67,7 +75,7 @@ private:
     std::uint64_t call = 0;
     encoded_results results;
     std::size_t size_bytes = 0;
-    std::string key;
+    idempotency sent;
     time_point deadline;
   };
 

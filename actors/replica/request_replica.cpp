@@ -34,6 +34,14 @@ response failure_answer(unsigned status, std::string_view text) {
   return error_response(status, text, error_form::collector);
 }
 
+/// The client's mistake, not one of the sink: as the draft of the header's standard wants it (draft-ietf-httpapi-idempotency-key-header).
+response reused_answer(std::string_view key) {
+  return failure_answer(422,
+                        "Idempotency-Key '" + std::string{key}
+                          + "' belongs to another request: with one key, method, path, query and body must "
+                            "be the same each time");
+}
+
 queue_name sink_queue_of(const processor_spec& spec) {
   auto found = spec.sink.options.find("name");
   return queue_name{found == spec.sink.options.end() ? std::string{} : found->second};
@@ -177,10 +185,10 @@ void request_actor::on_collected(collected& what) {
     return;
   }
   const auto id = ++call_last_;
-  std::string key;
+  idempotency sent;
   if (auto given = what.call->in.headers.find("Idempotency-Key"))
-    key = *given;
-  collect_->add(id, std::move(what.results), std::move(key), what.call->deadline);
+    sent = {std::string{*given}, what.call->fingerprint};
+  collect_->add(id, std::move(what.results), std::move(sent), what.call->deadline);
   calls_.emplace(id, std::move(what.call));
 }
 
@@ -212,6 +220,7 @@ void request_actor::send_append(std::uint64_t id) {
                        ? "collector/" + whose + "/" + std::to_string(opts_.owner.host.value) + "/"
                            + std::to_string(opts_.owner.replica.value) + "/" + std::to_string(group.lane)
                        : "key/" + whose + "/" + group.key;
+  request.fingerprint = group.fingerprint;
   request.producer_seq = group.seq;
   auto stored = [this, id](const result<void>& outcome) {
     handle_event([&](request_state&) {
@@ -225,10 +234,14 @@ void request_actor::send_append(std::uint64_t id) {
 }
 
 void request_actor::on_stored(std::uint64_t id, const result<void>& outcome) {
-  if (!outcome)
-    state_->note_error(outcome.error().message);
   auto told = collect_->on_stored(id, outcome, now());
   answer(told.stored, success_answer());
+  if (!told.reused_key.empty()) {
+    answer(told.failed, reused_answer(told.reused_key));
+    return;
+  }
+  if (!outcome)
+    state_->note_error(outcome.error().message);
   if (told.failed.empty())
     return;
   refused_by_sink_ += told.failed.size();

@@ -40,7 +40,8 @@ struct fake_queue {
   std::map<std::string, std::uint64_t> last_seq;
   std::map<std::string, std::string> cursors;
   std::vector<letter> letters;
-  std::map<std::string, std::uint64_t> producers; ///< highest number stored
+  std::map<std::string, std::pair<std::uint64_t, std::uint64_t>>
+    producers; ///< highest number, its fingerprint
   std::uint64_t epoch = 1;
 
   std::size_t leases = 0;
@@ -89,10 +90,14 @@ struct fake_queue {
 
   result<queue::append_reply> append(const queue::append_request& request) {
     ++appends;
-    auto& last = producers[request.producer];
-    if (request.producer_seq != 0 && request.producer_seq <= last)
+    auto& [last, fingerprint] = producers[request.producer];
+    if (request.producer_seq != 0 && request.producer_seq <= last) {
+      if (request.fingerprint != fingerprint)
+        return fail(errc::conflict, "used for another request");
       return queue::append_reply{request.records.count()};
+    }
     last = std::max(last, request.producer_seq);
+    fingerprint = request.fingerprint;
     for (auto record : request.records)
       put(request.queue.value, std::string{record.payload});
     return queue::append_reply{request.records.count()};

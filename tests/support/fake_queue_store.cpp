@@ -30,7 +30,7 @@ result<queue::contents> fake_queue_store::load() {
     out.queues.push_back({name, one.records.size(), static_cast<std::uint64_t>(dead), one.seq_last, oldest});
   }
   for (const auto& name : producer_use_)
-    out.producers.push_back({name, producers_[name]});
+    out.producers.push_back(producers_[name]);
   out.cursors.assign(cursors_for_test.begin(), cursors_for_test.end());
   out.room = room();
   return out;
@@ -89,7 +89,7 @@ result<queue::write_outcome> fake_queue_store::write(const queue::write_batch& b
   for (const auto& cursor : batch.cursors)
     cursors_for_test[cursor.key] = cursor.next;
   for (const auto& mark : batch.producers) {
-    producers_[mark.producer] = mark.seq;
+    producers_[mark.producer] = mark;
     std::erase(producer_use_, mark.producer);
     producer_use_.push_back(mark.producer);
   }

@@ -58,7 +58,7 @@ public:
 private:
   queue::store_room room() const;
 
-  std::map<std::string, std::uint64_t> producers_;
+  std::map<std::string, queue::producer_mark> producers_;
   std::vector<std::string> producer_use_;
   std::uint64_t epoch_ = 0;
   std::uint64_t letter_last_ = 0;

@@ -36,6 +36,7 @@ std::string encode(const queue::append_request& x) {
   header.set_queue(x.queue.value);
   header.set_producer(x.producer);
   header.set_producer_seq(x.producer_seq);
+  header.set_fingerprint(x.fingerprint);
   body_writer out{header, x.records.bytes().size()};
   out.add(x.records);
   return out.finish();
@@ -49,6 +50,7 @@ result<void> decode(std::string_view bytes, queue::append_request& x) {
   x.queue = queue_name{header.queue()};
   x.producer = header.producer();
   x.producer_seq = header.producer_seq();
+  x.fingerprint = header.fingerprint();
   return take_block(*rest, x.records);
 }
 

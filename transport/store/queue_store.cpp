@@ -13,7 +13,7 @@ namespace sluice::store {
 
 namespace {
 
-constexpr int schema_version = 1;
+constexpr int schema_version = 2;                   // 1 had no fingerprints of producers
 constexpr std::int32_t application_id = 0x534c5131; // "SLQ1"
 constexpr int page_size_bytes = 8192;               // measured best over record sizes 100 bytes to 10 KiB
 // Deleting a record reads its pages again. So what is read ahead and what replicas have in hand should still be
@@ -39,6 +39,13 @@ void create_tables(sqlite_database& database) {
   row_table::create(database);
   segment_table::create(database);
   letter_table::create(database);
+  database.set_schema_version(schema_version);
+  all.commit();
+}
+
+void update_tables(sqlite_database& database) {
+  sqlite_transaction all{database};
+  row_table::add_fingerprints(database);
   database.set_schema_version(schema_version);
   all.commit();
 }
@@ -447,6 +454,8 @@ result<std::unique_ptr<queue::store_port>> open_queue_store(queue_store_options 
   try {
     if ((*database)->schema_version() == 0)
       create_tables(**database);
+    else if ((*database)->schema_version() < schema_version)
+      update_tables(**database);
     auto made = std::make_unique<queue_store>(std::move(options), std::move(*database));
     made->open();
     return made;

@@ -17,8 +17,13 @@ std::int64_t sum_of(std::string_view key, std::string_view value) {
   return checksum{}.add(key).add(value).value();
 }
 
-std::int64_t sum_of(std::string_view producer, std::uint64_t seq) {
-  return checksum{}.add(producer).add(seq).value();
+/// Without a fingerprint as in format 1, which had none.
+std::int64_t sum_of(std::string_view producer, std::uint64_t seq, std::uint64_t fingerprint) {
+  checksum sum;
+  sum.add(producer).add(seq);
+  if (fingerprint != 0)
+    sum.add(fingerprint);
+  return sum.value();
 }
 
 } // namespace
@@ -30,17 +35,22 @@ void row_table::create(sqlite_database& database) {
     "CREATE TABLE queues(id INTEGER PRIMARY KEY, name TEXT NOT NULL, seq_last INTEGER NOT NULL,"
     " count INTEGER NOT NULL, dead_count INTEGER NOT NULL, sum INTEGER NOT NULL);"
     "CREATE TABLE producers(name TEXT PRIMARY KEY, seq INTEGER NOT NULL, used INTEGER NOT NULL,"
-    " sum INTEGER NOT NULL) WITHOUT ROWID;"
+    " sum INTEGER NOT NULL, fingerprint INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
     "CREATE TABLE cursors(key TEXT PRIMARY KEY, value TEXT NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE damaged(id INTEGER PRIMARY KEY, queue TEXT NOT NULL, seq INTEGER NOT NULL,"
     " why TEXT NOT NULL, bytes BLOB NOT NULL);");
+}
+
+void row_table::add_fingerprints(sqlite_database& database) {
+  database.run("ALTER TABLE producers ADD COLUMN fingerprint INTEGER NOT NULL DEFAULT 0");
 }
 
 row_table::row_table(sqlite_database& database)
   : database_(database),
     put_(database.prepare(
       "INSERT OR REPLACE INTO queues(id, name, seq_last, count, dead_count, sum) VALUES(?,?,?,?,?,?)")),
-    put_producer_(database.prepare("INSERT OR REPLACE INTO producers(name, seq, used, sum) VALUES(?,?,?,?)")),
+    put_producer_(database.prepare(
+      "INSERT OR REPLACE INTO producers(name, seq, used, sum, fingerprint) VALUES(?,?,?,?,?)")),
     forget_producer_(database.prepare("DELETE FROM producers WHERE name = ?")),
     put_cursor_(database.prepare("INSERT OR REPLACE INTO cursors(key, value, sum) VALUES(?,?,?)")),
     keep_damage_(database.prepare("INSERT INTO damaged(queue, seq, why, bytes) VALUES(?,?,?,?)")) {}
@@ -128,17 +138,17 @@ void row_table::adopt() {
 
 void row_table::put_producer(const queue::producer_mark& mark, std::uint64_t use) {
   put_producer_.bind_text(1, mark.producer).bind(2, mark.seq).bind(3, use);
-  put_producer_.bind(4, sum_of(mark.producer, mark.seq)).run();
+  put_producer_.bind(4, sum_of(mark.producer, mark.seq, mark.fingerprint)).bind(5, mark.fingerprint).run();
 }
 
 void row_table::forget_producer(const std::string& name) { forget_producer_.bind_text(1, name).run(); }
 
 std::vector<queue::producer_mark> row_table::producers(std::vector<std::string>& complaints) {
   std::vector<queue::producer_mark> all;
-  auto rows = database_.prepare("SELECT name, seq, sum FROM producers ORDER BY used, name");
+  auto rows = database_.prepare("SELECT name, seq, sum, fingerprint FROM producers ORDER BY used, name");
   while (rows.step()) {
-    if (rows.integer(2) == sum_of(rows.bytes(0), rows.number(1)))
-      all.push_back({std::string{rows.bytes(0)}, rows.number(1)});
+    if (rows.integer(2) == sum_of(rows.bytes(0), rows.number(1), rows.number(3)))
+      all.push_back({std::string{rows.bytes(0)}, rows.number(1), rows.number(3)});
     else
       complaints.push_back("the mark of producer '" + std::string{rows.bytes(0)}
                            + "' fails its checksum: a repeat of its last request would be stored again");

@@ -28,6 +28,8 @@ struct queue_row {
 class row_table {
 public:
   static void create(sqlite_database& database);
+  /// From format 1 to 2.
+  static void add_fingerprints(sqlite_database& database);
   explicit row_table(sqlite_database& database);
 
   /// Reads all rows. `damaged` gets the ids of those that fail their check.

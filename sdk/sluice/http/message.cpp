@@ -1,5 +1,6 @@
 #include <sluice/codec/json_writer.hpp>
 #include <sluice/codec/utf8.hpp>
+#include <sluice/core/fingerprint.hpp>
 #include <sluice/http/message.hpp>
 #include <sluice/http/url.hpp>
 
@@ -121,6 +122,15 @@ std::optional<std::string> request::query_field(std::string_view name) const {
 std::string_view status_text(unsigned status) noexcept {
   auto found = std::ranges::find(reasons, status, &std::pair<unsigned, std::string_view>::first);
   return found == reasons.end() ? "Unknown" : found->second;
+}
+
+std::uint64_t fingerprint_of(const request& in) noexcept {
+  // No method, path or query contains what stands behind it here.
+  auto value = fingerprint(" ", fingerprint(to_string(in.method)));
+  value = fingerprint("?", fingerprint(in.path, value));
+  value = fingerprint("\n", fingerprint(in.query, value));
+  value = fingerprint(in.body, value);
+  return value == 0 ? 1 : value;
 }
 
 response error_response(unsigned status, std::string_view text, error_form form) {

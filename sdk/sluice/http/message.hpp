@@ -80,6 +80,9 @@ struct request {
   std::optional<std::string> query_field(std::string_view name) const;
 };
 
+/// Of what a client asks for: method, path, query and body, byte by byte. Never 0; may be stored.
+std::uint64_t fingerprint_of(const request& in) noexcept;
+
 /// An answer. Content-Length, Date, Connection and Server are the ingress's affair.
 struct response {
   unsigned status = 200;

@@ -212,8 +212,14 @@ private:
     if (reads_json())
       add_failure("415", "The body is not JSON");
     add_failure("400", reads_json() ? "The request or its body is malformed" : "The request is malformed");
+    std::string refused;
     if (shape_.input == input_kind::members || reads_json())
-      add_failure("422", "A value is missing or of the wrong type");
+      refused = "A value is missing or of the wrong type";
+    if (shape_.output == output_kind::records)
+      refused +=
+        std::string{refused.empty() ? "The" : ", or the"} + " Idempotency-Key belongs to another request";
+    if (!refused.empty())
+      add_failure("422", refused);
     if (has_body_)
       add_failure("413", "The body is too large");
     add_failure("405", "The path has other methods");

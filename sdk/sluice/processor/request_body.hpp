@@ -40,6 +40,9 @@ public:
   request in;
   /// After this the client has its 504 and the answer is dropped. Ends with `begin`.
   std::chrono::steady_clock::time_point deadline;
+  /// Of a collector's request with an Idempotency-Key, before user code could change it: tells whether another one with
+  /// the key repeats it. 0 = it has no key.
+  std::uint64_t fingerprint = 0;
   /// Set by the implementations: what the answer began with (0 = not yet), and whether by `begin`.
   std::atomic<std::uint16_t> status{0};
   std::atomic<bool> is_streaming{false};

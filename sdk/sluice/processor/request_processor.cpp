@@ -7,6 +7,8 @@ bool request_gate::admit(exchange& call) const {
   auto denied = guard_.check(call.in);
   if (denied)
     call.respond(failure_answer(settings_.style, *denied));
+  else if (settings_.style.is_collector && call.in.headers.contains("Idempotency-Key"))
+    call.fingerprint = fingerprint_of(call.in);
   return !denied;
 }
 

@@ -302,6 +302,39 @@ TEST_CASE_FIXTURE(queue_fixture, "a repeated append is answered and not stored a
 }
 
 TEST_CASE_FIXTURE(queue_fixture,
+                  "a number that comes back with another fingerprint is no repeat, and refused") {
+  auto request = append_of("q", block({"a"}));
+  request.producer = "key/shop/ingest/k-1";
+  request.producer_seq = 1;
+  request.fingerprint = 11;
+  auto other = append_of("q", block({"b"}));
+  other.producer = request.producer;
+  other.producer_seq = 1;
+  other.fingerprint = 12;
+  runner->is_held = true;
+  auto before = ask_later<append_reply>(queues, append_of("other", block({"x"})));
+  run();
+  auto first = ask_later<append_reply>(queues, request); // the next write has both
+  auto second = ask_later<append_reply>(queues, other);
+  run();
+  runner->release();
+  run();
+  runner->is_held = false;
+  runner->release();
+  run();
+  CHECK((*first)->value().count == 1);
+  CHECK((*second)->error().code == errc::conflict);
+  CHECK(ask<append_reply>(queues, other).error().code == errc::conflict);
+  open();
+  CHECK(ask<append_reply>(queues, other).error().code == errc::conflict);
+  CHECK(ask<append_reply>(queues, request)->count == 1);
+  CHECK(stat("q").depth_count == 1);
+  other.fingerprint = 0; // of a host that knows of none
+  CHECK(ask<append_reply>(queues, other)->count == 1);
+  CHECK(stat("q").depth_count == 1);
+}
+
+TEST_CASE_FIXTURE(queue_fixture,
                   "a repeat is not answered before the first is on disk, and stored if that failed") {
   auto request = append_of("q", block({"a"}));
   request.producer = "cli-1";

@@ -26,7 +26,7 @@ encoded_results results_of(std::vector<std::string> texts) {
 }
 
 void add(collect_state& s, std::uint64_t call, std::string key = {}, time_point deadline = start + 1h) {
-  s.add(call, results_of({"r" + std::to_string(call)}), std::move(key), deadline);
+  s.add(call, results_of({"r" + std::to_string(call)}), {std::move(key), 1}, deadline);
 }
 
 std::vector<std::string> payloads(const record_block& block) {

@@ -208,3 +208,32 @@ TEST_CASE_FIXTURE(fault_fixture,
   CHECK(send("b", "key-2")->status() == 200);
   CHECK(stored() == texts{R"({"id":"a"})", R"({"id":"b"})"});
 }
+
+TEST_CASE_FIXTURE(fault_fixture,
+                  "a key that comes back with another body is refused, in any host, and nothing is stored") {
+  CHECK(send("a", "key-1")->status() == 200);
+  for (int i = 0; i < 2; ++i) {
+    auto other = send("b", "key-1");
+    CHECK(other->status() == 422);
+    CHECK(other->body()
+          == R"({"success":false,"error":"Idempotency-Key 'key-1' belongs to another request: with one key, )"
+             R"(method, path, query and body must be the same each time"})");
+    CHECK(stored() == once);
+    host_dies();
+  }
+  CHECK(send("a", "key-1")->status() == 200);
+  CHECK(send("b", "key-2")->status() == 200);
+  CHECK(stored() == texts{R"({"id":"a"})", R"({"id":"b"})"});
+}
+
+TEST_CASE_FIXTURE(fault_fixture,
+                  "of two bodies with one key at the same time one is stored and the other refused") {
+  way->where = cut::at::before_the_write;
+  auto first = send("a", "key-1");
+  way->where = cut::at::nowhere;
+  auto second = send("b", "key-1");
+  CHECK(second->status() == 200);
+  advance(30s); // the first write is tried again
+  CHECK(first->status() == 422);
+  CHECK(stored() == texts{R"({"id":"b"})"});
+}

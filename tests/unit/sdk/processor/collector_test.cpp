@@ -104,6 +104,31 @@ TEST_CASE("the key that makes a retry safe outlives the request that user code t
   CHECK_FALSE(exchange->in.headers.contains("X-Other"));
 }
 
+TEST_CASE("a request with a key has a fingerprint of all that was asked, whatever user code takes away") {
+  auto print = [](request in, bool keyed = true) {
+    if (keyed)
+      in.headers.add("Idempotency-Key", "k-1");
+    auto exchange = std::make_shared<fake_exchange>(std::move(in));
+    encoded_results results;
+    CHECK(collector_of<summary>(true)->handle(exchange, results));
+    return exchange->fingerprint;
+  };
+  CHECK(print(post("{}"), false) == 0);
+  const auto it = print(post("{}"));
+  CHECK(it != 0);
+  CHECK(print(post("{}", "text/x")) == it);
+  CHECK(print(post("{ }")) != it);
+  auto other = post("{}");
+  other.query = "a=1";
+  CHECK(print(other) != it);
+  other = post("{}");
+  other.path += "x";
+  CHECK(print(other) != it);
+  other = post("{}");
+  other.method = method::put;
+  CHECK(print(other) != it);
+}
+
 TEST_CASE("a coroutine collects when it ends") {
   captured_log log;
   manual_executor where;

@@ -70,6 +70,17 @@ TEST_CASE("a commit keeps every part of it") {
   CHECK(back.cursor->next == "20");
 }
 
+TEST_CASE("an append keeps what makes a repeat known") {
+  const queue::append_request x{queue_name{"orders"}, block_of({"one"}), "key/shop/ingest/k-1", 1,
+                                0xfedc'ba98'7654'3210};
+  auto back = round_trip(x);
+  CHECK(back.queue == x.queue);
+  CHECK(back.records.bytes() == x.records.bytes());
+  CHECK(back.producer == x.producer);
+  CHECK(back.producer_seq == 1);
+  CHECK(back.fingerprint == x.fingerprint);
+}
+
 TEST_CASE("a lease reply carries its records untouched") {
   queue::lease_reply x{3, block_of({"one", "two"})};
   auto back = round_trip(x);

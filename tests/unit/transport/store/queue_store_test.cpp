@@ -18,7 +18,7 @@ TEST_CASE_FIXTURE(queue_store_fixture, "what was written is there after the stor
   write([](write_batch& batch) {
     batch.cursors.push_back({"file", "", "42"});
     batch.producers.push_back({"p2", 7});
-    batch.producers.push_back({"p1", 9});
+    batch.producers.push_back({"p1", 9, 0xfedc'ba98'7654'3210});
   });
   auto epoch = store->load()->epoch;
   reopen();
@@ -33,6 +33,8 @@ TEST_CASE_FIXTURE(queue_store_fixture, "what was written is there after the stor
   REQUIRE(found.producers.size() == 2);
   CHECK(found.producers[0].producer == "p2"); // least recently used first
   CHECK(found.producers[1].seq == 9);
+  CHECK(found.producers[0].fingerprint == 0);
+  CHECK(found.producers[1].fingerprint == 0xfedc'ba98'7654'3210);
   CHECK(all("orders") == strings{"1:a", "2:b", "3:c", "4:d"});
 }
 
@@ -287,6 +289,35 @@ TEST_CASE_FIXTURE(queue_store_fixture,
   CHECK(letters.letters[0].payload == "b");
   CHECK(letters.recounts.at(0).dead_count == 1);
   CHECK(damage.size() == 4);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a fingerprint that was damaged is reported and not believed") {
+  write([](write_batch& batch) { batch.producers = {{"p", 7, 5}, {"q", 7, 5}, {"r", 7, 5}}; });
+  store.reset();
+  sql("UPDATE producers SET fingerprint = 6 WHERE name = 'p'; UPDATE producers SET fingerprint = 0 WHERE "
+      "name = 'q'");
+  reopen();
+  auto found = *store->load();
+  REQUIRE(found.producers.size() == 1);
+  CHECK(found.producers[0].producer == "r");
+  CHECK(damage.size() == 2);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a store of format 1, which had no fingerprints, is updated") {
+  put("q", 1, {"a"});
+  write([](write_batch& batch) { batch.producers.push_back({"p", 7}); });
+  store.reset();
+  sql("ALTER TABLE producers DROP COLUMN fingerprint; PRAGMA user_version = 1");
+  reopen();
+  CHECK(all("q") == strings{"1:a"});
+  write([](write_batch& batch) { batch.producers.push_back({"r", 1, 5}); });
+  reopen();
+  auto found = *store->load();
+  REQUIRE(found.producers.size() == 2);
+  CHECK(found.producers[0].seq == 7);
+  CHECK(found.producers[0].fingerprint == 0);
+  CHECK(found.producers[1].fingerprint == 5);
+  CHECK(damage.empty());
 }
 
 TEST_CASE_FIXTURE(queue_store_fixture,
