@@ -69,6 +69,11 @@ bool is_json(std::string_view content_type) noexcept {
 std::optional<bad_request> read_text_members(const request& in, std::span<const text_member> members,
                                              bool is_strict, void* object, member_set& given) {
   std::optional<bad_request> bad;
+  if (auto name = http::find_malformed_field(in.query))
+    return bad_request{.status = 400,
+                       .message = "a '%' is not followed by two hex digits",
+                       .path = std::move(*name),
+                       .where = "query"};
   for (const auto& [name, value] : in.params) {
     auto index = find(members, name);
     if (index == members.size())

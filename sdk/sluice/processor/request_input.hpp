@@ -24,7 +24,8 @@ namespace sluice::processor {
 
 /// Why a request never reached user code.
 struct bad_request {
-  unsigned status = 422; ///< 400 no JSON, 415 another type of body, 422 not of the type of the argument
+  unsigned status =
+    422; ///< 400 no JSON or a query that cannot be decoded, 415 another type of body, 422 not of the type of the argument
   std::string message = {};
   std::string path = {};       ///< "items[2].price"; empty: the whole
   std::string_view where = {}; ///< "path", "query" or "body"

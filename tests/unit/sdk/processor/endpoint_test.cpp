@@ -145,6 +145,17 @@ TEST_CASE("what does not convert is told with its place") {
         == R"(422 application/json {"error":"expected text in UTF-8","path":"id","in":"query"})");
 }
 
+TEST_CASE("a query that cannot be decoded is malformed, whether or not the field is known") {
+  auto body = endpoint_of<find>(false);
+  const std::string rule = R"({"error":"a '%' is not followed by two hex digits","path":)";
+  for (const char* query : {"id=%zz", "id=7%", "id=%4", "limit=3&id=%4g&limit=%", "i%64=%&x"})
+    CHECK(call(*body, get("/x", query)) == "400 application/json " + rule + R"("id","in":"query"})");
+  CHECK(call(*body, get("/x", "id=7&other=%zz"))
+        == "400 application/json " + rule + R"("other","in":"query"})");
+  CHECK(call(*body, get("/x", "id=7&a%z=1&b")) == "400 application/json " + rule + R"("a%z","in":"query"})");
+  CHECK(call(*body, get("/x", "id=%2525%26")) == R"(200 application/json {"text":"%25&/10"})");
+}
+
 TEST_CASE("a strict struct refuses query fields that it does not have") {
   auto body = endpoint_of<strict>(false);
   CHECK(call(*body, get("/x", "id=7")) == "200 text/plain; charset=utf-8 7");
