@@ -22,6 +22,14 @@
 
 namespace sluice::codec {
 
+/// Members of a struct that have their values from elsewhere, by their place: a text need not have them.
+template <std::size_t N>
+struct members_elsewhere {
+  std::bitset<N> skipped;    ///< what the text says of them is
+  std::bitset<N> refused;    ///< an error if the text has them
+  std::string_view why = {}; ///< they are refused
+};
+
 namespace detail {
 
 template <class T>
@@ -160,10 +168,10 @@ bool refuse_missing(json_reader& in, std::size_t index, std::index_sequence<I...
   return false;
 }
 
-/// `Tagged`: the struct is an alternative of a variant; its tag, which was read before, is skipped. Members in
-/// `given` are filled already: they are skipped, and not missing.
+/// `Tagged`: the struct is an alternative of a variant; its tag, which was read before, is skipped.
 template <class T, bool Tagged = false>
-bool decode_struct(json_reader& in, T& out, const std::bitset<boost::pfr::tuple_size_v<T>>& given = {}) {
+bool decode_struct(json_reader& in, T& out,
+                   const members_elsewhere<boost::pfr::tuple_size_v<T>>& elsewhere = {}) {
   static_assert(std::is_default_constructible_v<T>,
                 "sluice: a struct that is read from JSON needs all its fields default constructible");
   constexpr auto& names = field_names_v<T>;
@@ -202,10 +210,15 @@ bool decode_struct(json_reader& in, T& out, const std::bitset<boost::pfr::tuple_
         return false;
       continue;
     }
-    if (given[index]) {
+    if (elsewhere.skipped[index]) {
       if (!in.skip_value())
         return false;
       continue;
+    }
+    if (elsewhere.refused[index]) {
+      in.refuse(std::string{elsewhere.why});
+      in.error().under_field(names[index]);
+      return false;
     }
     if (!(seen[index] ? refuse_repeated(in) : decode_field(in, fields, index, indices))) {
       in.error().under_field(names[index]);
@@ -214,7 +227,7 @@ bool decode_struct(json_reader& in, T& out, const std::bitset<boost::pfr::tuple_
     seen[index] = true;
     hint = index + 1;
   }
-  seen |= given;
+  seen |= elsewhere.skipped | elsewhere.refused;
   if (!seen.all()) {
     const auto& required = required_fields<T>();
     for (std::size_t i = 0; i < names.size(); ++i)
@@ -345,13 +358,12 @@ std::optional<decode_error> try_decode_into(std::string_view text, T& out) {
   return explain(text, reader, root_label<T>());
 }
 
-/// The same for a struct of which the members in `given`, by their place, have their values from elsewhere:
-/// the text need not have them, and what it says of them is skipped.
+/// The same for a struct some of whose members have their values from elsewhere: the text need not have them.
 template <struct_type T>
 std::optional<decode_error> try_decode_rest(std::string_view text, T& out,
-                                            const std::bitset<boost::pfr::tuple_size_v<T>>& given) {
+                                            const members_elsewhere<boost::pfr::tuple_size_v<T>>& elsewhere) {
   json_reader reader{text};
-  if (reader.check_size() && detail::decode_struct(reader, out, given) && reader.finish())
+  if (reader.check_size() && detail::decode_struct(reader, out, elsewhere) && reader.finish())
     return std::nullopt;
   return explain(text, reader, root_label<T>());
 }

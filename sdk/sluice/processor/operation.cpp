@@ -214,7 +214,7 @@ private:
     add_failure("400", reads_json() ? "The request or its body is malformed" : "The request is malformed");
     std::string refused;
     if (shape_.input == input_kind::members || reads_json())
-      refused = "A value is missing or of the wrong type";
+      refused = "A value is missing, given twice or of the wrong type";
     if (shape_.output == output_kind::records)
       refused +=
         std::string{refused.empty() ? "The" : ", or the"} + " Idempotency-Key belongs to another request";

@@ -67,7 +67,7 @@ bool is_json(std::string_view content_type) noexcept {
 } // namespace
 
 std::optional<bad_request> read_text_members(const request& in, std::span<const text_member> members,
-                                             bool is_strict, void* object, member_set& given) {
+                                             bool is_strict, void* object, given_members& given) {
   std::optional<bad_request> bad;
   if (auto name = http::find_malformed_field(in.query))
     return bad_request{.status = 400,
@@ -80,9 +80,8 @@ std::optional<bad_request> read_text_members(const request& in, std::span<const 
       continue;
     if ((bad = read_one(members[index], value, object, "path")))
       return bad;
-    given.set(index);
+    given.path.set(index);
   }
-  const auto from_path = given;
   http::for_each_query_field(in.query, [&](const std::string& name, const std::string& value) {
     if (bad)
       return;
@@ -92,15 +91,15 @@ std::optional<bad_request> read_text_members(const request& in, std::span<const 
         bad = bad_request{.message = "no such query field", .path = name, .where = "query"};
       return;
     }
-    if (from_path[index])
+    if (given.path[index])
       return;
     const auto& member = members[index];
-    if (given[index] && !member.is_list) {
+    if (given.query[index] && !member.is_list) {
       bad = bad_request{.message = "given twice", .path = name, .where = "query"};
       return;
     }
     bad = read_one(member, value, object, "query");
-    given.set(index);
+    given.query.set(index);
   });
   return bad;
 }

@@ -18,8 +18,9 @@
 
 /// From a request to the argument of a user's function.
 ///
-/// A struct gets its members by name from the path, then from the query, and the rest from a JSON
-/// body where the method has one. Where a member is in several, path goes before query before body.
+/// A struct gets its members by name. One that the route names comes from the path; what query and body say of it
+/// is skipped, as other unknown fields are. Each of the rest comes from the query or, where the method has one, from a
+/// JSON body: one that both have is refused, as none of them would be more right.
 namespace sluice::processor {
 
 /// Why a request never reached user code.
@@ -138,9 +139,15 @@ bool is_required(std::size_t index, bool from_body) {
   return codec::required_fields<T>()[index] && (from_body || !text_members_v<T>[index].is_list);
 }
 
+/// Members that have their values.
+struct given_members {
+  member_set path;
+  member_set query;
+};
+
 /// Fills members of `object` from the path and the query, and notes which in `given`.
 std::optional<bad_request> read_text_members(const request& in, std::span<const text_member> members,
-                                             bool is_strict, void* object, member_set& given);
+                                             bool is_strict, void* object, given_members& given);
 
 /// None if a body may be read as JSON: its Content-Type says so, or there is none.
 std::optional<bad_request> check_json_type(const request& in);
@@ -170,18 +177,20 @@ template <class T>
 std::optional<bad_request> read_members(const request& in, bool has_body, T& out) {
   constexpr auto& members = text_members_v<T>;
   static_assert(members.size() <= members_max, "sluice: this struct has too many members for a request");
-  member_set given;
+  given_members given;
   if (!in.params.empty() || !in.query.empty())
     if (auto bad = read_text_members(in, members, codec::is_strict<T>(), &out, given))
       return bad;
   if (!has_body || in.body.empty())
-    return find_missing<T>(given, has_body);
+    return find_missing<T>(given.path | given.query, has_body);
   if (auto bad = check_json_type(in))
     return bad;
-  std::bitset<members.size()> skipped;
-  for (std::size_t i = 0; i < members.size(); ++i)
-    skipped[i] = given[i];
-  if (auto error = codec::try_decode_rest(in.body, out, skipped))
+  codec::members_elsewhere<members.size()> elsewhere{.why = "given in the query, too"};
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    elsewhere.skipped[i] = given.path[i];
+    elsewhere.refused[i] = given.query[i];
+  }
+  if (auto error = codec::try_decode_rest(in.body, out, elsewhere))
     return bad_body(std::move(*error), codec::root_label<T>());
   return std::nullopt;
 }

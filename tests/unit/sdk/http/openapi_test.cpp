@@ -195,7 +195,8 @@ TEST_CASE("a collector confirms") {
   CHECK(at(doc, "/paths/~1orders/post/responses/200/content/application~1json/schema/$ref")
         == "#/components/schemas/sluice.collected");
   CHECK(at(doc, "/paths/~1orders/post/responses/422/description")
-        == "A value is missing or of the wrong type, or the Idempotency-Key belongs to another request");
+        == "A value is missing, given twice or of the wrong type, or the Idempotency-Key belongs to another "
+           "request");
 }
 
 TEST_CASE("a guard is a security scheme, and its secret is nowhere") {

@@ -182,15 +182,25 @@ TEST_CASE("a body is JSON, and what is wrong with it is told with its place") {
         == R"(422 application/json {"error":"missing, expected string","path":"id","in":"body"})");
 }
 
-TEST_CASE("with a body, path and query still go before it") {
+TEST_CASE("what the route names comes from the path, the rest from query or body, but not from both") {
   auto body = endpoint_of<echo>(true);
   CHECK(call(*body, with_param(post(R"({"items":[],"coupon":"c"})"), "id", "7"))
         == R"(200 application/json {"id":"7","items":[],"coupon":"c"})");
   CHECK(call(*body, with_param(post(R"({"id":8,"items":[],"coupon":"c"})"), "id", "7"))
         == R"(200 application/json {"id":"7","items":[],"coupon":"c"})");
-  auto in = post(R"({"id":"7","items":[],"coupon":"c"})");
+  auto in = post(R"({"id":"7","items":[]})");
   in.query = "coupon=q";
   CHECK(call(*body, in) == R"(200 application/json {"id":"7","items":[],"coupon":"q"})");
+  for (const char* coupon : {R"("c")", R"("q")", "null", "[1]"}) {
+    in.body = R"({"id":"7","coupon":)" + std::string{coupon} + R"(,"items":[]})";
+    CHECK(call(*body, in)
+          == R"(422 application/json {"error":"given in the query, too","path":"coupon","in":"body"})");
+  }
+  in.body = R"({"coupon":"c",)";
+  CHECK(call(*body, in).starts_with("400 "));
+  auto strict_in = with_param(post(R"({"id":"8"})"), "id", "7");
+  strict_in.query = "id=9";
+  CHECK(call(*endpoint_of<strict>(true), strict_in) == "200 text/plain; charset=utf-8 7");
   in.query = "items=q";
   CHECK(call(*body, in)
         == R"(422 application/json {"error":"cannot be given here","path":"items","in":"query"})");
