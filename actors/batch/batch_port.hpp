@@ -58,6 +58,15 @@ struct finish_outcome {
   std::vector<record_block> results; ///< for a sink that is a queue
 };
 
+/// The whole output of a run, beside its place. One thread at a time. What is not published leaves nothing behind.
+class joined_files {
+public:
+  virtual ~joined_files() = default;
+
+  /// Takes its place: each file in one step, and nothing else is left to do. Once.
+  virtual result<finish_outcome> publish() = 0;
+};
+
 /// The files of one batch. Shared by the threads of a replica; may be called by any of them at once.
 class files_port {
 public:
@@ -73,9 +82,10 @@ public:
   virtual result<std::unique_ptr<split_reader>> open_split(const split& which) = 0;
   virtual result<std::unique_ptr<part_writer>> create_part(const split& which) = 0;
 
-  /// Puts the parts of `splits` splits together where results and rejected records belong; `merged`, if there is a
-  /// reduce step, merges them in the order of the splits. Two at once or one after the other come to the same.
-  virtual result<finish_outcome> finish(std::uint64_t run, std::uint32_t splits, reduction* merged) = 0;
+  /// Puts the parts of `splits` splits together beside where results and rejected records belong; `merged`, if there
+  /// is a reduce step, merges them in the order of the splits. Two at once or one after the other come to the same.
+  virtual result<std::unique_ptr<joined_files>> join(std::uint64_t run, std::uint32_t splits,
+                                                     std::unique_ptr<reduction> merged) = 0;
 
   /// Removes what `run` left between the ends. May be called when there is nothing.
   virtual void clean(std::uint64_t run) = 0;

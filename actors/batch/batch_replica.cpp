@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct worker {
   replica::flight_slot* slot = &own_slot;
   bool is_busy = false;
 };
+
+/// Holds what was put together, which goes with the last copy.
+using publisher = std::function<result<finish_outcome>()>;
 
 queue_name queue_of(const io_spec& spec) { return queue_name{spec.options.at("name")}; }
 
@@ -97,6 +101,8 @@ private:
   void apply(const take_splits& what);
   void apply(const work_on& what);
   void apply(const put_together& what);
+  void apply(const publish& what);
+  void apply(const drop_joined&);
   void apply(const settle_splits& what);
   void apply(const renew_leases&);
   void apply(const release_leases&);
@@ -114,6 +120,7 @@ private:
   std::shared_ptr<std::vector<worker>> workers_; ///< their slots are used until their threads have left
   std::unique_ptr<replica::runner_port> files_runner_;
   std::shared_ptr<processor_body> body_;
+  publisher publish_; ///< what has been put together
   bool is_async_ = false;
   std::uint64_t epoch_ = 0;
   std::uint64_t source_epoch_ = 0;
@@ -303,7 +310,7 @@ void batch_actor::apply(const put_together& what) {
   run_on(
     *files_runner_, "parts",
     [files = opts_.files, body = body_, source = known.source, checked = !has_queue(), run = known.first_run,
-     splits = known.split_count, records_out = known.totals.records_out]() -> result<finish_outcome> {
+     splits = known.split_count, records_out = known.totals.records_out]() -> result<publisher> {
       if (checked) { // what was read of files is one state of them, or of no use
         auto found = files->identify();
         if (!found)
@@ -312,14 +319,34 @@ void batch_actor::apply(const put_together& what) {
           return fail(errc::invalid_argument, describe_change(source, *found));
       }
       auto merged = body->make_reduction();
-      auto done = files->finish(run, splits, merged.get());
-      if (done && !merged)
-        done->records_out = records_out;
-      return done;
+      const bool merges = merged != nullptr;
+      auto made = files->join(run, splits, std::move(merged));
+      if (!made)
+        return fail(made);
+      return publisher{[joined = std::shared_ptr<joined_files>{std::move(*made)}, merges, records_out] {
+        auto done = joined->publish();
+        if (done && !merges)
+          done->records_out = records_out;
+        return done;
+      }};
     },
-    [this, seq = what.seq](state& s, result<finish_outcome> outcome) {
-      return s.on_put_together(seq, std::move(outcome), at());
+    [this, seq = what.seq](state& s, result<publisher> outcome) {
+      if (!outcome)
+        return s.on_joined(seq, fail(outcome), at());
+      publish_ = std::move(*outcome);
+      return s.on_joined(seq, {}, at());
     });
+}
+
+void batch_actor::apply(const publish& what) {
+  run_on(*files_runner_, std::exchange(publish_, nullptr),
+         [this, seq = what.seq](state& s, result<finish_outcome> outcome) {
+           return s.on_published(seq, std::move(outcome), at());
+         });
+}
+
+void batch_actor::apply(const drop_joined&) {
+  files_runner_->run([dropped = std::exchange(publish_, nullptr)] {}); // it removes files
 }
 
 void batch_actor::apply(const settle_splits& what) {

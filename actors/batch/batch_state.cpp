@@ -60,7 +60,9 @@ actions state::on_job(const result<std::string>& text, moment at) {
     later(at.now, text.error());
     return advanced(at);
   }
-  must_read_ = false;
+  if (joined_)
+    joined_->is_checked = joined_->is_asked;
+  must_read_ = joined_ && !joined_->is_checked; // this read began before
   tries_ = 0;
   stored_ = *text;
   known_.reset();
@@ -195,7 +197,27 @@ actions state::on_worked(std::uint64_t seq, result<split_result> outcome, moment
   return advanced(at);
 }
 
-actions state::on_put_together(std::uint64_t seq, result<finish_outcome> outcome, moment at) {
+actions state::on_joined(std::uint64_t seq, const result<void>& outcome, moment at) {
+  if (!outcome)
+    return on_published(seq, fail(outcome), at);
+  joined_ = joined{seq};
+  must_read_ = true;
+  if (step_ == step::running || step_ == step::leaving)
+    return advanced(at);
+  return drop_held_up();
+}
+
+/// Nobody waits for what has been put together.
+actions state::drop_held_up() {
+  actions out;
+  if (std::exchange(joined_, std::nullopt)) {
+    combining_ = false;
+    out.emplace_back(drop_joined{});
+  }
+  return out;
+}
+
+actions state::on_published(std::uint64_t seq, result<finish_outcome> outcome, moment at) {
   combining_ = false;
   auto found = held_.find(seq);
   if (found == held_.end())
@@ -266,7 +288,7 @@ actions state::cut_drain(moment at) {
   giving_up_leases_ = false;
   limit_drain(at.now + drain_step_min);
   held_.clear();
-  actions out;
+  auto out = drop_held_up();
   out.emplace_back(release_leases{});
   return out;
 }
@@ -305,11 +327,31 @@ actions state::advanced(moment at) {
     if (!drain_ends_)
       limit_drain(at.now + limits::drain_timeout);
   }
+  settle_joined(out);
   if (step_ == step::running || !fatal_)
     work(out, at);
   if (step_ == step::leaving)
     leave(out, at);
   return out;
+}
+
+/// The fence of the finish: who was held up while it put the parts together, and has lost its lease, must not put the output
+/// of a run that is over in the place of a newer one's. A cut between this look at the job and the rename remains.
+void state::settle_joined(actions& out) {
+  if (!joined_ || !(joined_->is_checked || fatal_))
+    return;
+  const auto seq = std::exchange(joined_, std::nullopt)->seq;
+  const bool is_same = known_ && joining_ && known_->run == joining_->run
+                       && known_->first_run == joining_->first_run && known_->round == joining_->round
+                       && known_->phase == job_phase::running;
+  if (is_same && !fatal_ && !failing_) {
+    out.emplace_back(publish{seq});
+    return;
+  }
+  combining_ = false;
+  out.emplace_back(drop_joined{});
+  if (auto found = held_.find(seq); found != held_.end())
+    found->second.at = held::place::stored; // who goes on with the job has a finish of its own
 }
 
 void state::work(actions& out, moment at) {
@@ -335,6 +377,8 @@ bool state::know_job(actions& out, moment at) {
   if (must_read_) {
     reading_ = true;
     read_at_ = at.now;
+    if (joined_)
+      joined_->is_asked = true;
     out.emplace_back(read_job{});
     return is_usable();
   }
@@ -620,6 +664,7 @@ void state::begin_held(actions& out) {
       must_read_ = true;
     } else if (!std::exchange(combining_, true)) {
       one.at = held::place::work;
+      joining_ = known_;
       out.emplace_back(put_together{seq});
     }
   }

@@ -67,7 +67,11 @@ struct work_on {
 };
 struct put_together {
   std::uint64_t seq = 0;
-};
+}; ///< beside its place
+struct publish {
+  std::uint64_t seq = 0;
+};                     ///< what has been put together, at once
+struct drop_joined {}; ///< what has been put together is of no use
 struct settle_splits {
   std::vector<std::uint64_t> acks;
   std::vector<std::pair<std::uint64_t, std::string>> nacks; ///< with their errors
@@ -82,8 +86,8 @@ struct tear_down {};
 struct finish {}; ///< report and end
 
 using action = std::variant<make_body, read_job, look_at_source, store_job, take_records, give_back_records,
-                            take_splits, work_on, put_together, settle_splits, renew_leases, release_leases,
-                            stop_work, clean_up, tear_down, finish>;
+                            take_splits, work_on, put_together, publish, drop_joined, settle_splits,
+                            renew_leases, release_leases, stop_work, clean_up, tear_down, finish>;
 using actions = std::vector<action>;
 
 /// What the source is and where its splits begin.
@@ -116,7 +120,8 @@ struct leased_split {
 /// them, and for each that is done stores the next state of the job, in the same transaction as its results
 /// where the sink is a queue; only then the lease is settled. Who stores the last one hands out the
 /// finishing, which is leased like a split. Whatever dies in between, the job says what is done, and the
-/// queue hands out the rest again. A replica whose job has ended stays, `exhausted`, until it is drained. One whose
+/// queue hands out the rest again. What the finish has put together takes its place only if the job, read once more, is still
+/// what it was. A replica whose job has ended stays, `exhausted`, until it is drained. One whose
 /// user code does not return within `limits::drain_timeout` of that gives its splits back and ends without tearing down.
 ///
 /// A queue as source is cut while others work already. Whoever leases the cutting takes records, block by block, until it
@@ -139,7 +144,8 @@ public:
   actions on_given_back(const result<void>& outcome, moment at);
   actions on_taken(const result<std::vector<leased_split>>& splits, moment at);
   actions on_worked(std::uint64_t seq, result<split_result> outcome, moment at);
-  actions on_put_together(std::uint64_t seq, result<finish_outcome> outcome, moment at);
+  actions on_joined(std::uint64_t seq, const result<void>& outcome, moment at);
+  actions on_published(std::uint64_t seq, result<finish_outcome> outcome, moment at);
   actions on_settled(bool ok, moment at);
   actions on_released(const result<void>& outcome, moment at);
   actions on_torn_down(const result<void>& outcome, moment at);
@@ -164,7 +170,15 @@ private:
     finish_outcome finish; ///< finished
   };
 
+  /// What has been put together waits until the job has been read once more.
+  struct joined {
+    std::uint64_t seq = 0;
+    bool is_asked = false;   ///< a read has begun since
+    bool is_checked = false; ///< and was answered
+  };
+
   actions advanced(moment at);
+  void settle_joined(actions& out);
   void work(actions& out, moment at);
   bool know_job(actions& out, moment at);
   void begin_round(actions& out, moment at);
@@ -187,6 +201,7 @@ private:
   void leave(actions& out, moment at);
   void limit_drain(time_point ends);
   actions cut_drain(moment at);
+  actions drop_held_up();
   actions end();
   void take_one(const leased_split& one);
   void fail_job(std::string why);
@@ -234,7 +249,9 @@ private:
   bool found_none_ = false;       ///< since the last tick
   bool takes_unknown_ = false;    ///< an answer was lost: splits may be leased that are not known here
   bool giving_up_leases_ = false; ///< all of them, while nothing is held
-  bool combining_ = false;        ///< the parts are put together
+  bool combining_ = false;        ///< the parts are put together, or what came of it is published
+  std::optional<job> joining_;    ///< as it was known when that began
+  std::optional<joined> joined_;
 
   // Of a queue as source; all of it only while this replica is the one that cuts.
   std::optional<std::uint64_t> cutting_; ///< the leased split that says so

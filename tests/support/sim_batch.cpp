@@ -63,6 +63,22 @@ private:
   std::vector<std::string> lines_;
 };
 
+class memory_joined final : public batch::joined_files {
+public:
+  memory_joined(std::shared_ptr<sim_batch::disk> disk, std::vector<std::string> all)
+    : disk_(std::move(disk)), all_(std::move(all)) {}
+
+  result<batch::finish_outcome> publish() override {
+    if (disk_)
+      disk_->target = std::move(all_);
+    return batch::finish_outcome{};
+  }
+
+private:
+  std::shared_ptr<sim_batch::disk> disk_; ///< none for a queue
+  std::vector<std::string> all_;
+};
+
 class memory_files final : public batch::files_port {
 public:
   memory_files(std::shared_ptr<sim_batch::disk> disk, bool sinks_to_queue, std::int64_t now_ms)
@@ -90,9 +106,10 @@ public:
   result<std::unique_ptr<batch::part_writer>> create_part(const batch::split& which) override {
     return std::make_unique<memory_part>(sinks_to_queue_ ? nullptr : &disk_->parts[which.run][which.index]);
   }
-  result<batch::finish_outcome> finish(std::uint64_t run, std::uint32_t splits, reduction*) override {
+  result<std::unique_ptr<batch::joined_files>> join(std::uint64_t run, std::uint32_t splits,
+                                                    std::unique_ptr<reduction>) override {
     if (sinks_to_queue_)
-      return batch::finish_outcome{};
+      return std::make_unique<memory_joined>(nullptr, std::vector<std::string>{});
     std::vector<std::string> all;
     for (std::uint32_t i = 0; i < splits; ++i) {
       auto part = disk_->parts[run].find(i);
@@ -100,8 +117,7 @@ public:
         return fail(errc::corrupt, "part " + std::to_string(i) + " is missing");
       all.insert(all.end(), part->second.begin(), part->second.end());
     }
-    disk_->target = std::move(all);
-    return batch::finish_outcome{};
+    return std::make_unique<memory_joined>(disk_, std::move(all));
   }
   void clean(std::uint64_t run) override { disk_->parts.erase(run); }
   std::int64_t now_unix_ms() const override { return now_ms_; }

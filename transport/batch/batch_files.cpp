@@ -10,7 +10,10 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <functional>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
@@ -32,6 +35,38 @@ struct file_settings {
   bool rejected_is_ours = false; ///< nobody gave it a name
   fs::path base;                 ///< what the folder of parts lies beside
   bool reduces = false;
+};
+
+result<void> print_line(std::string_view line) {
+  std::cout << line << '\n';
+  return {};
+}
+
+/// Files that are whole and have other names yet.
+struct joined final : joined_files {
+  std::optional<whole_file> rejected;
+  fs::path removed; ///< goes instead of being replaced; empty = nothing does
+  std::optional<whole_file> results;
+  std::function<result<void>()> print; ///< empty = nothing is printed
+  finish_outcome outcome;
+
+  result<finish_outcome> publish() override {
+    if (rejected)
+      if (auto done = rejected->finish(); !done)
+        return fail(done);
+    std::error_code ignored;
+    if (!removed.empty())
+      fs::remove(removed, ignored);
+    if (results)
+      if (auto done = results->finish(); !done)
+        return fail(done);
+    if (print) {
+      if (auto done = print(); !done)
+        return fail(done);
+      std::cout << std::flush;
+    }
+    return std::move(outcome);
+  }
 };
 
 class batch_files final : public files_port {
@@ -71,27 +106,17 @@ public:
     return make_block_part(folder, which.index, what_.sink == sink_kind::queue);
   }
 
-  result<finish_outcome> finish(std::uint64_t run, std::uint32_t splits, reduction* merged) override {
+  result<std::unique_ptr<joined_files>> join(std::uint64_t run, std::uint32_t splits,
+                                             std::unique_ptr<reduction> merged) override {
     const auto folder = folder_of(run);
-    if (auto done = join_rejected(folder, splits); !done)
+    auto out = std::make_unique<joined>();
+    if (auto done = join_rejected(folder, splits, *out); !done)
       return fail(done);
-    if (merged != nullptr)
-      return finish_merged(folder, splits, *merged);
-    if (what_.sink == sink_kind::file) {
-      auto out = whole_file::create(what_.target);
-      if (!out)
-        return fail(out);
-      if (auto done = join_parts(folder, splits, what_.format, *out); !done)
-        return fail(done);
-      if (auto done = out->finish(); !done)
-        return fail(done);
-    } else if (what_.sink == sink_kind::print) {
-      for (std::uint32_t i = 0; i < splits; ++i)
-        if (auto done = for_each_line(folder.results(i), print); !done)
-          return fail(done);
-      std::cout << std::flush;
-    }
-    return finish_outcome{};
+    auto done =
+      merged ? join_merged(folder, splits, std::move(merged), *out) : join_results(folder, splits, *out);
+    if (!done)
+      return fail(done);
+    return out;
   }
 
   void clean(std::uint64_t run) override {
@@ -110,62 +135,80 @@ private:
                        / ("." + what_.base.filename().string() + ".parts-" + std::to_string(run))};
   }
 
-  static result<void> print(std::string_view line) {
-    std::cout << line << '\n';
-    return {};
-  }
-
-  result<void> join_rejected(const part_folder& folder, std::uint32_t splits) const {
+  result<void> join_rejected(const part_folder& folder, std::uint32_t splits, joined& out) const {
     std::error_code error;
-    std::unique_ptr<whole_file> out;
     for (std::uint32_t i = 0; i < splits; ++i) {
       const auto path = folder.rejected(i);
       if (!fs::exists(path, error))
         continue;
-      if (!out) {
+      if (!out.rejected) {
         auto made = whole_file::create(what_.rejected);
         if (!made)
           return fail(made);
-        out = std::make_unique<whole_file>(std::move(*made));
+        out.rejected = std::move(*made);
       }
-      auto done =
-        for_each_line(path, [&](std::string_view line) { return out->write(std::string{line} + '\n'); });
+      auto done = for_each_line(
+        path, [&](std::string_view line) { return out.rejected->write(std::string{line} + '\n'); });
       if (!done)
         return done;
     }
-    if (out)
-      return out->finish();
+    if (out.rejected)
+      return out.rejected->sync();
     if (what_.rejected_is_ours)
-      fs::remove(what_.rejected, error); // of a run before
+      out.removed = what_.rejected; // of a run before
     return {};
   }
 
-  result<finish_outcome> finish_merged(const part_folder& folder, std::uint32_t splits, reduction& merged) {
+  result<void> join_results(const part_folder& folder, std::uint32_t splits, joined& out) const {
+    if (what_.sink == sink_kind::print)
+      out.print = [folder, splits]() -> result<void> {
+        for (std::uint32_t i = 0; i < splits; ++i)
+          if (auto done = for_each_line(folder.results(i), print_line); !done)
+            return done;
+        return {};
+      };
+    if (what_.sink != sink_kind::file)
+      return {};
+    auto made = whole_file::create(what_.target);
+    if (!made)
+      return fail(made);
+    if (auto done = join_parts(folder, splits, what_.format, *made); !done)
+      return done;
+    if (auto done = made->sync(); !done)
+      return done;
+    out.results = std::move(*made);
+    return {};
+  }
+
+  result<void> join_merged(const part_folder& folder, std::uint32_t splits, std::unique_ptr<reduction> merged,
+                           joined& out) const {
     for (std::uint32_t i = 0; i < splits; ++i) {
-      auto done = for_each_line(folder.results(i), [&](std::string_view line) { return merged.merge(line); });
+      auto done =
+        for_each_line(folder.results(i), [&](std::string_view line) { return merged->merge(line); });
       if (!done)
-        return fail(done);
+        return done;
     }
-    finish_outcome out;
-    out.records_out = merged.key_count();
+    out.outcome.records_out = merged->key_count();
     if (what_.sink == sink_kind::print) {
-      if (auto done = merged.write(print); !done)
-        return fail(done);
-      std::cout << std::flush;
-      return out;
+      out.print = [kept = std::shared_ptr<reduction>{std::move(merged)}] { return kept->write(print_line); };
+      return {};
     }
-    auto part = what_.sink == sink_kind::file ? make_whole(what_.target, what_.format)
-                                              : result<std::unique_ptr<part_writer>>{make_block_part(
-                                                folder, splits, what_.sink == sink_kind::queue)};
-    if (!part)
-      return fail(part);
-    if (auto done = merged.write([&](std::string_view value) { return (*part)->add(value); }); !done)
-      return fail(done);
-    auto results = (*part)->finish();
+    if (what_.sink == sink_kind::file) {
+      auto made =
+        write_whole(what_.target, what_.format, [&](const auto& give) { return merged->write(give); });
+      if (!made)
+        return fail(made);
+      out.results = std::move(*made);
+      return {};
+    }
+    auto part = make_block_part(folder, splits, what_.sink == sink_kind::queue);
+    if (auto done = merged->write([&](std::string_view value) { return part->add(value); }); !done)
+      return done;
+    auto results = part->finish();
     if (!results)
       return fail(results);
-    out.results = std::move(*results);
-    return out;
+    out.outcome.results = std::move(*results);
+    return {};
   }
 
   file_settings what_;

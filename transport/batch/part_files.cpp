@@ -76,15 +76,15 @@ private:
   std::string text_;
 };
 
-class file_part final : public part_writer {
+/// Results on their way into a file.
+class results_writer {
 public:
-  file_part(whole_file file, rejects rejected, part_format format, const std::string& target)
-    : file_(std::move(file)), rejected_(std::move(rejected)), is_csv_(format == part_format::csv),
-      rows_(target) {
+  results_writer(whole_file file, part_format format, const std::string& target)
+    : file_(std::move(file)), is_csv_(format == part_format::csv), rows_(target) {
     text_.reserve(write_bytes + write_bytes / 4);
   }
 
-  result<void> add(std::string_view payload) override {
+  result<void> add(std::string_view payload) {
     if (is_csv_) {
       if (auto done = rows_.add(payload, text_); !done)
         return done;
@@ -94,32 +94,45 @@ public:
     return text_.size() < write_bytes ? result<void>{} : flush();
   }
 
-  result<void> reject(const record_slice& record, std::uint32_t attempts, const std::string& error) override {
-    return rejected_.add(record, attempts, error);
-  }
-
-  result<std::vector<record_block>> finish() override {
-    if (auto done = flush(); !done)
-      return fail(done);
-    if (auto done = rejected_.finish(); !done)
-      return fail(done);
-    if (auto done = file_.finish(); !done)
-      return fail(done);
-    return std::vector<record_block>{};
-  }
-
-private:
   result<void> flush() {
     auto done = file_.write(text_);
     text_.clear();
     return done;
   }
 
+  whole_file& file() noexcept { return file_; }
+
+private:
   whole_file file_;
-  rejects rejected_;
   bool is_csv_;
   csv::row_writer rows_;
   std::string text_;
+};
+
+class file_part final : public part_writer {
+public:
+  file_part(results_writer results, rejects rejected)
+    : results_(std::move(results)), rejected_(std::move(rejected)) {}
+
+  result<void> add(std::string_view payload) override { return results_.add(payload); }
+
+  result<void> reject(const record_slice& record, std::uint32_t attempts, const std::string& error) override {
+    return rejected_.add(record, attempts, error);
+  }
+
+  result<std::vector<record_block>> finish() override {
+    if (auto done = results_.flush(); !done)
+      return fail(done);
+    if (auto done = rejected_.finish(); !done)
+      return fail(done);
+    if (auto done = results_.file().finish(); !done)
+      return fail(done);
+    return std::vector<record_block>{};
+  }
+
+private:
+  results_writer results_;
+  rejects rejected_;
 };
 
 class block_part final : public part_writer {
@@ -254,6 +267,7 @@ tl::unexpected<failure> whole_file::fail_errno(const char* what) const {
 }
 
 result<void> whole_file::write(std::string_view text) {
+  is_synced_ = false;
   while (!text.empty()) {
     const auto count = ::write(fd_.get(), text.data(), text.size());
     if (count >= 0)
@@ -265,6 +279,7 @@ result<void> whole_file::write(std::string_view text) {
 }
 
 result<void> whole_file::append(const process::unique_fd& from, std::uint64_t offset) {
+  is_synced_ = false;
   auto at = static_cast<off64_t>(offset);
   std::string buffer;
   for (;;) {
@@ -291,9 +306,16 @@ result<void> whole_file::append(const process::unique_fd& from, std::uint64_t of
   }
 }
 
-result<void> whole_file::finish() {
-  if (::fdatasync(fd_.get()) != 0)
+result<void> whole_file::sync() {
+  if (!is_synced_ && ::fdatasync(fd_.get()) != 0)
     return fail_errno("sync");
+  is_synced_ = true;
+  return {};
+}
+
+result<void> whole_file::finish() {
+  if (auto done = sync(); !done)
+    return done;
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     return fail_errno("rename");
   fd_.reset();
@@ -315,14 +337,24 @@ result<std::unique_ptr<part_writer>> make_file_part(const part_folder& folder, s
   auto file = whole_file::create(folder.results(index));
   if (!file)
     return fail(file);
-  return std::make_unique<file_part>(std::move(*file), rejects{folder.rejected(index)}, format, target);
+  return std::make_unique<file_part>(results_writer{std::move(*file), format, target},
+                                     rejects{folder.rejected(index)});
 }
 
-result<std::unique_ptr<part_writer>> make_whole(const std::filesystem::path& target, part_format format) {
+result<whole_file> write_whole(
+  const std::filesystem::path& target, part_format format,
+  const std::function<result<void>(const std::function<result<void>(std::string_view)>& give)>& write) {
   auto file = whole_file::create(target);
   if (!file)
     return fail(file);
-  return std::make_unique<file_part>(std::move(*file), rejects{{}}, format, target.string());
+  results_writer to{std::move(*file), format, target.string()};
+  if (auto done = write([&](std::string_view value) { return to.add(value); }); !done)
+    return fail(done);
+  if (auto done = to.flush(); !done)
+    return fail(done);
+  if (auto done = to.file().sync(); !done)
+    return fail(done);
+  return std::move(to.file());
 }
 
 std::unique_ptr<part_writer> make_block_part(const part_folder& folder, std::uint32_t index,

@@ -30,6 +30,9 @@ public:
   /// Appends all of another file from `offset` on.
   result<void> append(const process::unique_fd& from, std::uint64_t offset);
 
+  /// What was written is on disk, so that `finish` has little to do.
+  result<void> sync();
+
   /// Synced to disk and renamed into place, as is the folder.
   result<void> finish();
 
@@ -41,6 +44,7 @@ private:
   std::filesystem::path path_;
   std::filesystem::path temporary_;
   process::unique_fd fd_;
+  bool is_synced_ = false;
 };
 
 /// Where the parts of a run are.
@@ -60,8 +64,10 @@ private:
 result<std::unique_ptr<part_writer>> make_file_part(const part_folder& folder, std::uint32_t index,
                                                     part_format format, const std::string& target);
 
-/// All results of a batch as one file, which takes nothing that is rejected.
-result<std::unique_ptr<part_writer>> make_whole(const std::filesystem::path& target, part_format format);
+/// Makes all results of a batch, which `write` gives to the function it gets, one file beside `target`; synced, not finished.
+result<whole_file> write_whole(
+  const std::filesystem::path& target, part_format format,
+  const std::function<result<void>(const std::function<result<void>(std::string_view)>& give)>& write);
 
 /// A part that is a block for a queue, or, without `keeps_results`, dropped.
 std::unique_ptr<part_writer> make_block_part(const part_folder& folder, std::uint32_t index,

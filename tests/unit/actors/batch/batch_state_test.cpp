@@ -130,7 +130,8 @@ struct world {
   source_identity source{1000, 1};
   std::optional<failure> source_fails;
   std::optional<failure> work_fails;
-  std::size_t finishes = 0;
+  std::size_t finishes = 0; ///< published
+  std::size_t dropped = 0;  ///< put together in vain
 
   moment at() const {
     return {now,
@@ -218,9 +219,13 @@ void replica_under_test::answer(std::size_t index, bool is_lost) {
       results.add(std::to_string(work->which.index));
     take(machine.on_worked(
       work->seq, split_result{{count == 0 ? 10 : count, count == 0 ? 1 : count, 0}, {results.finish()}}, at));
-  } else if (auto* last = std::get_if<put_together>(&one)) {
+  } else if (auto* join = std::get_if<put_together>(&one)) {
+    take(machine.on_joined(join->seq, {}, at));
+  } else if (std::get_if<drop_joined>(&one)) {
+    ++where.dropped;
+  } else if (auto* last = std::get_if<publish>(&one)) {
     ++where.finishes;
-    take(machine.on_put_together(last->seq, finish_outcome{where.split_count, {}}, at));
+    take(machine.on_published(last->seq, finish_outcome{where.split_count, {}}, at));
   } else if (auto* settle = std::get_if<settle_splits>(&one)) {
     const bool ok = where.store.settle(id, *settle);
     take(machine.on_settled(ok && !is_lost, at));
@@ -286,6 +291,71 @@ TEST_CASE_FIXTURE(world,
   CHECK(one.machine.phase() == replica_phase::down);
   one.answer(0, false);
   CHECK(one.asked.empty());
+}
+
+TEST_CASE_FIXTURE(world,
+                  "who was held up while it put the parts together publishes nothing of a run that is over") {
+  auto& stale = add();
+  const auto begins = [&] {
+    return std::find_if(stale.asked.begin(), stale.asked.end(),
+                        [](const action& each) { return std::holds_alternative<put_together>(each); });
+  };
+  for (int i = 0; i < 1000 && begins() == stale.asked.end(); ++i) {
+    now += 100ms;
+    if (stale.asked.empty())
+      stale.tick();
+    else
+      stale.answer(0, false);
+  }
+  REQUIRE(begins() != stale.asked.end());
+  const auto index = static_cast<std::size_t>(begins() - stale.asked.begin());
+  store.release(stale.id); // its lease ends: another one finishes
+  SUBCASE("the same run was finished by another one") {
+    auto& other = add();
+    for (int i = 0; i < 1000 && !other.machine.exhausted(); ++i) {
+      now += 100ms;
+      if (other.asked.empty())
+        other.tick();
+      else
+        other.answer(0, false);
+    }
+    REQUIRE(stored().phase == job_phase::done);
+    CHECK(finishes == 1);
+    stale.answer(index, false);
+    run_to_end();
+    CHECK(finishes == 1);
+  }
+  SUBCASE("a newer run has begun") {
+    auto other = stored();
+    other.run = other.first_run = 2;
+    store.stored = to_text(other);
+    stale.answer(index, false);
+    for (int i = 0; i < 100 && !stale.ended; ++i) {
+      now += 100ms;
+      while (!stale.asked.empty())
+        stale.answer(0, false);
+      stale.tick();
+    }
+    CHECK(stale.ended);
+    CHECK(stale.machine.phase() == replica_phase::failed);
+    CHECK(finishes == 0);
+  }
+  SUBCASE("a read of the job that began before proves nothing") {
+    now += 10s;
+    stale.tick(); // reads
+    stale.answer(static_cast<std::size_t>(begins() - stale.asked.begin()), false);
+    auto over = stored();
+    over.phase = job_phase::done;
+    over.ended_at_ms = 1;
+    auto read = std::find_if(stale.asked.begin(), stale.asked.end(),
+                             [](const action& each) { return std::holds_alternative<read_job>(each); });
+    REQUIRE(read != stale.asked.end());
+    stale.answer(static_cast<std::size_t>(read - stale.asked.begin()), false); // as it was
+    store.stored = to_text(over);
+    run_to_end();
+    CHECK(finishes == 0);
+  }
+  CHECK(dropped == 1);
 }
 
 TEST_CASE_FIXTURE(world, "an empty source is done at once") {

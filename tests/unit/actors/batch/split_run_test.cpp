@@ -96,8 +96,9 @@ struct memory_files final : files_port {
   result<std::unique_ptr<part_writer>> create_part(const split&) override {
     return std::make_unique<writer>(*this);
   }
-  result<finish_outcome> finish(std::uint64_t, std::uint32_t, reduction*) override {
-    return finish_outcome{};
+  result<std::unique_ptr<joined_files>> join(std::uint64_t, std::uint32_t,
+                                             std::unique_ptr<reduction>) override {
+    return fail(errc::unsupported, "not here");
   }
   void clean(std::uint64_t) override {}
   std::int64_t now_unix_ms() const override { return 0; }

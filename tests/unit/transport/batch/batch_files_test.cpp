@@ -1,4 +1,4 @@
-// Goal: the output of a batch is in its place when `finish` says so, and not otherwise.
+// Goal: the output of a batch is in its place when `publish` says so, and not otherwise.
 #include "tests/support/subprocess.hpp"
 #include "transport/batch/batch_files.hpp"
 
@@ -59,9 +59,16 @@ struct fixture {
       REQUIRE(part->finish());
     }
   }
+  result<std::unique_ptr<joined_files>> join() { return files->join(1, 2, std::make_unique<all_values>()); }
   result<finish_outcome> put_together() {
-    all_values merged;
-    return files->finish(1, 2, &merged);
+    auto joined = join();
+    return joined ? (*joined)->publish() : fail(joined);
+  }
+  std::size_t files_beside_target() const {
+    std::size_t count = 0;
+    for (const auto& each : std::filesystem::directory_iterator{target.parent_path()})
+      count += each.is_regular_file() ? 1 : 0;
+    return count;
   }
   std::string content() const {
     std::ifstream in{target, std::ios::binary};
@@ -86,11 +93,50 @@ TEST_CASE_FIXTURE(fixture, "a target that cannot be replaced is an error, though
   const auto done = put_together();
   REQUIRE_FALSE(done.has_value());
   CHECK(done.error().message.find("rename") != std::string::npos);
-  std::size_t files_left = 0;
-  for (const auto& each : std::filesystem::directory_iterator{target.parent_path()})
-    files_left += each.is_regular_file() ? 1 : 0;
-  CHECK(files_left == 0);
+  CHECK(files_beside_target() == 0);
   std::filesystem::remove_all(target);
   REQUIRE(put_together().has_value()); // the parts are there still
   CHECK(content() == "part 0\npart 1\n");
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "what is put together and not published leaves nothing, and the target as it was") {
+  REQUIRE(put_together().has_value());
+  std::ofstream{target, std::ios::trunc} << "of the run after";
+  auto joined = join();
+  REQUIRE(joined.has_value());
+  CHECK(files_beside_target() == 2);
+  CHECK(content() == "of the run after");
+  joined->reset();
+  CHECK(files_beside_target() == 1);
+  CHECK(content() == "of the run after");
+}
+
+TEST_CASE("parts without a reduce step are joined in order, with what was rejected, and published together") {
+  test::temp_dir dir;
+  const auto target = dir.path() / "result.jsonl";
+  const auto rejected = dir.path() / "result.jsonl.rejected.jsonl";
+  processor_spec spec;
+  spec.kind = pattern::batch;
+  spec.source = {"file", {{"path", (dir.path() / "in").string()}}};
+  spec.sink = {"file", {{"path", target.string()}}};
+  spec.batch = batch_spec{};
+  auto files = make_batch_files(spec).value();
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    split which;
+    which.run = 1;
+    which.index = i;
+    auto part = files->create_part(which).value();
+    REQUIRE(part->add("part " + std::to_string(i)));
+    REQUIRE(part->reject({"bad", i, {}}, 1, "why"));
+    REQUIRE(part->finish());
+  }
+  auto joined = files->join(1, 2, nullptr);
+  REQUIRE(joined.has_value());
+  CHECK_FALSE(std::filesystem::exists(target));
+  CHECK_FALSE(std::filesystem::exists(rejected));
+  REQUIRE((*joined)->publish().has_value());
+  std::ifstream in{target, std::ios::binary};
+  CHECK(std::string{std::istreambuf_iterator<char>{in}, {}} == "part 0\npart 1\n");
+  CHECK(std::filesystem::exists(rejected));
 }
