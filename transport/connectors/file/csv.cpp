@@ -122,8 +122,9 @@ result<std::string> to_json(const std::vector<std::string>& header, const row& f
 }
 
 std::string quote(std::string_view text) {
-  const bool plain =
-    !text.empty() && text.find_first_of("\",\r\n") == std::string_view::npos && !is_bare_value(text);
+  // Nothing but blanks could be a whole row, which would be skipped.
+  const bool plain = text.find_first_not_of(" \t") != std::string_view::npos
+                     && text.find_first_of("\",\r\n") == std::string_view::npos && !is_bare_value(text);
   if (plain)
     return std::string{text};
   std::string out = "\"";
@@ -184,6 +185,8 @@ result<void> row_writer::add(std::string_view object, std::string& text) {
   if (columns_.empty())
     for (const auto& member : *members)
       named.push_back(member.first);
+  if (columns.empty())
+    return fail(errc::invalid_argument, "file: " + path_ + ": a result without members names no columns");
   std::vector<std::string> row(columns.size());
   for (auto& [name, value] : *members) {
     auto at = std::find(columns.begin(), columns.end(), name);
@@ -197,6 +200,8 @@ result<void> row_writer::add(std::string_view object, std::string& text) {
     text += '\n';
     columns_ = std::move(named);
   }
+  if (row.size() == 1 && row.front().empty())
+    row.front() = R"("")"; // a blank line is no row
   for (std::size_t i = 0; i < row.size(); ++i) {
     text += i == 0 ? "" : ",";
     text += row[i];

@@ -71,7 +71,7 @@ public:
   const std::vector<std::string>& columns() const noexcept { return columns_; }
 
   /// Appends a row to `text`, behind the header if there is none yet. Fails with `invalid_argument` when the
-  /// object has a member that is no column, or is no object.
+  /// object has a member that is no column or would name the columns and has none, or is no object.
   result<void> add(std::string_view object, std::string& text);
 
 private:

@@ -124,6 +124,13 @@ TEST_CASE_FIXTURE(fixture, "rows of CSV become objects, with line breaks in quot
     CHECK(read_all(split_bytes) == all);
 }
 
+TEST_CASE_FIXTURE(fixture, "a blank line is no row, quotes with nothing in them are one") {
+  file.is_csv = true;
+  write("note\n\"\"\n\n \n\" \"\nx\n");
+  for (std::uint64_t split_bytes = 1; split_bytes < 20; ++split_bytes)
+    CHECK(read_all(split_bytes) == texts{R"({"note":""})", R"({"note":" "})", R"({"note":"x"})"});
+}
+
 TEST_CASE_FIXTURE(fixture, "a header whose quote is never closed is an error, not the whole file") {
   file.is_csv = true;
   write("a,\"b\n1,2\n");

@@ -80,6 +80,7 @@ TEST_CASE("strings are quoted where they would read back as something else") {
   CHECK(csv::quote("a\"b") == "\"a\"\"b\"");
   CHECK(csv::quote("a\nb") == "\"a\nb\"");
   CHECK(csv::quote("02134") == "02134");
+  CHECK(csv::quote(" \t") == "\" \t\"");
 }
 
 TEST_CASE("members of an object become fields in their order") {
@@ -88,6 +89,29 @@ TEST_CASE("members of an object become fields in their order") {
   CHECK(*members
         == std::vector<std::pair<std::string, std::string>>{
           {"a", "1"}, {"b", "\"x,y\""}, {"c", ""}, {"d", "\"[1, 2]\""}, {"e", "true"}});
+}
+
+TEST_CASE("a row of one column is never a blank line, which no reader would give back") {
+  const std::vector<std::string> objects = {R"({"note":"x"})", R"({"note":""})", R"({"note":null})", "{}",
+                                            R"({"note":" "})", R"({"note":1})"};
+  csv::row_writer rows{"notes.csv"};
+  std::string text;
+  for (const auto& each : objects)
+    REQUIRE(rows.add(each, text));
+  CHECK(text == "note\nx\n\"\"\n\"\"\n\"\"\n\" \"\n1\n");
+  CHECK(*csv::to_json({"note"}, csv::split("\"\"\n")) == R"({"note":""})");
+  CHECK(*csv::to_json({"note"}, csv::split("\" \"\n")) == R"({"note":" "})");
+}
+
+TEST_CASE("of several columns all may be empty; none at all name no file") {
+  csv::row_writer rows{"out.csv"};
+  std::string text;
+  auto none = rows.add("{}", text);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().message == "file: out.csv: a result without members names no columns");
+  CHECK(text.empty());
+  REQUIRE(rows.add(R"({"a":null,"b":null})", text));
+  CHECK(text == "a,b\n,\n");
 }
 
 TEST_CASE("what is no object cannot be a row") {

@@ -174,6 +174,13 @@ TEST_CASE_FIXTURE(fixture, "CSV may begin with a byte order mark, and have quote
   CHECK(texts(pull(*from)) == list{R"({"id":1,"size":"5\" pipe"})", R"({"id":2,"size":"6\" pipe"})"});
 }
 
+TEST_CASE_FIXTURE(fixture, "a blank line of CSV is no row, quotes with nothing in them are one") {
+  write_file(path, "note\n\"\"\n\n \n\" \"\nx\n");
+  auto from = make({{"format", "csv"}});
+  REQUIRE(from->open(0));
+  CHECK(texts(pull(*from)) == list{R"({"note":""})", R"({"note":" "})", R"({"note":"x"})"});
+}
+
 TEST_CASE_FIXTURE(fixture, "CSV resumes behind its header") {
   write_file(path, "a,b\n1,2\n3,4\n");
   auto from = make({{"format", "csv"}});
