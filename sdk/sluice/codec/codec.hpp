@@ -4,7 +4,8 @@
 ///
 /// C++ type | JSON | remark
 /// -------- | ---- | ------
-/// bool, integers, double, float | true/false, number | nothing is rounded: 5.0 is an integer, 5.5 and 300 for a `std::int8_t` are refused; NaN and infinities are refused
+/// bool, integers | true/false, number | nothing is rounded: 5.0 is an integer, 5.5 and 300 for a `std::int8_t` are refused
+/// double, float | number | the nearest one there is, of 9007199254740993 as of 0.1; written as the shortest text that reads back the same; NaN and infinities are refused
 /// std::string | string | UTF-8, checked both ways
 /// enums | string | the enumerator's name; values from -16 to 127
 /// std::optional<T>, std::unique_ptr<T>, std::shared_ptr<T> | T or null | may be missing
