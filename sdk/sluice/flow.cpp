@@ -59,6 +59,12 @@ processor_spec common_part(std::string name, pattern kind, Options& options) {
   return spec;
 }
 
+/// Half of those that user code takes side by side: the rest is for the time in which a replica more starts. Two keep a
+/// replica busy that takes one at a time. (Ray Serve aims at 2 of 5 whatever the code can take.)
+constexpr std::uint32_t target_ongoing_for(std::uint32_t concurrency) noexcept {
+  return std::max(2u, concurrency / 2);
+}
+
 /// What everything with a route has; takes it out of the options.
 template <class Options>
 http_spec common_route(Options& options, std::string openapi) {
@@ -187,7 +193,8 @@ void flow::add_request(std::string name, pattern kind, endpoint_options options,
     common_route(options, processor::describe_operation(shape, options.route, options.method, options.guard));
   spec.http->method = options.method;
   spec.http->body_bytes_max = options.body_bytes_max;
-  spec.http->target_ongoing_requests = options.target_ongoing_requests;
+  spec.http->target_ongoing_requests =
+    options.target_ongoing_requests.value_or(target_ongoing_for(spec.num_concurrency));
   add_processor(std::move(spec), std::move(make));
 }
 

@@ -60,7 +60,7 @@ struct consumer_options {
 /// num_cpus                | reserved per replica                                          | 0.1
 /// num_concurrency         | requests at once per replica                                  | 1; of a coroutine 100
 /// timeout                 | per request, then 504; 0 = 30 s                               | 0
-/// target_ongoing_requests | per replica; what the autoscaler aims at                      | 2
+/// target_ongoing_requests | per replica; what the autoscaler aims at                      | half of num_concurrency, at least 2
 /// max_queued_requests     | waiting per ingress, then 503                                 | 1000
 /// rate_limit              | requests per second and ingress, then 429; 0 = any            | 0
 /// rate_burst              | of them at once; 0 = those of one second                      | 0
@@ -79,7 +79,7 @@ struct endpoint_options {
   std::map<std::string, std::string> node_labels = {};
   std::optional<std::uint32_t> num_concurrency = {};
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
-  std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
+  std::optional<std::uint32_t> target_ongoing_requests = {};
   std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
   std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
   double rate_limit = http_spec{}.rate_limit;
@@ -103,7 +103,7 @@ struct collector_options {
   std::map<std::string, std::string> node_labels = {};
   std::optional<std::uint32_t> num_concurrency = {};
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
-  std::uint32_t target_ongoing_requests = http_spec{}.target_ongoing_requests;
+  std::optional<std::uint32_t> target_ongoing_requests = {};
   std::uint32_t max_queued_requests = http_spec{}.max_queued_requests;
   std::uint64_t body_bytes_max = http_spec{}.body_bytes_max;
   double rate_limit = http_spec{}.rate_limit;

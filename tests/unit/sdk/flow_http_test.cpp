@@ -126,6 +126,19 @@ TEST_CASE("an endpoint is described by its options") {
   CHECK(std::get<request_body_factory>(f.bodies().at(processor_name{"lookup"}))() != nullptr);
 }
 
+TEST_CASE("what the autoscaler aims at follows from what a replica takes at once, unless it is said") {
+  flow f{"shop"};
+  f.endpoint<find>("one", {.route = "/a"});
+  f.endpoint<find>("threads", {.route = "/b", .num_concurrency = 9});
+  f.endpoint<find_later>("coroutines", {.route = "/c"});
+  f.collector<accept_later>("accept", {.route = "/d", .sink = io::queue("orders")});
+  f.endpoint<find_later>("said", {.route = "/e", .target_ongoing_requests = 7});
+  std::vector<std::uint32_t> targets;
+  for (const auto& each : f.spec().processors)
+    targets.push_back(each.http->target_ongoing_requests);
+  CHECK(targets == std::vector<std::uint32_t>{2, 4, 50, 50, 7});
+}
+
 TEST_CASE(
   "many coroutines of a route run side by side unless it says how many; other code asks for threads") {
   flow f{"shop"};
