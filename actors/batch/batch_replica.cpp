@@ -10,6 +10,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <utility>
@@ -111,17 +112,16 @@ private:
   void apply(const tear_down&);
   void apply(const finish&) { finished_ = true; }
 
-  void make_workers();
+  void make_workers(std::size_t count);
   std::chrono::milliseconds busy_longest() const;
   host::batch_report batch_report(const job& of) const;
 
   std::unique_ptr<state> state_;
   std::shared_ptr<split_signals> signals_ = std::make_shared<split_signals>();
-  std::shared_ptr<std::vector<worker>> workers_; ///< their slots are used until their threads have left
+  std::shared_ptr<std::deque<worker>> workers_; ///< their slots are used until their threads have left
   std::unique_ptr<replica::runner_port> files_runner_;
   std::shared_ptr<processor_body> body_;
   publisher publish_; ///< what has been put together
-  bool is_async_ = false;
   std::uint64_t epoch_ = 0;
   std::uint64_t source_epoch_ = 0;
 };
@@ -129,7 +129,7 @@ private:
 /// Gives the slots back once nobody uses them.
 struct slots_of {
   std::shared_ptr<replica::flight_recorder_port> recorder;
-  void operator()(std::vector<worker>* workers) const {
+  void operator()(std::deque<worker>* workers) const {
     for (auto& each : *workers)
       if (each.slot != &each.own_slot)
         recorder->give_back(each.slot);
@@ -137,11 +137,9 @@ struct slots_of {
   }
 };
 
-void batch_actor::make_workers() {
-  const auto count = std::max(opts_.processor.num_concurrency, 1u);
-  workers_ = std::shared_ptr<std::vector<worker>>{new std::vector<worker>(count), slots_of{opts_.recorder}};
-  for (std::size_t i = 0; i < workers_->size(); ++i) {
-    auto& each = (*workers_)[i];
+void batch_actor::make_workers(std::size_t count) {
+  while (workers_->size() < count) {
+    auto& each = workers_->emplace_back(); // the others stay where they are: their threads use them
     each.runner = opts_.threads->make_runner("work-" + std::to_string(opts_.owner.replica.value));
     if (auto* claimed = opts_.recorder ? opts_.recorder->claim(opts_.owner.replica) : nullptr)
       each.slot = claimed;
@@ -153,11 +151,12 @@ self_type::behavior_type batch_actor::start(self_type::pointer self, options opt
   opts_ = std::move(opts);
   executor_ =
     std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, opts_.threads->http_client());
-  make_workers();
+  workers_ = std::shared_ptr<std::deque<worker>>{new std::deque<worker>, slots_of{opts_.recorder}};
+  make_workers(1);
   files_runner_ = opts_.threads->make_runner("files-" + std::to_string(opts_.owner.replica.value));
   // The body tells whether it is async only once it is made; one thread is enough to make it.
   state_ = std::make_unique<state>(
-    state_options{opts_.run, opts_.takes_up_failed, static_cast<std::uint32_t>(workers_->size()),
+    state_options{opts_.run, opts_.takes_up_failed, std::max(opts_.processor.num_concurrency, 1u),
                   std::max(opts_.processor.max_attempts, 1u), opts_.processor.batch->max_rejected,
                   has_queue(), block_bytes_for(opts_.processor.batch->split_bytes)});
   start_ticking();
@@ -179,9 +178,10 @@ void batch_actor::apply(const make_body&) {
                            if (!body)
                              return s.on_body(fail(body), at());
                            body_ = std::move(*body);
-                           is_async_ = body_->is_async();
-                           if (is_async_) // its coroutines run on one thread, many at a time
+                           if (body_->is_async()) // its coroutines run on one thread, many at a time
                              s.use_threads(1);
+                           else
+                             make_workers(opts_.processor.num_concurrency);
                            return s.on_body({}, at());
                          });
 }

@@ -50,10 +50,7 @@ processor_spec common_part(std::string name, pattern kind, Options& options) {
   spec.num_cpus = options.num_cpus;
   spec.memory_bytes = options.memory_bytes;
   spec.node_labels = std::move(options.node_labels);
-  if constexpr (requires { options.num_concurrency.value_or(1); })
-    spec.num_concurrency = options.num_concurrency.value_or(1);
-  else
-    spec.num_concurrency = options.num_concurrency;
+  spec.num_concurrency = options.num_concurrency.value_or(1);
   spec.timeout = options.timeout;
   spec.log_level = std::move(options.log_level);
   return spec;

@@ -240,6 +240,7 @@ private:
     auto make = processor::consumer_factory<Target>(values_);
     if constexpr (Target::call_signature::arity == 1) {
       using traits = processor::traits<Target>;
+      settle_concurrency<traits>(options);
       add_batch(name, std::move(options), codec::type_label<typename traits::input>(),
                 processor::output_label<typename traits::output>(), {}, std::move(make));
       note_needs<Target>(name);
@@ -253,6 +254,7 @@ private:
     if constexpr (Target::call_signature::arity == 1)
       if constexpr (processor::check_reduce<Target, Reduce, Key>()) {
         using traits = processor::traits<Target>;
+        settle_concurrency<traits>(options);
         add_batch(name, std::move(options), codec::type_label<typename traits::input>(),
                   processor::output_label<typename traits::output>(), processor::detail::member_name<Key>(),
                   processor::reducing_factory<Target, Reduce, Key>(values_));

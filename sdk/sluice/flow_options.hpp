@@ -157,7 +157,7 @@ struct websocket_options {
 /// num_replicas    | copies                                                            | 1
 /// num_cpus        | reserved per replica; fractions are fine                          | 1.0
 /// memory_bytes    | reserved per replica; 0 = none                                    | 0
-/// num_concurrency | splits at once per replica; of an async function records at once  | 1
+/// num_concurrency | splits at once per replica; of a coroutine records at once        | 1; of a coroutine 100
 /// timeout         | per record; 0 = none                                              | 0
 /// max_attempts    | tries of a record that throws; of a split whose process dies      | 5
 /// max_rejected    | records that may fail for good; one more fails the batch          | 0
@@ -172,7 +172,7 @@ struct batch_options {
   double num_cpus = processor_spec{}.num_cpus;
   std::uint64_t memory_bytes = processor_spec{}.memory_bytes;
   std::map<std::string, std::string> node_labels = {};
-  std::uint32_t num_concurrency = processor_spec{}.num_concurrency;
+  std::optional<std::uint32_t> num_concurrency = {};
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
   std::uint32_t max_attempts = processor_spec{}.max_attempts;
   std::uint64_t max_rejected = batch_spec{}.max_rejected;

@@ -19,6 +19,7 @@ public:
   struct work;
 
   bool manual = false;
+  std::size_t runners = 0;  ///< made so far
   std::vector<work*> works; ///< living ones, oldest first
 
   /// The work port that takes records now.
@@ -27,6 +28,7 @@ public:
   std::unique_ptr<replica::work_port> make_work(replica::work_options opts) override;
   std::unique_ptr<replica::request_work_port> make_request_work(replica::request_work_options opts) override;
   std::unique_ptr<replica::runner_port> make_runner(const std::string&) override {
+    ++runners;
     struct at_once final : replica::runner_port {
       void run(std::function<void()> job) override { job(); }
     };

@@ -6,6 +6,7 @@
 #include "transport/batch/batch_environment.hpp"
 #include "actors/batch/batch_replica.hpp"
 
+#include <sluice/async.hpp>
 #include <sluice/flow.hpp>
 
 #include <caf/send.hpp>
@@ -34,6 +35,7 @@ struct sum {
 };
 
 std::vector<line> twice(const line& in) { return {in, in}; }
+async<std::vector<line>> twice_later(line in) { co_return std::vector<line>{in, in}; }
 sum by_kind(const line& in) { return {in.n % 2 == 0 ? "even" : "odd", in.n}; }
 void add(sum& into, const sum& next) { into.total += next.total; }
 
@@ -114,6 +116,18 @@ TEST_CASE_FIXTURE(fixture, "a file becomes a file, in order, whole, and nothing 
   CHECK(reports.back().phase == host::replica_phase::down);
   CHECK(std::distance(std::filesystem::directory_iterator{dir.path()}, {}) == 2);
   CHECK(queues->queues["batch.f.b"].empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "coroutines of a batch, a hundred at once, take one thread and keep the order") {
+  spawn(
+    [](flow& to, batch_options with) {
+      with.num_concurrency.reset();
+      to.batch<twice_later>("b", std::move(with));
+    },
+    io::file(dir / "out.jsonl"));
+  REQUIRE(run_to_end());
+  CHECK(test::read_file(dir / "out.jsonl") == expected);
+  CHECK(threads->runners == 2); // for user code, and for files
 }
 
 TEST_CASE_FIXTURE(fixture, "commits that fail, or whose answers are lost, change nothing of the outcome") {

@@ -1,9 +1,12 @@
 // Goal: a batch is described as any processor is, and what it cannot do is told when the flow is built.
+#include <sluice/async.hpp>
 #include <sluice/flow.hpp>
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 using namespace sluice;
 
@@ -22,6 +25,7 @@ sales to_sales(const order& in) { return {in.country, in.amount}; }
 void add(sales& into, const sales& next) { into.total += next.total; }
 sales plus(sales left, sales right) { return {left.country, left.total + right.total}; }
 void drop(const order&) {}
+async<sales> to_sales_later(order in) { co_return sales{in.country, in.amount}; }
 
 batch_options fed() { return {.source = io::file("in.csv"), .sink = io::file("out.csv")}; }
 
@@ -63,6 +67,21 @@ TEST_CASE("a batch is described, with the name of its key, and reads back") {
   CHECK(ends_by_itself(spec));
   f.consumer<drop>("more", {.source = io::queue("q")});
   CHECK_FALSE(ends_by_itself(f.spec()));
+}
+
+TEST_CASE(
+  "many coroutines of a batch run side by side unless it says how many, with or without a reduce step") {
+  flow f{"f"};
+  f.batch<to_sales>("one", fed());
+  f.batch<to_sales_later>("many", fed());
+  f.batch<to_sales_later, add, &sales::country>("reduced", fed());
+  auto options = fed();
+  options.num_concurrency = 3;
+  f.batch<to_sales_later>("said", options);
+  std::vector<std::uint32_t> counts;
+  for (const auto& each : f.spec().processors)
+    counts.push_back(each.num_concurrency);
+  CHECK(counts == std::vector<std::uint32_t>{1, async_concurrency_default, async_concurrency_default, 3});
 }
 
 TEST_CASE("what a batch cannot do is told with the option") {
