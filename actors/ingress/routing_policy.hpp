@@ -2,6 +2,7 @@
 
 #include "actors/ingress/ingress_protocol.hpp"
 
+#include <sluice/core/random.hpp>
 #include <sluice/http/route.hpp>
 
 #include <array>
@@ -159,7 +160,6 @@ std::optional<std::size_t> choose_target(std::size_t local_count, std::size_t co
   return among(local_count, count - local_count);
 }
 
-/// Next of a sequence that is random enough to spread load (splitmix64).
-std::uint64_t next_random(std::uint64_t& state) noexcept;
+using sluice::next_random;
 
 } // namespace sluice::ingress

@@ -1,5 +1,7 @@
 #include "actors/replica/replica_policy.hpp"
 
+#include <sluice/core/random.hpp>
+
 #include <algorithm>
 
 namespace sluice::replica {
@@ -29,12 +31,8 @@ std::chrono::milliseconds backoff_delay(std::uint32_t tries, std::uint32_t rando
     half + static_cast<std::int64_t>((std::uint64_t{random} * (whole - half)) >> 32)};
 }
 
-// splitmix64
 std::uint32_t next_random(std::uint64_t& stream) noexcept {
-  auto z = (stream += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return static_cast<std::uint32_t>((z ^ (z >> 31)) >> 32);
+  return static_cast<std::uint32_t>(sluice::next_random(stream) >> 32);
 }
 
 } // namespace sluice::replica

@@ -69,6 +69,7 @@ public:
   static bool exhausted() noexcept { return false; }
 
 private:
+  std::uint64_t seed() const { return opts_.owner.host.value ^ opts_.owner.replica.value; }
   bool sinks_to_queue() const { return !opts_.to && opts_.processor.sink.kind == "queue"; }
 
   void apply(const make_body&);
@@ -78,6 +79,7 @@ private:
   void apply(const tear_down&);
   void apply(const finish&) { finished_ = true; }
 
+  void dismiss_clients();
   void on_collected(collected& what);
   void send_writes();
   void send_append(std::uint64_t id);
@@ -112,14 +114,14 @@ private:
   std::shared_ptr<request_body> body_;
   std::uint64_t refused_by_sink_ = 0;
   bool sink_is_open_ = false;
+  bool is_closing_ = false; ///< clients that are connected are told to go
 };
 
 self_type::behavior_type request_actor::start(self_type::pointer self, request_options opts) {
   self_ = self;
   opts_ = std::move(opts);
-  const auto seed = opts_.owner.host.value ^ opts_.owner.replica.value;
-  state_.emplace(opts_.to != nullptr, seed);
-  collect_.emplace(opts_.to ? 1 : collect_lanes, sinks_to_queue(), seed);
+  state_.emplace(opts_.to != nullptr, seed());
+  collect_.emplace(opts_.to ? 1 : collect_lanes, sinks_to_queue(), seed());
   executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()},
                                                  opts_.threads->http_client(), speaker());
   work_ = opts_.threads->make_request_work(work_options());
@@ -133,6 +135,7 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
       start_ticking();
       handle_event([this](request_state& s) {
         answer(collect_->take_late(now()), failure_answer(503, "the sink did not take the results in time"));
+        dismiss_clients();
         return s.on_tick(collect_->empty(), now());
       });
     },
@@ -177,6 +180,12 @@ void request_actor::apply(const open_gate&) {
 void request_actor::apply(const close_gate&) {
   opts_.targets->remove(opts_.owner.replica);
   work_->close();
+  is_closing_ = true;
+}
+
+void request_actor::dismiss_clients() {
+  if (is_closing_ && body_ && body_->connections() != nullptr)
+    body_->connections()->dismiss(now(), seed());
 }
 
 void request_actor::on_collected(collected& what) {

@@ -1,5 +1,6 @@
 #include <sluice/core/limits.hpp>
 #include <sluice/processor/connection_core.hpp>
+#include <sluice/processor/goodbye_policy.hpp>
 #include <sluice/websocket.hpp>
 
 #include <chrono>
@@ -62,20 +63,39 @@ std::uint64_t connection_set::next_number() {
 }
 
 void connection_set::drain(std::function<void()> idle) {
-  std::vector<connection_ptr> open;
   {
     std::lock_guard lock{mutex_};
     is_draining_ = true;
     if (!all_.empty())
       idle_ = std::exchange(idle, nullptr);
-    for (const auto& [key, weak] : all_)
-      if (auto one = weak.lock())
-        open.push_back(std::move(one));
   }
   if (idle)
     idle();
-  for (const auto& one : open)
+}
+
+void connection_set::dismiss(std::chrono::steady_clock::time_point now, std::uint64_t seed) {
+  std::vector<connection_ptr> due;
+  {
+    std::lock_guard lock{mutex_};
+    if (is_draining_ && !std::exchange(goodbyes_planned_, is_draining_))
+      plan_goodbyes(now, seed);
+    for (; !goodbyes_.empty() && goodbyes_.front().at <= now; goodbyes_.pop_front())
+      if (auto one = goodbyes_.front().to.lock())
+        due.push_back(std::move(one));
+  }
+  for (const auto& one : due)
     one->drain();
+}
+
+/// Called with the lock.
+void connection_set::plan_goodbyes(std::chrono::steady_clock::time_point now, std::uint64_t seed) {
+  const auto count = all_.size();
+  const auto span = goodbye_span(count);
+  for (const auto& [key, weak] : all_)
+    goodbyes_.push_back({now
+                           + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                             goodbye_after(goodbyes_.size(), count, seed, span)),
+                         weak});
 }
 
 void connection_set::stop() {
@@ -83,7 +103,8 @@ void connection_set::stop() {
   std::deque<connection_ptr> dropped; // outside of the lock: they come back to `forget`
   {
     std::lock_guard lock{mutex_};
-    is_draining_ = true;
+    is_draining_ = goodbyes_planned_ = true;
+    goodbyes_.clear();
     idle_ = nullptr;
     run_ = nullptr;
     dropped.swap(ready_);

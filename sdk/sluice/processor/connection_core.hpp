@@ -62,6 +62,7 @@ public:
   void run_on(std::function<void(std::function<void()>)> run) override;
   connection_load load() const override;
   void drain(std::function<void()> idle) override;
+  void dismiss(std::chrono::steady_clock::time_point now, std::uint64_t seed) override;
 
   /// Ends all at once (`restart`); user code is not told.
   void stop();
@@ -76,7 +77,14 @@ public:
   void turn_done(bool is_message, bool has_failed);
 
 private:
+  /// When a client is told to go.
+  struct goodbye {
+    std::chrono::steady_clock::time_point at;
+    std::weak_ptr<connection_core> to;
+  };
+
   void run_turn(connection_ptr which);
+  void plan_goodbyes(std::chrono::steady_clock::time_point now, std::uint64_t seed);
 
   const settings settings_;
   mutable std::mutex mutex_;
@@ -88,6 +96,8 @@ private:
   std::uint64_t handled_total_ = 0;
   std::uint64_t failed_total_ = 0;
   bool is_draining_ = false;
+  bool goodbyes_planned_ = false;
+  std::deque<goodbye> goodbyes_; ///< by time
   std::function<void()> idle_;
 };
 

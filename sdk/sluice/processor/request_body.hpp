@@ -100,9 +100,13 @@ public:
 
   virtual connection_load load() const = 0;
 
-  /// Takes no more, lets user code end what has come in, then tells each client to go (`going_away`). Calls `idle`
-  /// once when none is left.
+  /// Takes no more connections. Those that are there go on until `dismiss` comes to them. Calls `idle` once when none is
+  /// left.
   virtual void drain(std::function<void()> idle) = 0;
+
+  /// Once it drains, now and then: lets user code end what has come in from the clients whose moment has come, then
+  /// tells them to go (`going_away`). The first call begins the time over which they are spread (`goodbye_policy`).
+  virtual void dismiss(std::chrono::steady_clock::time_point now, std::uint64_t seed) = 0;
 };
 
 /// User code behind one endpoint, collector or WebSocket with the types rubbed off.

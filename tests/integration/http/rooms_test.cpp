@@ -43,6 +43,7 @@ public:
 struct room_fixture {
   work::worker_threads threads;
   std::unique_ptr<replica::request_work_port> work;
+  std::weak_ptr<request_body> code; ///< `work` has it
   std::unique_ptr<ingress::router> routes;
   std::unique_ptr<server> front;
   std::mutex mutex;
@@ -63,6 +64,7 @@ struct room_fixture {
       {{{"chat", false}, false, {}, std::make_shared<processor::value_factories>()},
        {{"chat", false}, connections_max, 3}})();
     REQUIRE(body->setup());
+    code = body;
     work->start(body);
 
     ingress::router_options options;
@@ -169,6 +171,9 @@ TEST_CASE_FIXTURE(room_fixture, "closing a replica sends its clients away and is
   CHECK(ada.send("hello"));
   CHECK(bob.read() == "hello");
   work->close();
+  const auto now = std::chrono::steady_clock::now();
+  code.lock()->connections()->dismiss(now, 1);
+  code.lock()->connections()->dismiss(now + 1s, 1);
   std::thread leaving{[&] { CHECK(ada.read_to_close() == 1001); }};
   CHECK(bob.read_to_close() == 1001);
   leaving.join();

@@ -20,7 +20,21 @@ namespace {
 /// Answers with the body it got; as a collector, gives it to the sink. Async on demand: then a call
 /// ends when the test says so.
 struct probe final : request_body {
+  /// One client, that goes when it is told to.
+  struct keeper final : connection_keeper {
+    void run_on(std::function<void(std::function<void()>)>) override {}
+    connection_load load() const override { return {}; }
+    void drain(std::function<void()> idle) override { idle_ = std::move(idle); }
+    void dismiss(std::chrono::steady_clock::time_point now, std::uint64_t) override {
+      asked_at.push_back(now);
+      if (asked_at.size() == 3)
+        idle_();
+    }
+    std::vector<std::chrono::steady_clock::time_point> asked_at;
+    std::function<void()> idle_;
+  };
   struct shared {
+    std::unique_ptr<keeper> clients;
     bool collects = false;
     bool is_async = false;
     std::optional<failure> setup_fails;
@@ -39,6 +53,7 @@ struct probe final : request_body {
     return {};
   }
   bool is_async() const noexcept override { return its->is_async; }
+  connection_keeper* connections() noexcept override { return its->clients.get(); }
   bool handle(const exchange_ptr& call, encoded_results& results) override {
     if (its->collects && call->in.body != "nothing") {
       results.bytes() += call->in.body;
@@ -155,6 +170,21 @@ TEST_CASE_FIXTURE(fixture, "a drain takes it out of the targets, tears down and 
   advance(1s);
   CHECK(reports.back().phase == replica_phase::down);
   CHECK(code->torn_down == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a drain looks again and again who of the clients is to go, until all have") {
+  code->clients = std::make_unique<probe::keeper>();
+  code->is_async = true;
+  start(pattern::websocket);
+  advance(1s);
+  CHECK(code->clients->asked_at.empty());
+  drain();
+  advance(2s);
+  const auto& asked = code->clients->asked_at;
+  REQUIRE(asked.size() >= 3);
+  CHECK(asked[1] - asked[0] <= 200ms);
+  CHECK(asked[2] > asked[1]);
+  CHECK(reports.back().phase == replica_phase::down);
 }
 
 TEST_CASE_FIXTURE(fixture, "a replica that is killed is no target any more") {

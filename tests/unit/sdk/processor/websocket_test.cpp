@@ -4,8 +4,11 @@
 
 #include <sluice/core/limits.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <thread>
+#include <vector>
 
 using namespace sluice;
 using texts = std::vector<std::string>;
@@ -271,6 +274,47 @@ TEST_CASE("who is sent too much from elsewhere is closed") {
   CHECK_FALSE(to.send("more"));
 }
 
+constexpr std::chrono::steady_clock::time_point drain_begins{std::chrono::hours{1}};
+
+TEST_CASE(
+  "a drain sends its clients away one after the other, and goes on with those whose moment has not come") {
+  replica<twice> there{{.connections_max = 10, .num_concurrency = 10}};
+  std::vector<talker> clients;
+  for (int i = 0; i < 10; ++i)
+    clients.push_back(there.connect());
+  there.run();
+  std::vector<bool> are_told(10, false);
+  auto told = [&] { return std::count(are_told.begin(), are_told.end(), true); };
+  auto look = [&] {
+    there.run();
+    for (std::size_t i = 0; i < clients.size(); ++i)
+      for (const auto& each : clients[i].way->take())
+        are_told[i] = are_told[i] || each.starts_with("close 1001 ");
+  };
+  bool is_idle = false;
+  auto& keeper = *there.body->connections();
+  keeper.dismiss(drain_begins, 1); // not yet asked for
+  keeper.drain([&] { is_idle = true; });
+  look();
+  CHECK(told() == 0);
+  keeper.dismiss(drain_begins, 1);
+  keeper.dismiss(drain_begins + 50ms, 1);
+  look();
+  CHECK(told() == 5);
+  for (std::size_t i = 0; i < clients.size(); ++i)
+    clients[i].say(R"({"number":2})");
+  there.run();
+  for (std::size_t i = 0; i < clients.size(); ++i)
+    CHECK(clients[i].way->take().size() == (are_told[i] ? 0 : 1));
+  keeper.dismiss(drain_begins + 100ms, 1);
+  look();
+  CHECK(told() == 10);
+  for (auto& each : clients)
+    each.go(websocket_code::going_away);
+  there.run();
+  CHECK(is_idle);
+}
+
 TEST_CASE("a drain lets user code end, tells clients to go and says when all have") {
   replica<twice> there;
   auto ada = there.connect();
@@ -278,6 +322,8 @@ TEST_CASE("a drain lets user code end, tells clients to go and says when all hav
   ada.say(R"({"number":1})");
   bool is_idle = false;
   there.body->connections()->drain([&] { is_idle = true; });
+  there.body->connections()->dismiss(drain_begins, 1);
+  there.body->connections()->dismiss(drain_begins + 1s, 1);
   CHECK(ada.way->take().empty());
   ada.say(R"({"number":2})"); // comes too late
   there.run();
