@@ -170,12 +170,6 @@ const node::host_status* find_host(const node_record& node, const stored_replica
   return nullptr;
 }
 
-std::string why(const node::host_status& host) {
-  if (host.detail.empty() && host.last_crash)
-    return host.last_crash->reason;
-  return host.detail;
-}
-
 } // namespace
 
 std::pair<replica_health, std::string> health_of(const cluster_state& state, const replica_record& replica) {
@@ -185,7 +179,7 @@ std::pair<replica_health, std::string> health_of(const cluster_state& state, con
     return {replica_health::failing, "its node " + where + " is gone"};
   const auto* host = find_host(node, replica.stored);
   if (host && host->phase == node::host_phase::crash_loop)
-    return {replica_health::failing, "crash loop on " + where + ": " + why(*host)};
+    return {replica_health::failing, "crash loop on " + where + ": " + node::reason_of(*host)};
   if (replica.report) {
     switch (replica.report->phase) {
     case host::replica_phase::running:
@@ -208,9 +202,18 @@ std::pair<replica_health, std::string> health_of(const cluster_state& state, con
     return {replica_health::starting, "waits for its host on " + where};
   std::string text{node::to_string(host->phase)};
   text += " on " + where;
-  if (auto reason = why(*host); !reason.empty())
+  if (auto reason = node::reason_of(*host); !reason.empty())
     text += ": " + reason;
   return {replica_health::starting, text};
+}
+
+std::string describe(const cluster_state& state, const replica_record& replica) {
+  auto [health, text] = health_of(state, replica);
+  const auto* host =
+    replica.is_lost ? nullptr : find_host(state.nodes.at(replica.stored.node), replica.stored);
+  if (health != replica_health::up && host)
+    text += node::wait_text(*host);
+  return text;
 }
 
 } // namespace sluice::cluster

@@ -217,6 +217,9 @@ node_phase phase_of(const cluster_state& state, const node_record& node);
 /// How a replica does and, unless it is up, why, in words.
 std::pair<replica_health, std::string> health_of(const cluster_state& state, const replica_record& replica);
 
+/// The words of `health_of` and when its host is started again, if it waits. Another text each second.
+std::string describe(const cluster_state& state, const replica_record& replica);
+
 /// What one replica of `processor` in `version` reserves.
 replica_need need_of(const stored_version& version, const processor_name& processor);
 

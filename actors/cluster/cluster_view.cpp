@@ -42,7 +42,7 @@ replica_view show(const cluster_state& state, const replica_record& replica) {
     view.report = *replica.report;
   view.report.id = view.id;
   view.report.processor = view.processor;
-  view.detail = health_of(state, replica).second;
+  view.detail = describe(state, replica);
   if (replica.stored.goal == host::replica_goal::drain && view.detail.empty())
     view.detail = "drains";
   return view;

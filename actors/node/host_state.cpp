@@ -39,6 +39,8 @@ bool is_gone(const host::replica_report& replica) {
   return replica.phase == host::replica_phase::down || replica.phase == host::replica_phase::failed;
 }
 
+bool is_running(const host::replica_report& replica) { return replica.phase == host::replica_phase::running; }
+
 void begin_fetch(host_state& state, host_actions& out) {
   state.phase = host_phase::fetching;
   state.detail = "waits for its artifact";
@@ -54,6 +56,7 @@ void clear_process(host_state& state) {
   state.link_is_up = false;
   state.link_loss.clear();
   state.heard_at.reset();
+  state.serving_since.reset();
   state.due.reset();
   state.step = stop_step::none;
   state.kill_reason.clear();
@@ -95,32 +98,46 @@ void back_off_fetch(host_state& state, const std::string& why, const moment& at)
                              limits::artifact_fetch_backoff_max);
   state.phase = host_phase::backing_off;
   state.due = at.now + delay;
-  state.detail = "artifact: " + why + "; tries again in " + to_text(delay);
+  state.detail = "artifact: " + why;
+}
+
+/// More ends than this make no wait longer, and need no more service to make up for.
+constexpr std::uint32_t ends_counted_max = limits::host_restarts_max + 3;
+
+/// Transition 7: takes back one end for each stretch of good service, or all.
+void make_up_for_ends(host_state& state, const moment& at) {
+  if (!state.serving_since)
+    return;
+  const auto served = at.now - *state.serving_since;
+  if (served >= limits::host_restart_window) {
+    state.ends_in_row = 0;
+    return;
+  }
+  const auto stretches =
+    static_cast<std::uint32_t>(served / (limits::host_restart_window / limits::host_restarts_max));
+  if (stretches > 0)
+    state.ends_in_row = std::max(std::min(state.ends_in_row, ends_counted_max), stretches) - stretches;
 }
 
 /// Transitions 4 and 6: a process ended that should not have.
 void back_off_end(host_state& state, const std::string& reason, bool has_finished_records, const moment& at) {
-  while (!state.ends.empty() && at.now - state.ends.front() >= limits::host_restart_window)
-    state.ends.pop_front();
-  state.ends.push_back(at.now);
-  const std::size_t ends_max = limits::host_restarts_max + (has_finished_records ? 1 : 0);
-  if (state.ends.size() < ends_max && state.loop_count == 0) {
-    auto delay =
-      backoff_delay(state.backoff_count++, at.jitter, limits::host_backoff_min, limits::host_backoff_max);
+  ++state.ends_in_row;
+  const auto ends_max = limits::host_restarts_max + (has_finished_records ? 1 : 0);
+  if (state.ends_in_row < ends_max) {
     state.phase = host_phase::backing_off;
-    state.due = at.now + delay;
-    state.detail = reason + "; starts again in " + to_text(delay);
+    state.due =
+      at.now
+      + backoff_delay(state.ends_in_row - 1, at.jitter, limits::host_backoff_min, limits::host_backoff_max);
+    state.detail = reason;
     return;
   }
-  constexpr milliseconds window = limits::host_restart_window;
   constexpr milliseconds max = limits::host_backoff_max;
-  milliseconds doubled = window * (1 << std::min<std::uint32_t>(state.loop_count++, 16));
+  const auto doublings = std::min(state.ends_in_row, ends_counted_max) - ends_max;
+  const milliseconds doubled = milliseconds{limits::host_restart_window} * (1 << doublings);
   milliseconds spread{static_cast<milliseconds::rep>(static_cast<double>(doubled.count()) * at.jitter / 4)};
-  milliseconds delay = std::min(doubled + spread, max); // never below the window: no more starts in it
   state.phase = host_phase::crash_loop;
-  state.due = at.now + delay;
-  state.detail = reason + "; ended " + std::to_string(state.backoff_count + state.loop_count)
-                 + " times in a row, starts again in " + to_text(delay);
+  state.due = at.now + std::min(doubled + spread, max); // never below the window: no more starts in it
+  state.detail = reason + "; ended " + std::to_string(state.ends_in_row) + " times in a row";
 }
 
 /// True if the end is what a stop leads to.
@@ -233,6 +250,13 @@ bool has_process(const host_state& state) noexcept {
          || state.phase == host_phase::stopping;
 }
 
+std::chrono::milliseconds wait_left(const host_state& state, time_point now) noexcept {
+  const bool waits = state.phase == host_phase::backing_off || state.phase == host_phase::crash_loop;
+  if (!waits || !state.due || *state.due <= now)
+    return milliseconds{0};
+  return std::chrono::ceil<milliseconds>(*state.due - now);
+}
+
 std::optional<time_point> next_due(const host_state& state) noexcept {
   auto due = state.due;
   if (state.heard_at && state.phase == host_phase::running) {
@@ -312,7 +336,6 @@ host_actions apply(host_state& state, const event::connected& what, const moment
   state.phase = host_phase::running;
   state.detail.clear();
   state.link_is_up = true;
-  state.running_since = at.now;
   state.due.reset();
   if (state.isolated)
     state.heard_at = at.now;
@@ -377,11 +400,7 @@ host_actions apply(host_state& state, const event::exited& what, const moment& a
   const bool was_stopping = state.phase == host_phase::stopping;
   const bool has_finished_records = std::any_of(state.replicas.begin(), state.replicas.end(),
                                                 [](const auto& r) { return r.processed_total > 0; });
-  if (state.phase == host_phase::running && at.now - state.running_since >= limits::host_restart_window) {
-    state.ends.clear();
-    state.backoff_count = 0;
-    state.loop_count = 0;
-  }
+  make_up_for_ends(state, at);
   clear_process(state);
   if (expected)
     report.suspects.clear(); // a stop is nobody's fault
@@ -403,6 +422,8 @@ host_actions apply(host_state& state, const host::host_report& what, const momen
     return out;
   state.replicas = what.replicas;
   state.revision_seen = what.revision;
+  if (!state.serving_since && std::any_of(state.replicas.begin(), state.replicas.end(), is_running))
+    state.serving_since = at.now;
   if (state.heard_at)
     state.heard_at = at.now;
   if (state.isolated && state.kill_reason.empty())

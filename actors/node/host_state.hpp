@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,10 +37,12 @@
 ///  4 the process ended, or was killed: no hello in time, too much memory, a call that
 ///    hangs, silence, or a lost link; wait `min · 2^n`, jittered
 ///  5 the artifact could not be fetched, or was damaged when it was to run: wait likewise
-///  6 as 4, but for the 5th time within 60 s: wait 60 s, then 120 s, up to 5 min. One
+///  6 as 4, but for the 5th time in a row: wait 60 s, then 120 s, up to 5 min. One
 ///    end more is allowed when the process had finished records, so that one poison
 ///    record with 5 attempts does not stop the flow
-///  7 (memory of ends is cleared once a process ran for 60 s)
+///  7 (good service makes up for ends: each 12 s in which a replica ran for one of them, 60 s for
+///    all. So five ends a minute are borne for ever if the host serves in between, and
+///    one that never gets as far as to serve waits longer and longer, however slowly it dies)
 ///  8 the wait is over              → fetch again (at once when it is there)
 ///  9 not wanted any more           → drain, SIGTERM when all replicas are down or after
 ///    `drain_timeout`, SIGKILL `host_terminate_grace` later; a starting one skips the drain
@@ -158,23 +159,24 @@ struct host_state {
   std::string link_loss; ///< why it is not up any more
 
   // timers
-  std::optional<time_point> due;      ///< the next thing happens then
-  std::optional<time_point> heard_at; ///< set while the host is expected to report
-  time_point running_since{};
+  std::optional<time_point> due;           ///< the next thing happens then
+  std::optional<time_point> heard_at;      ///< set while the host is expected to report
+  std::optional<time_point> serving_since; ///< the running process has a replica that runs since then
 
   // ending
   stop_step step = stop_step::none;
   std::string kill_reason; ///< why we killed the process, until it is gone
 
   // memory of failures
-  std::deque<time_point> ends;     ///< at most `limits::host_restarts_max` + 1, within the window
-  std::uint32_t backoff_count = 0; ///< waits since the last good run
-  std::uint32_t loop_count = 0;    ///< crash loops since the last good run
+  std::uint32_t ends_in_row = 0; ///< no service has made up for them yet
   std::uint32_t fetch_failures = 0;
 };
 
 /// True while a process is there or about to be.
 bool has_process(const host_state& state) noexcept;
+
+/// How long until a host that waits is started again; 0 while it waits for nothing of that kind.
+std::chrono::milliseconds wait_left(const host_state& state, time_point now) noexcept;
 
 /// When `event::tick` must be applied at the latest, or nothing.
 std::optional<time_point> next_due(const host_state& state) noexcept;

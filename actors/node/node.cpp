@@ -95,7 +95,7 @@ void send_report(pointer self) {
     self->send(*st.head, std::move(st.ends.front()));
     st.ends.pop_front();
   }
-  auto report = make_report(st.node, st.opts.info);
+  auto report = make_report(st.node, st.opts.info, self->clock().now());
   if (st.opts.requests)
     report.requests = st.opts.requests();
   self->send(*st.head, std::move(report));

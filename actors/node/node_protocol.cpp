@@ -22,4 +22,18 @@ std::string_view to_string(host_phase phase) noexcept {
   return "unknown";
 }
 
+std::string reason_of(const host_status& host) {
+  const bool runs = host.phase == host_phase::running;
+  return host.detail.empty() && host.last_crash && !runs ? host.last_crash->reason : host.detail;
+}
+
+std::string wait_text(const host_status& host) {
+  if (host.starts_in.count() <= 0)
+    return {};
+  return "; starts again in "
+         + std::to_string(std::chrono::ceil<std::chrono::seconds>(host.starts_in).count()) + " s";
+}
+
+std::string describe(const host_status& host) { return reason_of(host) + wait_text(host); }
+
 } // namespace sluice::node

@@ -60,9 +60,21 @@ struct host_status {
   std::uint64_t memory_bytes = 0; ///< resident
   double cpu_used = 0;            ///< cores, over the last report interval
   std::string detail;             ///< what it waits for or why it failed
+  std::chrono::milliseconds starts_in{
+    0}; ///< until it is started again, at the time of the report; 0 = no such wait
   std::optional<crash_report> last_crash;
   std::vector<host::replica_report> replicas;
 };
+
+/// Why a host is not running, for people; empty if there is nothing to say.
+std::string reason_of(const host_status& host);
+
+/// "; starts again in 12 s", or nothing if it does not wait. Another text each second: not for what is
+/// kept or compared.
+std::string wait_text(const host_status& host);
+
+/// Both.
+std::string describe(const host_status& host);
 
 /// One version of a flow as a node needs it.
 struct flow_order {

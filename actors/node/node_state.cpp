@@ -71,7 +71,7 @@ crash_report shorten(const crash_report& full) {
   return out;
 }
 
-host_status make_status(const host_key& key, const host_entry& entry) {
+host_status make_status(const host_key& key, const host_entry& entry, time_point now) {
   const auto& host = entry.host;
   host_status status;
   status.id = host.host;
@@ -83,6 +83,7 @@ host_status make_status(const host_key& key, const host_entry& entry) {
   status.memory_bytes = host.memory_bytes;
   status.cpu_used = entry.cpu_used;
   status.detail = host.detail;
+  status.starts_in = wait_left(host, now);
   if (host.last_crash)
     status.last_crash = shorten(*host.last_crash);
   status.replicas = host.replicas;
@@ -198,7 +199,7 @@ std::uint64_t memory_limit(const flow_order& order, const std::vector<host::repl
   return bytes_max == 0 ? sum : std::min(sum, bytes_max);
 }
 
-node_report make_report(const node_state& state, const node_info& self) {
+node_report make_report(const node_state& state, const node_info& self, time_point now) {
   node_report report;
   report.node = self.id;
   report.started = self.started;
@@ -206,7 +207,7 @@ node_report make_report(const node_state& state, const node_info& self) {
   report.cpu_used = state.cpu_used;
   report.memory_used_bytes = state.memory_used_bytes;
   for (const auto& [key, entry] : state.hosts)
-    report.hosts.push_back(make_status(key, entry));
+    report.hosts.push_back(make_status(key, entry, now));
   return report;
 }
 

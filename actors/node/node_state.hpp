@@ -105,8 +105,8 @@ std::optional<time_point> next_due(const node_state& state);
 std::uint64_t memory_limit(const flow_order& order, const std::vector<host::replica_order>& replicas,
                            std::uint64_t bytes_max);
 
-/// How all hosts stand; those that are down appear once more.
-node_report make_report(const node_state& state, const node_info& self);
+/// How all hosts stand at `now`; those that are down appear once more.
+node_report make_report(const node_state& state, const node_info& self, time_point now);
 
 /// Forgets hosts that are down. Returns true if there was one.
 bool forget_down(node_state& state);

@@ -168,8 +168,12 @@ void print_flows(std::ostream& to, const terminal& where, const api::SnapshotRep
   print_more(to, where, hidden, "processors");
 }
 
+bool is_waiting(const api::Host& host) {
+  return host.phase() == "backing_off" || host.phase() == "crash_loop";
+}
+
 bool is_restarting(const api::Host& host, std::int64_t now_unix_ms) {
-  return host.phase() == "backing_off" || host.phase() == "crash_loop"
+  return is_waiting(host)
          || (!host.last_crash().reason().empty()
              && now_unix_ms - host.last_crash().at_unix_ms() < crash_shown_for_ms);
 }
@@ -197,9 +201,11 @@ void print_reasons(std::ostream& to, const terminal& where, const api::SnapshotR
     for (const auto& host : node.hosts())
       if (is_restarting(host, snapshot.taken_at_unix_ms()) && shown++ < crashes_shown_max)
         to << "  " << paint.phase(host.phase()) << " "
-           << fit("host/" + host.id() + " of flow/" + host.flow() + ": " + host.last_crash().reason()
-                    + ", restarts " + std::to_string(host.restarts()) + "; sluice logs host/" + host.id(),
-                  width)
+           << fit(
+                "host/" + host.id() + " of flow/" + host.flow() + ": "
+                  + (is_waiting(host) && !host.detail().empty() ? host.detail() : host.last_crash().reason())
+                  + ", restarts " + std::to_string(host.restarts()) + "; sluice logs host/" + host.id(),
+                width)
            << "\n";
   print_more(to, where, shown - crashes_shown_max, "hosts");
 }

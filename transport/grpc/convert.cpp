@@ -93,7 +93,7 @@ void fill(v1::Host& to, const node::host_status& from, const node_id& where) {
   to.set_restarts(from.restarts);
   to.set_memory_bytes(from.memory_bytes);
   to.set_cpu_used(from.cpu_used);
-  to.set_detail(codec::to_utf8(from.detail));
+  to.set_detail(codec::to_utf8(node::describe(from)));
   if (from.last_crash)
     fill(*to.mutable_last_crash(), *from.last_crash);
 }

@@ -141,6 +141,7 @@ void pack(const node::host_status& from, pb::HostStatus& to) {
   to.set_memory_bytes(from.memory_bytes);
   to.set_cpu_used(from.cpu_used);
   to.set_detail(from.detail);
+  to.set_starts_in_ms(static_cast<std::uint64_t>(std::max<std::int64_t>(0, from.starts_in.count())));
   if (from.last_crash)
     pack(*from.last_crash, *to.mutable_last_crash());
   for (auto& replica : from.replicas)
@@ -195,6 +196,7 @@ node::host_status unpack(const pb::HostStatus& from) {
   to.memory_bytes = from.memory_bytes();
   to.cpu_used = from.cpu_used();
   to.detail = from.detail();
+  to.starts_in = std::chrono::milliseconds{from.starts_in_ms()};
   if (from.has_last_crash())
     to.last_crash = unpack(from.last_crash());
   for (auto& replica : from.replicas())

@@ -42,8 +42,8 @@ constexpr std::uint32_t attempts_max_default = 5;
 constexpr std::size_t error_text_bytes_max = 4096; ///< kept per failed attempt
 
 // Hosts
-constexpr std::uint32_t host_restarts_max = 5; ///< within the window, then crash loop
-constexpr auto host_restart_window = 60s;
+constexpr std::uint32_t host_restarts_max = 5; ///< ends in a row, then crash loop
+constexpr auto host_restart_window = 60s;      ///< service for so long makes up for all ends
 constexpr auto host_backoff_min = 100ms;
 constexpr auto host_backoff_max = 5min;
 constexpr std::size_t crash_log_lines_max = 200;

@@ -121,14 +121,30 @@ TEST_CASE("hosts that are down are reported once more, then forgotten") {
   self.id = node_id{"node-1"};
   apply(state, {1, {order_of("a", 1)}, {}}, at);
   apply(state, {2, {}, {}}, at);
-  auto report = make_report(state, self);
+  auto report = make_report(state, self, at.now);
   REQUIRE(report.hosts.size() == 1);
   CHECK(report.hosts[0].phase == host_phase::down);
   CHECK(report.node == self.id);
   CHECK(report.revision == 2);
   CHECK(forget_down(state));
   CHECK_FALSE(forget_down(state));
-  CHECK(make_report(state, self).hosts.empty());
+  CHECK(make_report(state, self, at.now).hosts.empty());
+}
+
+TEST_CASE("a report says how long a host still waits, as text that counts down") {
+  node_state state;
+  apply(state, {1, {order_of("a", 1)}, {}}, at);
+  auto& host = state.hosts.begin()->second.host;
+  host.phase = host_phase::crash_loop;
+  host.detail = "killed by SIGSEGV; ended 5 times in a row";
+  host.due = at.now + 61s;
+  auto text_after = [&](auto span) { return describe(make_report(state, {}, at.now + span).hosts.at(0)); };
+  CHECK(text_after(0s) == "killed by SIGSEGV; ended 5 times in a row; starts again in 61 s");
+  CHECK(text_after(59s + 200ms) == "killed by SIGSEGV; ended 5 times in a row; starts again in 2 s");
+  CHECK(text_after(61s) == "killed by SIGSEGV; ended 5 times in a row");
+  CHECK(make_report(state, {}, at.now + 1s).hosts.at(0).detail == host.detail); // no news by itself
+  host.phase = host_phase::running;
+  CHECK(text_after(0s) == host.detail);
 }
 
 TEST_CASE("the memory limit is what the replicas reserve, within bounds") {
@@ -184,7 +200,7 @@ TEST_CASE("a heartbeat carries the last lines of a crash only") {
   for (int i = 0; i < 200; ++i)
     crash.log_tail.push_back(std::to_string(i) + std::string(100, '.'));
   host.last_crash = crash;
-  auto report = make_report(state, {});
+  auto report = make_report(state, {}, at.now);
   const auto& tail = report.hosts[0].last_crash->log_tail;
   CHECK(tail.size() > 70);
   CHECK(tail.size() < 90);

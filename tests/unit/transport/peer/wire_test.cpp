@@ -183,6 +183,7 @@ TEST_CASE("a node's report keeps hosts, replicas and the last crash") {
   node::host_status host;
   host.id = host_id{77};
   host.phase = node::host_phase::crash_loop;
+  host.starts_in = 42s;
   node::crash_report crash;
   crash.signal = 11;
   crash.reason = "killed by SIGSEGV";
@@ -210,6 +211,7 @@ TEST_CASE("a node's report keeps hosts, replicas and the last crash") {
   CHECK(back.started == x.started);
   REQUIRE(back.hosts.size() == 1);
   CHECK(back.hosts[0].phase == node::host_phase::crash_loop);
+  CHECK(back.hosts[0].starts_in == 42s);
   REQUIRE(back.hosts[0].last_crash);
   CHECK(back.hosts[0].last_crash->log_tail == crash.log_tail);
   CHECK(back.hosts[0].last_crash->suspects == crash.suspects);
