@@ -198,6 +198,27 @@ void forgive(change& it, flow_record& flow, const std::vector<replica_record*>& 
   }
 }
 
+/// Remembers where hosts of the target are in a crash loop, and forgets it once they serve there, the node is another, or
+/// long after.
+void note_crash_loops(change& it, flow_record& flow, const std::vector<replica_record*>& replicas) {
+  const auto& target = flow.stored.target;
+  for (const auto* replica : replicas) {
+    const auto& stored = replica->stored;
+    if (stored.version != target)
+      continue;
+    if (is_in_crash_loop(it.state, *replica))
+      flow.crash_loops[stored.node] = {target, it.state.nodes.at(stored.node).stored.info.started, it.at.now};
+    else if (replica->up_since && it.at.now - *replica->up_since >= limits::host_restart_window)
+      flow.crash_loops.erase(stored.node);
+  }
+  std::erase_if(flow.crash_loops, [&](const auto& one) {
+    const auto node = it.state.nodes.find(one.first);
+    return one.second.version != target || node == it.state.nodes.end()
+           || node->second.stored.info.started != one.second.started
+           || it.at.now - one.second.seen_at >= it.state.limits.crash_loop_memory;
+  });
+}
+
 rollout_input describe(change& it, flow_record& flow, const std::vector<replica_record*>& replicas) {
   rollout_input input;
   std::set<processor_name> retried;
@@ -211,6 +232,7 @@ rollout_input describe(change& it, flow_record& flow, const std::vector<replica_
     one.is_target = replica->stored.version == flow.stored.target;
     one.is_draining = replica->stored.goal == host::replica_goal::drain;
     one.health = health_of(it.state, *replica).first;
+    one.host_loops = is_in_crash_loop(it.state, *replica);
     const auto& where = it.state.nodes.at(one.node).stored;
     const auto need = need_of(it.state, replica->stored);
     one.must_go = where.drain_requested || !has_labels(where.info.labels, need.node_labels);
@@ -230,6 +252,8 @@ rollout_input describe(change& it, flow_record& flow, const std::vector<replica_
   for (const auto& [processor, retry] : flow.retries)
     if (!retry.node.empty())
       input.failed_last[processor] = retry.node;
+  for (const auto& [node, loop] : flow.crash_loops)
+    input.looped.insert(node);
   const auto& target = *flow.versions.at(flow.stored.target);
   for (const auto& spec : target.spec.processors) {
     auto count = flow.stored.scale.find(spec.name);
@@ -261,9 +285,13 @@ void roll_out(change& it, flow_record& flow, std::vector<replica_record*>& repli
               std::vector<node_room>& nodes) {
   give_up_failed_update(it, flow, replicas);
   forgive(it, flow, replicas);
+  note_crash_loops(it, flow, replicas);
   auto plan = plan_rollout(describe(it, flow, replicas), nodes);
   for (const auto& one : plan.starts)
     it.start_replica(flow.stored.name, one.processor, flow.stored.target, one.node);
+  for (const auto& node : plan.loops_left)
+    it.tell("warning", "flow/" + flow.stored.name.value,
+            "its host on " + node.value + " is in a crash loop; its replicas go to other nodes");
   for (auto id : plan.drains)
     it.drain_replica(it.state.replicas.at(id));
   drop_replaced(it, flow, replicas, plan);

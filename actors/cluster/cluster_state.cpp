@@ -207,6 +207,13 @@ std::pair<replica_health, std::string> health_of(const cluster_state& state, con
   return {replica_health::starting, text};
 }
 
+bool is_in_crash_loop(const cluster_state& state, const replica_record& replica) {
+  if (replica.is_lost)
+    return false;
+  const auto* host = find_host(state.nodes.at(replica.stored.node), replica.stored);
+  return host && host->phase == node::host_phase::crash_loop;
+}
+
 std::string describe(const cluster_state& state, const replica_record& replica) {
   auto [health, text] = health_of(state, replica);
   const auto* host =

@@ -38,6 +38,8 @@ struct state_limits {
     std::chrono::minutes{5}; ///< an update none of whose replicas comes up for this long is given up
   std::chrono::nanoseconds forget_gone_after =
     std::chrono::hours{1}; ///< dead and left nodes stay in sight that long
+  std::chrono::nanoseconds crash_loop_memory =
+    std::chrono::minutes{30}; ///< a flow does not move to a node where it crash-looped within this
   std::size_t answers_kept_max = 1000;
   std::size_t versions_kept_max = limits::flow_versions_kept_max;
   std::size_t deleted_kept_max = 1000; ///< names of deleted flows whose numbers go on where they were
@@ -101,6 +103,13 @@ struct retry_record {
   node_id node; ///< where the last one failed
 };
 
+/// A crash loop of a flow's host on one node, remembered so that it is not walked into again.
+struct crash_loop_record {
+  flow_version version;
+  incarnation started; ///< of the node
+  time_point seen_at;  ///< last
+};
+
 /// How far an update has come, to see that it goes on at all.
 struct update_progress {
   flow_version target;
@@ -134,6 +143,7 @@ struct flow_record {
   std::map<flow_version, std::shared_ptr<const stored_version>> versions;
   std::map<processor_name, retry_record> retries;
   std::map<processor_name, unplaced> waiting;
+  std::map<node_id, crash_loop_record> crash_loops;     ///< of `target`
   std::map<processor_name, host::batch_report> batches; ///< of `target`, the newest that was reported
   std::optional<update_progress> progress; ///< while an update is under way; begins anew with the head
   flow_phase phase = flow_phase::starting;
@@ -219,6 +229,9 @@ std::pair<replica_health, std::string> health_of(const cluster_state& state, con
 
 /// The words of `health_of` and when its host is started again, if it waits. Another text each second.
 std::string describe(const cluster_state& state, const replica_record& replica);
+
+/// True while the replica's host waits in a crash loop.
+bool is_in_crash_loop(const cluster_state& state, const replica_record& replica);
 
 /// What one replica of `processor` in `version` reserves.
 replica_need need_of(const stored_version& version, const processor_name& processor);

@@ -20,7 +20,7 @@ std::string mebibytes(std::uint64_t bytes) { return std::to_string(bytes >> 20) 
 
 /// Smaller is better.
 auto rank(const candidate& it) {
-  return std::make_tuple(it.failed_here, it.replicas_same, !it.runs_flow, -it.cpus_free);
+  return std::make_tuple(it.host_looped, it.failed_here, it.replicas_same, !it.runs_flow, -it.cpus_free);
 }
 
 /// "gpu=1, zone=a"

@@ -28,6 +28,7 @@ struct candidate {
   bool runs_flow = false;          ///< a host of this flow and version is there
   bool failed_here = false;        ///< the last replica of it failed on this node
   label_map labels = {};
+  bool host_looped = false; ///< a host of this flow and version was in a crash loop there lately
 };
 
 /// Where a replica goes; without `node`, `reason` says why nowhere.
@@ -42,8 +43,8 @@ bool fits(const replica_need& need, double cpus_free, std::uint64_t memory_bytes
 /// True if a node with `labels` may run what asks for `wanted`.
 bool has_labels(const label_map& labels, const label_map& wanted);
 
-/// Chooses a node for one more replica: of those with its labels where it fits, one where it did not
-/// just fail, then the one with the fewest replicas of the processor, then one that
+/// Chooses a node for one more replica: of those with its labels where it fits, one without a crash loop of its
+/// host, then one where it did not just fail, then the one with the fewest replicas of the processor, then one that
 /// already runs the flow (no host to start), then the one with the most free slots,
 /// then the first by id. Pure: the same input gives the same answer.
 placement place(const replica_need& need, std::span<const candidate> nodes);

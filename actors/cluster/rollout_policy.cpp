@@ -37,6 +37,7 @@ std::vector<candidate> candidates_for(const want& wanted, const rollout_input& i
       std::tie(it.replicas_same, it.runs_flow) = found->second;
     it.failed_here = failed != input.failed_last.end() && failed->second == node.node;
     it.labels = node.labels;
+    it.host_looped = input.looped.contains(node.node);
     result.push_back(std::move(it));
   }
   return result;
@@ -46,6 +47,12 @@ void reserve(const replica_need& need, const node_id& node, std::vector<node_roo
   auto room = std::ranges::find(nodes, node, &node_room::node);
   room->cpus_free -= need.cpus;
   room->memory_bytes_free -= std::min(need.memory_bytes, room->memory_bytes_free);
+}
+
+/// Starts one replica there.
+void start_on(const want& wanted, const node_id& node, std::vector<node_room>& nodes, rollout_plan& plan) {
+  plan.starts.push_back({wanted.processor, node});
+  reserve(wanted.need, node, nodes);
 }
 
 /// Starts `missing` replicas where they fit; what does not fit waits with its reason.
@@ -58,13 +65,45 @@ void start_missing(const want& wanted, std::uint32_t missing, const rollout_inpu
       plan.waiting[wanted.processor] = {missing, choice.reason};
       return;
     }
-    plan.starts.push_back({wanted.processor, *choice.node});
-    reserve(wanted.need, *choice.node, nodes);
+    start_on(wanted, *choice.node, nodes, plan);
     auto it = std::ranges::find(candidates, *choice.node, &candidate::node);
     it->cpus_free -= wanted.need.cpus;
     it->memory_bytes_free -= std::min(wanted.need.memory_bytes, it->memory_bytes_free);
     it->replicas_same += 1;
     it->runs_flow = true;
+  }
+}
+
+/// Where a replica may go whose host is in a crash loop: its host there does well, or is not there yet.
+std::vector<candidate> ways_out(const want& wanted, const rollout_input& input, const rollout_plan& plan,
+                                const std::vector<node_room>& nodes) {
+  std::map<node_id, bool> does_well; // of nodes where the target is
+  for (const auto& it : input.members)
+    if (it.is_target)
+      does_well[it.node] = does_well[it.node] || it.health == replica_health::up;
+  auto candidates = candidates_for(wanted, input, plan.starts, nodes);
+  std::erase_if(candidates, [&](const candidate& it) {
+    const auto found = does_well.find(it.node);
+    const bool is_fit = found == does_well.end() ? input.looped.size() < crash_loop_nodes_max : found->second;
+    return it.host_looped || !is_fit;
+  });
+  return candidates;
+}
+
+/// Moves what waits with a host in a crash loop. What has one owner is only drained: it starts elsewhere once it
+/// is gone.
+void leave_loops(const want& wanted, const std::vector<const member*>& kept, const rollout_input& input,
+                 std::vector<node_room>& nodes, rollout_plan& plan) {
+  for (const auto* it : kept) {
+    if (!it->host_loops)
+      continue;
+    const auto choice = place(wanted.need, ways_out(wanted, input, plan, nodes));
+    if (!choice.node)
+      return;
+    if (!wanted.has_one_owner)
+      start_on(wanted, *choice.node, nodes, plan);
+    plan.drains.push_back(it->id);
+    plan.loops_left.insert(it->node);
   }
 }
 
@@ -184,6 +223,8 @@ rollout_plan plan_rollout(const rollout_input& input, std::vector<node_room>& no
       passed_on.push_back(&wanted);
     else if (kept.size() < wanted.count)
       start_missing(wanted, wanted.count - static_cast<std::uint32_t>(kept.size()), input, nodes, plan);
+    if (kept.size() <= wanted.count)
+      leave_loops(wanted, kept, input, nodes, plan);
     others_up = others_up && (wanted.has_one_owner || up >= wanted.count);
   }
   for (const auto* wanted : passed_on)

@@ -5,6 +5,7 @@
 #include <sluice/core/ids.hpp>
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct member {
   bool is_draining = false; ///< told to drain, not gone yet
   bool must_go = false;     ///< its node drains, or it failed and is to be replaced
   replica_health health = replica_health::starting;
+  bool host_loops = false; ///< its host is in a crash loop and waits long
 };
 
 /// How many replicas of one processor the target version should have.
@@ -43,11 +45,16 @@ struct node_room {
 /// Frees this much when it goes.
 using need_map = std::map<replica_id, replica_need>;
 
+/// A version that was in a crash loop on so many nodes is tried on no further one: it is the program and not
+/// the node.
+constexpr std::size_t crash_loop_nodes_max = 3;
+
 struct rollout_input {
   std::vector<member> members;
   std::vector<want> wants;
   need_map needs;                                ///< of the members
   std::map<processor_name, node_id> failed_last; ///< where the last failed replica was
+  std::set<node_id> looped;                      ///< where a host of the target was in a crash loop lately
 };
 
 struct new_replica {
@@ -64,7 +71,8 @@ struct rollout_plan {
   std::vector<new_replica> starts;
   std::vector<replica_id> drains;
   std::map<processor_name, unplaced> waiting;
-  bool is_complete = false; ///< the target runs as wanted and nothing else is left
+  std::set<node_id> loops_left; ///< replicas leave these nodes because of a crash loop
+  bool is_complete = false;     ///< the target runs as wanted and nothing else is left
 };
 
 /// Plans the next step of one flow towards its target version. Pure and
@@ -77,6 +85,9 @@ struct rollout_plan {
 /// replica at a time, on a node where that makes room for a new one, and waits until
 /// the new one is up; a new version that would not fit even on nodes cleared of the old one
 /// drains nothing.
+///
+/// While a host is in a crash loop, its replicas go where they fit and a host of the flow does well, or none has been
+/// tried (on `crash_loop_nodes_max` nodes at most). Else they stay and wait with it.
 ///
 /// A source that has one owner is passed on: its reader is drained first, once all that can run beside the old
 /// version is up and there is room for the new reader, which starts when the old one is gone.

@@ -345,6 +345,48 @@ TEST_CASE_FIXTURE(
   CHECK(flow().stored.scale.at(price) == 3);
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "a flow leaves a node with a crash loop, and a loop on every node is shown as it is") {
+  join("a", 100);
+  join("b", 100);
+  does(submit_of(1));
+  settle();
+  REQUIRE(flow().phase == flow_phase::running);
+  const auto crash = [&](const std::string& id) {
+    auto report = report_of(id);
+    REQUIRE(report->hosts.size() == 1);
+    report->hosts[0].phase = node::host_phase::crash_loop;
+    report->hosts[0].detail = "killed by SIGSEGV; ended 5 times in a row";
+    report->hosts[0].replicas.clear();
+    does(std::shared_ptr<const node::node_report>{report});
+  };
+  const auto where = [&] { return state.replicas.begin()->second.stored.node.value; };
+  const auto first = where();
+  const std::string second = first == "a" ? "b" : "a";
+  crash(first);
+  CHECK(state.replicas.rbegin()->second.stored.node.value == second);
+  CHECK(flow().phase == flow_phase::starting);
+  crash(first); // the order to go has been seen, and there is no process
+  does(std::shared_ptr<const node::node_report>{report_of(first)});
+  SUBCASE("it runs there") {
+    settle();
+    REQUIRE(state.replicas.size() == 1);
+    CHECK(where() == second);
+    CHECK(flow().phase == flow_phase::running);
+  }
+  SUBCASE("it crashes there, too: it stays, and is failed") {
+    crash(second);
+    crash(second);
+    CHECK(flow().phase == flow_phase::failed);
+    CHECK(flow().detail == "crash loop on " + second + ": killed by SIGSEGV; ended 5 times in a row");
+    REQUIRE(state.replicas.size() == 1);
+    CHECK(where() == second);
+    CHECK(flow().crash_loops.size() == 2);
+    does(submit_of(1));
+    CHECK(flow().crash_loops.empty());
+  }
+}
+
 TEST_CASE_FIXTURE(fixture, "a failed update gives back the scale from before it") {
   join("a", 100);
   does(submit_of(2));

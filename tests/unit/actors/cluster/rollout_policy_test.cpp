@@ -70,6 +70,103 @@ TEST_CASE_FIXTURE(fixture, "what is missing is started, spread over the nodes") 
   CHECK(!step.is_complete);
 }
 
+TEST_CASE_FIXTURE(fixture, "what waits with a host in a crash loop goes where the flow does well or is new") {
+  node("a", 4);
+  node("b", 4);
+  node("c", 4);
+  want(price, 2);
+  add(price, "a", true, replica_health::failing).host_loops = true;
+  add(price, "b", true);
+  input.looped = {node_id{"a"}};
+  SUBCASE("the untried node has the fewest replicas") {
+    auto step = plan();
+    REQUIRE(step.starts.size() == 1);
+    CHECK(step.starts[0].node == node_id{"c"});
+    CHECK(ids(step) == std::set<std::uint64_t>{1});
+    CHECK(step.loops_left == std::set{node_id{"a"}});
+  }
+  SUBCASE("no other is free: the one that does well") {
+    nodes.pop_back();
+    auto step = plan();
+    REQUIRE(step.starts.size() == 1);
+    CHECK(step.starts[0].node == node_id{"b"});
+  }
+  SUBCASE("it fits nowhere else: it stays") {
+    nodes[1].cpus_free = nodes[2].cpus_free = 0.5;
+    auto step = plan();
+    CHECK(step.starts.empty());
+    CHECK(step.drains.empty());
+  }
+  SUBCASE("its move under way is not planned again") {
+    input.members[0].is_draining = true;
+    add(price, "c", true, replica_health::starting);
+    auto step = plan();
+    CHECK(step.starts.empty());
+    CHECK(step.drains.empty());
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "a crash loop is not spread") {
+  for (const auto* name : {"a", "b", "c", "d", "e"})
+    node(name, 4);
+  want(price, 1);
+  add(price, "a", true, replica_health::failing).host_loops = true;
+  SUBCASE("after three nodes it is the program: a fourth is not tried") {
+    input.looped = {node_id{"a"}, node_id{"b"}, node_id{"c"}};
+    CHECK(plan().drains.empty());
+  }
+  SUBCASE("but one where it does well is, always") {
+    input.looped = {node_id{"a"}, node_id{"b"}, node_id{"c"}};
+    input.wants[0].count = 2;
+    add(price, "e", true);
+    auto step = plan();
+    REQUIRE(step.starts.size() == 1);
+    CHECK(step.starts[0].node == node_id{"e"});
+  }
+  SUBCASE("a node that is being tried is waited for") {
+    nodes.resize(2);
+    input.looped = {node_id{"a"}};
+    input.wants[0].count = 2;
+    add(price, "b", true, replica_health::starting);
+    CHECK(plan().drains.empty());
+  }
+  SUBCASE("all nodes have been tried") {
+    nodes.resize(2);
+    input.looped = {node_id{"a"}, node_id{"b"}};
+    auto step = plan();
+    CHECK(step.starts.empty());
+    CHECK(step.drains.empty());
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "a new replica is put beside a crash loop only where nothing else fits") {
+  node("a", 4);
+  node("b", 1);
+  want(price, 2);
+  input.looped = {node_id{"a"}};
+  auto step = plan();
+  REQUIRE(step.starts.size() == 2);
+  CHECK(step.starts[0].node == node_id{"b"});
+  CHECK(step.starts[1].node == node_id{"a"});
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a reader that is the only one leaves a crash loop first and starts elsewhere then") {
+  node("a", 4);
+  node("b", 4);
+  want(price, 1);
+  input.wants[0].has_one_owner = true;
+  input.looped = {node_id{"a"}};
+  add(price, "a", true, replica_health::failing).host_loops = true;
+  auto step = plan();
+  CHECK(step.starts.empty());
+  CHECK(ids(step) == std::set<std::uint64_t>{1});
+  input.members.clear(); // it is gone
+  step = plan();
+  REQUIRE(step.starts.size() == 1);
+  CHECK(step.starts[0].node == node_id{"b"});
+}
+
 TEST_CASE_FIXTURE(fixture, "two processors share what a node has free") {
   node("a", 3);
   want(price, 2);
