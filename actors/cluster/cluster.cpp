@@ -248,9 +248,10 @@ void on_tick(self_pointer self) {
   if (save(self, {}) && mine.can_write && std::exchange(mine.is_failing, false))
     tell(self, "info", "can store its state again");
   mine.done.sample(self->clock().now());
-  std::set<flow_name> flows;
+  std::map<flow_name, std::set<flow_version>> flows;
   for (const auto& [flow, record] : mine.known.flows)
-    flows.insert(flow);
+    for (const auto& [version, row] : record.versions)
+      flows[flow].insert(version);
   mine.done.keep_only(flows);
   std::erase_if(mine.agents, [&](const auto& agent) {
     const bool is_forgotten = !mine.known.nodes.contains(agent.first);

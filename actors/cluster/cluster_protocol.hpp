@@ -170,9 +170,10 @@ struct processor_view {
   processor_spec spec;
   std::uint32_t replicas_desired = 0;
   std::uint32_t replicas_running = 0;
-  std::uint64_t processed_total = 0; ///< over all replicas there have been since the head started
-  std::uint64_t failed_total = 0;
-  double rate_per_s = 0; ///< over the last 5 s
+  std::uint64_t processed_total =
+    0; ///< over all replicas there have been since the head started; of a batch, in this run
+  std::uint64_t failed_total = 0; ///< in the version shown; so is `last_error`
+  double rate_per_s = 0;          ///< over the last 5 s
   std::string last_error;
   std::optional<request_view> requests = {}; ///< of processors with a route
   std::optional<host::batch_report> batch;   ///< of a batch, once it has begun

@@ -64,6 +64,19 @@ request_view show_requests(const cluster_state& state, const throughput& done,
           sum.p99};
 }
 
+/// What went wrong in the version that should run; while it takes over, in the one before as well.
+throughput::error_sum errors_of(const flow_record& flow, const throughput& done,
+                                const throughput::key& processor) {
+  auto errors = done.errors_of(processor, flow.stored.target);
+  if (!flow.stored.current || flow.stored.current == flow.stored.target)
+    return errors;
+  const auto before = done.errors_of(processor, flow.stored.current);
+  errors.failed_total += before.failed_total;
+  if (errors.last_error.empty())
+    errors.last_error = before.last_error;
+  return errors;
+}
+
 flow_view show(const cluster_state& state, const flow_record& flow,
                const std::vector<const replica_record*>& replicas, const throughput& done) {
   flow_view view;
@@ -89,16 +102,18 @@ flow_view show(const cluster_state& state, const flow_record& flow,
           && replica->report->phase == host::replica_phase::running)
         ++one.replicas_running;
     const auto key = std::pair{flow.stored.name, spec.name};
-    const auto sum = done.of(key);
-    one.processed_total = sum.processed_total;
-    one.failed_total = sum.failed_total;
-    one.last_error = sum.last_error;
+    const auto errors = errors_of(flow, done, key);
+    one.processed_total = done.processed_total(key);
+    one.failed_total = errors.failed_total;
+    one.last_error = errors.last_error;
     one.rate_per_s = done.rate_per_s(key);
     if (spec.http)
       one.requests = show_requests(state, done, key);
     const auto& batches = flow.stored.end ? flow.stored.end->batches : flow.batches;
     if (auto batch = batches.find(spec.name); batch != batches.end())
       one.batch = batch->second;
+    if (spec.kind == pattern::batch)
+      one.processed_total = one.batch ? one.batch->records_in : 0; // of this run
     view.processors.push_back(std::move(one));
   }
   return view;

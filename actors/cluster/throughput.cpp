@@ -12,12 +12,13 @@ void throughput::add(const node::node_report& report) {
       counters last;
       if (auto found = before.find(id); found != before.end())
         last = found->second;
-      auto& total = processors_[{host.flow, replica.processor}].total;
+      auto& total = processors_[{host.flow, replica.processor}];
       total.processed_total +=
         count.processed >= last.processed ? count.processed - last.processed : count.processed;
-      total.failed_total += count.failed >= last.failed ? count.failed - last.failed : count.failed;
+      auto& errors = total.errors[host.version];
+      errors.failed_total += count.failed >= last.failed ? count.failed - last.failed : count.failed;
       if (!replica.last_error.empty())
-        total.last_error = replica.last_error;
+        errors.last_error = replica.last_error;
       now[id] = count;
     }
   before = std::move(now);
@@ -47,7 +48,7 @@ void throughput::add_requests(const node::node_report& report) {
 
 void throughput::sample(time_point now) {
   for (auto& [processor, it] : processors_) {
-    it.samples.emplace_back(now, it.total.processed_total);
+    it.samples.emplace_back(now, it.processed_total);
     while (it.samples.size() > 2 && now - it.samples[1].first >= window)
       it.samples.pop_front();
   }
@@ -75,9 +76,17 @@ throughput::request_sum throughput::requests_of(const key& processor) const {
   return out;
 }
 
-throughput::sum throughput::of(const key& processor) const {
+std::uint64_t throughput::processed_total(const key& processor) const {
   auto found = processors_.find(processor);
-  return found == processors_.end() ? sum{} : found->second.total;
+  return found == processors_.end() ? 0 : found->second.processed_total;
+}
+
+throughput::error_sum throughput::errors_of(const key& processor, flow_version version) const {
+  auto found = processors_.find(processor);
+  if (found == processors_.end())
+    return {};
+  auto errors = found->second.errors.find(version);
+  return errors == found->second.errors.end() ? error_sum{} : errors->second;
 }
 
 double throughput::rate_per_s(const key& processor) const {
@@ -90,8 +99,12 @@ double throughput::rate_per_s(const key& processor) const {
   return length > 0 ? static_cast<double>(count_now - count_then) / length : 0;
 }
 
-void throughput::keep_only(const std::set<flow_name>& flows) {
+void throughput::keep_only(const std::map<flow_name, std::set<flow_version>>& flows) {
   std::erase_if(processors_, [&](const auto& it) { return !flows.contains(it.first.first); });
+  for (auto& [processor, it] : processors_) {
+    const auto& versions = flows.at(processor.first);
+    std::erase_if(it.errors, [&](const auto& one) { return !versions.contains(one.first); });
+  }
   std::erase_if(requests_, [&](const auto& it) { return !flows.contains(it.first.first); });
 }
 

@@ -19,8 +19,8 @@ public:
   using time_point = std::chrono::steady_clock::time_point;
   using key = std::pair<flow_name, processor_name>;
 
-  struct sum {
-    std::uint64_t processed_total = 0;
+  /// What went wrong in one version of a flow: the next one begins without it.
+  struct error_sum {
     std::uint64_t failed_total = 0;
     std::string last_error;
   };
@@ -33,7 +33,9 @@ public:
   /// Notes where the sums stand; to be called about twice a second.
   void sample(time_point now);
 
-  sum of(const key& processor) const;
+  /// Over all versions.
+  std::uint64_t processed_total(const key& processor) const;
+  error_sum errors_of(const key& processor, flow_version version) const;
   double rate_per_s(const key& processor) const;
 
   /// Requests of a processor that ingresses have brought to an end.
@@ -48,8 +50,8 @@ public:
   };
   request_sum requests_of(const key& processor) const;
 
-  /// Forgets the processors of flows that are no more.
-  void keep_only(const std::set<flow_name>& flows);
+  /// Forgets the processors of flows that are no more, and the errors of versions that are not.
+  void keep_only(const std::map<flow_name, std::set<flow_version>>& flows);
 
   /// Forgets a node; its sums stay.
   void forget(const node_id& node) {
@@ -63,7 +65,8 @@ private:
     std::uint64_t failed = 0;
   };
   struct entry {
-    sum total;
+    std::uint64_t processed_total = 0;
+    std::map<flow_version, error_sum> errors;
     std::deque<std::pair<time_point, std::uint64_t>> samples; ///< oldest first, covering the window
   };
   struct request_entry {

@@ -35,19 +35,19 @@ TEST_CASE("what one replica reports again and again counts once") {
   it.add(report(1, 1, 10));
   it.add(report(1, 1, 10));
   it.add(report(1, 1, 15, 2));
-  CHECK(it.of(price).processed_total == 15);
-  CHECK(it.of(price).failed_total == 2);
+  CHECK(it.processed_total(price) == 15);
+  CHECK(it.errors_of(price, {}).failed_total == 2);
   it.add(report(1, 1, 16));
-  CHECK(it.of(price).last_error == "it broke");
+  CHECK(it.errors_of(price, {}).last_error == "it broke");
 }
 
 TEST_CASE("a host that starts again counts from 0 and adds") {
   throughput it;
   it.add(report(1, 1, 10));
   it.add(report(2, 1, 12)); // another process, though its number went up
-  CHECK(it.of(price).processed_total == 22);
+  CHECK(it.processed_total(price) == 22);
   it.add(report(2, 1, 3)); // local mode: the same host id counts anew
-  CHECK(it.of(price).processed_total == 25);
+  CHECK(it.processed_total(price) == 25);
 }
 
 TEST_CASE("replicas of several nodes add up, and their sum outlives them") {
@@ -58,9 +58,26 @@ TEST_CASE("replicas of several nodes add up, and their sum outlives them") {
   empty.node = node_id{"a"};
   it.add(empty);
   it.forget(node_id{"b"});
-  CHECK(it.of(price).processed_total == 15);
+  CHECK(it.processed_total(price) == 15);
   it.keep_only({});
-  CHECK(it.of(price).processed_total == 0);
+  CHECK(it.processed_total(price) == 0);
+}
+
+TEST_CASE("errors belong to a version, what was done to all of them") {
+  throughput it;
+  auto of_version = [](node::node_report one, std::uint64_t version) {
+    one.hosts.at(0).version = flow_version{version};
+    return one;
+  };
+  it.add(of_version(report(1, 1, 10, 2), 1));
+  it.add(of_version(report(2, 2, 5), 2));
+  CHECK(it.processed_total(price) == 15);
+  CHECK(it.errors_of(price, flow_version{1}).failed_total == 2);
+  CHECK(it.errors_of(price, flow_version{2}).failed_total == 0);
+  CHECK(it.errors_of(price, flow_version{2}).last_error == "");
+  it.keep_only({{price.first, {flow_version{2}}}});
+  CHECK(it.errors_of(price, flow_version{1}).failed_total == 0);
+  CHECK(it.processed_total(price) == 15);
 }
 
 TEST_CASE("the rate is that of the last 5 s") {
