@@ -2,9 +2,11 @@
 
 #include "transport/grpc/ask.hpp"
 #include "transport/grpc/convert.hpp"
+#include "transport/grpc/log_merge.hpp"
 
 #include <sluice/codec/utf8.hpp>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -15,14 +17,19 @@ namespace sluice::control {
 namespace {
 
 constexpr std::chrono::milliseconds node_timeout{5'000};
-constexpr std::uint32_t chunk_size_bytes = 256u << 10;
+constexpr std::uint32_t chunk_size_bytes_max = 256u << 10;
+constexpr std::uint32_t chunk_size_bytes_min = 16u << 10; ///< of each log, if there are many
+constexpr std::uint32_t held_bytes_max = 16u << 20;       ///< of all, but for `chunk_size_bytes_min`
 
 /// One host's log, or the access log of a node, and how far it was read.
 struct open_log {
   node::handle agent;
   flow_name flow;
+  std::size_t index = 0;        ///< its place in the merge
+  std::uint32_t tail_lines = 0; ///< > 0: it begins with its last lines
   std::uint64_t offset = 0;
   bool ended = false;
+  bool is_dry = false; ///< there was no more for now
 };
 
 class reader {
@@ -70,7 +77,7 @@ private:
                                      "flows` shows those there are");
   }
 
-  /// Looks for logs that are not open yet. `tail_lines` > 0: reads their ends.
+  /// Looks for logs that are not open yet. `tail_lines` > 0: they begin with their ends.
   result<void> scan(std::uint32_t tail_lines) {
     auto reply = ask<cluster::view_reply>(sys_, cluster_, node_timeout, cluster::view_request{});
     if (!reply)
@@ -108,10 +115,9 @@ private:
         known->second.agent = agent->agent; // the node may have reconnected
         continue;
       }
-      auto& log = logs_[which];
-      log = {agent->agent, source.flow, 0, false};
-      if (tail_lines > 0)
-        read(which, log, tail_lines);
+      const auto index = keys_.size();
+      keys_.push_back(which);
+      logs_[which] = {agent->agent, source.flow, index, tail_lines};
     }
     return {};
   }
@@ -135,40 +141,65 @@ private:
     gone_ = gone_ || !ports_.write(part);
   }
 
-  /// Reads every open log to its end. False = the client is gone.
+  /// Reads every open log to its end, by time over all of them: of each a piece is held, and what is the oldest
+  /// is handed out. False = the client is gone.
   bool read_what_is_new() {
     for (auto& [which, log] : logs_)
-      while (!gone_ && !log.ended && read(which, log, 0))
-        if (!ports_.pause(std::chrono::milliseconds{0}))
-          gone_ = true;
+      log.is_dry = log.ended;
+    while (!gone_) {
+      for (auto& [which, log] : logs_)
+        if (!gone_ && !log.is_dry && merge_.is_empty(log.index))
+          read(which, log);
+      const auto piece = gone_ ? std::nullopt : merge_.next();
+      if (!piece)
+        break;
+      hand_out(keys_[piece->log], piece->text, false);
+    }
     return !gone_;
   }
 
-  /// Reads one piece. False = there is no more for now.
-  bool read(const key& which, open_log& log, std::uint32_t tail_lines) {
+  /// What one log may hold, so that many together hold not too much.
+  std::uint32_t chunk_size_bytes() const {
+    const auto share = held_bytes_max / static_cast<std::uint32_t>(std::max<std::size_t>(1, logs_.size()));
+    return std::clamp(share, chunk_size_bytes_min, chunk_size_bytes_max);
+  }
+
+  /// Reads one piece.
+  void read(const key& which, open_log& log) {
+    if (!ports_.pause(std::chrono::milliseconds{0})) {
+      gone_ = true;
+      return;
+    }
     const auto& [host, node] = which;
+    const auto tail_lines = std::exchange(log.tail_lines, 0);
     auto chunk =
       ask<node::log_chunk>(sys_, log.agent, node_timeout,
-                           node::log_request{log.flow, host, log.offset, tail_lines, chunk_size_bytes});
+                           node::log_request{log.flow, host, log.offset, tail_lines, chunk_size_bytes()});
     if (!chunk) {
       report_unreachable(node, chunk.error().message);
-      return false;
+      log.is_dry = true;
+      return;
     }
-    bool moved = chunk->offset_next > log.offset;
+    const bool has_moved = chunk->offset_next > log.offset;
     log.offset = chunk->offset_next;
     log.ended = chunk->text.empty() && chunk->host_ended;
-    if (chunk->text.empty() && !log.ended)
-      return false;
+    log.is_dry = log.ended || chunk->text.empty() || !has_moved;
+    merge_.feed(log.index, chunk->text);
+    if (log.ended)
+      hand_out(which, {}, true);
+  }
+
+  void hand_out(const key& which, const std::string& text, bool ended) {
+    const auto& [host, node] = which;
     v1::ReadLogsReply part;
     part.set_node(node.value);
     if (!wants_access_log()) {
-      part.set_flow(log.flow.value);
+      part.set_flow(logs_.at(which).flow.value);
       part.set_host(to_text(host));
     }
-    part.set_text(codec::to_utf8(chunk->text));
-    part.set_host_ended(log.ended);
+    part.set_text(codec::to_utf8(text));
+    part.set_host_ended(ended);
     gone_ = gone_ || !ports_.write(part);
-    return moved && !log.ended;
   }
 
   caf::actor_system& sys_;
@@ -177,6 +208,8 @@ private:
   const log_reader_ports& ports_;
   host_id host_;
   std::map<key, open_log> logs_;
+  std::vector<key> keys_; ///< by place in the merge
+  log_merge merge_;
   std::set<node_id> unreachable_;
   bool known_flow_ = false;
   bool known_node_ = false;

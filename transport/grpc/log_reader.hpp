@@ -26,6 +26,7 @@ constexpr std::chrono::milliseconds log_poll_interval{250};    ///< while follow
 constexpr std::chrono::milliseconds log_rescan_interval{1000}; ///< for hosts that started meanwhile
 
 /// Reads the logs of a flow's hosts, or of one host, from the nodes that keep them; or the access log of a node.
+/// Lines of several hosts are handed out by time; while following, those of one look at them.
 ///
 /// A node that cannot be asked is named in a part of its own and the rest goes on. With
 /// `follow` it returns when a port says so; hosts that start meanwhile are read from

@@ -381,6 +381,29 @@ TEST_CASE_FIXTURE(control_fixture, "logs of a flow come from all its nodes, thos
   CHECK(texts == std::map<std::string, std::string>{{"0000000000000003", "two\nthree\n"}});
 }
 
+TEST_CASE_FIXTURE(control_fixture, "lines of several hosts of a flow come by time, also the last ones") {
+  const flow_name orders{"orders"};
+  const std::string day = "2026-01-02T03:04:0";
+  add_node("node-1", {{{orders, host_id{9}, true}, day + "1.000Z a\n" + day + "3.000Z c\n"}});
+  add_node("node-2",
+           {{{orders, host_id{3}, false}, day + "2.000Z b\n" + day + "4.000Z d\n" + day + "5.000Z e\n"}});
+  auto& api_client = serve();
+  std::string words;
+  auto collect = [&](const api::ReadLogsReply& part) {
+    for (std::size_t i = 0; (i = part.text().find("Z ", i)) != std::string::npos; ++i)
+      words += part.text()[i + 2];
+    return true;
+  };
+  api::ReadLogsRequest request;
+  request.set_flow("orders");
+  CHECK(api_client.read_logs(request, collect));
+  CHECK(words == "abcde");
+  words.clear();
+  request.set_tail_lines(2);
+  CHECK(api_client.read_logs(request, collect));
+  CHECK(words == "acde");
+}
+
 TEST_CASE_FIXTURE(control_fixture, "the access log of a node is its own") {
   const flow_name access{std::string{node::access_log_flow}};
   add_node("node-1",
