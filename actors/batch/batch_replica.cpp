@@ -339,7 +339,7 @@ void batch_actor::apply(const put_together& what) {
 }
 
 void batch_actor::apply(const publish& what) {
-  run_on(*files_runner_, std::exchange(publish_, nullptr),
+  run_on(*files_runner_, "parts", std::exchange(publish_, nullptr),
          [this, seq = what.seq](state& s, result<finish_outcome> outcome) {
            return s.on_published(seq, std::move(outcome), at());
          });

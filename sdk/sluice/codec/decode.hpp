@@ -25,9 +25,9 @@ namespace sluice::codec {
 /// Members of a struct that have their values from elsewhere, by their place: a text need not have them.
 template <std::size_t N>
 struct members_elsewhere {
-  std::bitset<N> skipped;    ///< what the text says of them is
-  std::bitset<N> refused;    ///< an error if the text has them
-  std::string_view why = {}; ///< they are refused
+  std::bitset<N> skipped = {}; ///< what the text says of them is
+  std::bitset<N> refused = {}; ///< an error if the text has them
+  std::string_view why = {};   ///< they are refused
 };
 
 namespace detail {

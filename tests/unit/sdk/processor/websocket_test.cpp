@@ -11,6 +11,7 @@
 #include <vector>
 
 using namespace sluice;
+using namespace std::chrono_literals;
 using texts = std::vector<std::string>;
 
 namespace {
