@@ -72,8 +72,8 @@ TEST_CASE_FIXTURE(neighbour_fixture, "a hanging processor is killed at its timeo
 
 TEST_CASE_FIXTURE(neighbour_fixture,
                   "user code that never returns does not keep its flow from being deleted") {
-  cluster.must({"submit", "--detach", program("probe_flow"), "--", "--name", "bad", "--in", "bad-in",
-                "--out", "bad-out", "--setup", "hang"}); // it never runs
+  cluster.must({"submit", "--detach", program("probe_flow"), "--", "--name", "bad", "--in", "bad-in", "--out",
+                "bad-out", "--setup", "hang"}); // it never runs
   cluster.must(
     {"submit", program("probe_flow"), "--", "--name", "worse", "--in", "worse-in", "--out", "bad-out"});
   cluster.put_jobs("worse-in", 1, 1, R"(,"act":"slow","ms":3600000)"); // without a timeout
