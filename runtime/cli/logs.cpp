@@ -1,10 +1,12 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/count_check.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/cli/style.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <limits>
 #include <ostream>
 #include <set>
 
@@ -120,8 +122,10 @@ action declare(CLI::App& app, const environment& env) {
   app.add_option("TARGET", args->target, "flow/NAME, host/ID, replica/ID, or node/ID for its access log")
     ->required();
   app.add_flag("--follow", args->follow, "go on as lines are written; Ctrl-C ends it");
-  app.add_option("--tail", args->tail, "begin with the last lines of each host [all]")->type_name("LINES");
-  app.add_option("-o,--output", args->output, "text or json [text]")
+  app.add_option("--tail", args->tail, "begin with the last lines of each host [all]")
+    ->type_name("LINES")
+    ->check(count_check(0, std::numeric_limits<std::uint32_t>::max()));
+  app.add_option("-o,--output", args->output, "text, or json: one object per line [text]")
     ->type_name("FORMAT")
     ->check(CLI::IsMember({"text", "json"}));
   args->client = add_client_options(app, false);

@@ -1,5 +1,6 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/count_check.hpp"
 #include "runtime/cli/payload.hpp"
 #include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/render.hpp"
@@ -88,8 +89,10 @@ int run(const environment& env, const peek_arguments& args) {
 action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<peek_arguments>();
   app.add_option("QUEUE", args->queue, "which queue")->required();
-  app.add_option("--count", args->count, "how many, 0 = all [10]")->type_name("COUNT");
-  app.add_option("--after", args->after, "begin behind this sequence number")->type_name("SEQ");
+  app.add_option("--count", args->count, "how many, 0 = all [10]")->type_name("COUNT")->check(count_check());
+  app.add_option("--after", args->after, "begin behind this sequence number")
+    ->type_name("SEQ")
+    ->check(count_check());
   app.add_option("-o,--output", args->output, "table, json or jsonl (the records alone, one a line) [table]")
     ->type_name("FORMAT")
     ->check(CLI::IsMember({"table", "json", "jsonl"}));

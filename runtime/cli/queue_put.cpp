@@ -1,5 +1,6 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/count_check.hpp"
 #include "runtime/cli/format.hpp"
 #include "runtime/cli/payload.hpp"
 #include "runtime/cli/render.hpp"
@@ -191,7 +192,7 @@ action declare(CLI::App& app, const environment& env) {
   app.add_option("FILE", args->file, "JSON Lines: one record per line; - is the standard input")->required();
   app.add_option("--batch", args->batch, "records per request [1000]")
     ->type_name("COUNT")
-    ->check(CLI::Range(std::size_t{1}, limits::block_count_max));
+    ->check(count_check(1, limits::block_count_max));
   app.add_option("--wait", args->wait, "how long to wait for a head that is away [60s]")->type_name("SPAN");
   args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };

@@ -1,5 +1,6 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/count_check.hpp"
 #include "runtime/cli/format.hpp"
 #include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/render.hpp"
@@ -48,7 +49,7 @@ int run(const environment& env, const requeue_arguments& args) {
 action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<requeue_arguments>();
   app.add_option("QUEUE", args->queue, "which queue")->required();
-  app.add_option("ID", args->ids, "which dead letters [all of the queue]");
+  app.add_option("ID", args->ids, "which dead letters [all of the queue]")->check(count_check());
   args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };
 }

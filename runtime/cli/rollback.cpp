@@ -1,5 +1,6 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/count_check.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/cli/rollout.hpp"
 #include "runtime/config/quantity.hpp"
@@ -46,7 +47,9 @@ int run(const environment& env, const rollback_arguments& args) {
 action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<rollback_arguments>();
   app.add_option("TARGET", args->target, "flow/NAME")->required();
-  app.add_option("--to", args->to, "version to go back to [the one before]")->type_name("VERSION");
+  app.add_option("--to", args->to, "version to go back to [the one before]")
+    ->type_name("VERSION")
+    ->check(count_check(1));
   app.add_flag("--detach", args->detach, "do not wait until it runs");
   app.add_option("--wait", args->wait, "how long to wait [60s]")->type_name("SPAN");
   args->client = add_client_options(app);

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <ostream>
 
 namespace sluice::cli {
@@ -125,6 +126,8 @@ std::string usage_problem(const CLI::App& app, const CLI::ParseError& why) {
     bool is_extra = dynamic_cast<const CLI::ExtrasError*>(&why) != nullptr && !left.empty();
     return is_extra ? "'" + left.front() + "' is one argument too many" : std::string{why.what()};
   }
+  if (flag->size() > 1 && std::isdigit(static_cast<unsigned char>((*flag)[1])))
+    return "'" + *flag + "' is neither an option nor a number that can be here: none is below 0";
   auto word = flag->substr(0, flag->find('='));
   std::vector<std::string> known;
   for (const auto* option : app.get_options())

@@ -296,7 +296,9 @@ int run(const environment& env, const status_arguments& args) {
     auto parsed = config::parse_duration(args.watch);
     if (!parsed || *parsed < std::chrono::milliseconds{100})
       return complain(
-        env, {errc::invalid_argument, "--watch: " + (parsed ? "at least 100ms" : parsed.error().message)});
+        env, {errc::invalid_argument,
+              "--watch: "
+                + (parsed ? "'" + args.watch + "' is too short: at least 100ms" : parsed.error().message)});
     interval = *parsed;
   }
   auto head = connect(env, *args.client);

@@ -309,6 +309,58 @@ TEST_CASE_FIXTURE(cli_fixture, "a crowd of nodes and processors still fits a scr
   CHECK(out_has("and 86 more: sluice list processors"));
 }
 
+TEST_CASE_FIXTURE(cli_fixture, "every number names its option, its value and the rule it breaks") {
+  struct wrong {
+    std::vector<std::string> args;
+    std::string option;
+  };
+  for (const std::string value : {"-5", "many", "1.5", "0x10", "99999999999999999999"}) {
+    const wrong all[] = {{{"queue", "peek", "q", "--after", value}, "--after"},
+                         {{"queue", "peek", "q", "--after=" + value}, "--after"},
+                         {{"queue", "peek", "q", "--count", value}, "--count"},
+                         {{"queue", "dead-letters", "q", "--after", value}, "--after"},
+                         {{"queue", "dead-letters", "q", "--count", value}, "--count"},
+                         {{"queue", "put", "q", "-", "--batch", value}, "--batch"},
+                         {{"queue", "requeue", "q", "17", "--", value}, "ID"},
+                         {{"logs", "flow/f", "--tail", value}, "--tail"},
+                         {{"rollback", "flow/f", "--to", value}, "--to"}};
+    for (const auto& one : all) {
+      CAPTURE(one.option + " " + value);
+      CHECK(run(one.args) == cli::bad_usage);
+      CHECK_MESSAGE(err_has(one.option + ": '" + value + "' is not a whole number"), err);
+    }
+    CHECK(run({"queue", "requeue", "q", value}) == cli::bad_usage);
+  }
+  CHECK(run({"rollback", "flow/f", "--to", "0"}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("--to: '0' is not a whole number, 1 or more"), err);
+  CHECK(run({"queue", "put", "q", "-", "--batch", "0"}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("--batch: '0' is not a whole number from 1 to "), err);
+  CHECK(run({"scale", "orders/price", "-1"}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("'-1' is neither an option nor a number"), err);
+  CHECK(head.asked.empty());
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "every time span names its option and how to write one") {
+  const std::vector<std::vector<std::string>> all{{"delete", "flow/f", "--wait"},
+                                                  {"drain", "flow/f", "--wait"},
+                                                  {"rollback", "flow/f", "--wait"},
+                                                  {"join-token", "create", "--ttl"},
+                                                  {"stop", "--wait"},
+                                                  {"queue", "put", "q", "-", "--wait"},
+                                                  {"submit", "x", "--start-timeout"},
+                                                  {"status", "--timeout"},
+                                                  {"status", "--watch"}};
+  for (const auto& args : all)
+    for (const std::string value : {"-5s", "5 days", "soon"}) {
+      auto with = args;
+      with.back() += "=" + value;
+      CAPTURE(with.back());
+      CHECK(run(with) == cli::bad_usage);
+      CHECK_MESSAGE(err_has(args.back().substr(2)), err);
+      CHECK_MESSAGE(err_has("'" + value + "' is not a time span"), err);
+    }
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "scale passes the number on and refuses what is none") {
   CHECK(run({"scale", "orders/price", "4"}) == cli::ok);
   CHECK(run({"scale", "orders/price", "0"}) == cli::ok);
