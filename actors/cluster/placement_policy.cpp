@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <tuple>
+#include <utility>
 
 namespace sluice::cluster {
 
@@ -10,13 +11,27 @@ namespace {
 
 constexpr double slot_epsilon = 0.0005;
 
-std::string one_decimal(double value) {
+std::string with_decimals(int count, double value) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.1f", value);
+  std::snprintf(text, sizeof text, "%.*f", count, value);
   return text;
 }
 
-std::string mebibytes(std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+/// What is needed and what there is, with as many digits as tell them apart.
+std::pair<std::string, std::string> cpus_apart(double needed, double free) {
+  for (int count = 1;; ++count) {
+    std::pair texts{with_decimals(count, needed), with_decimals(count, std::max(0.0, free))};
+    if (texts.first != texts.second || count == 6)
+      return texts;
+  }
+}
+
+std::pair<std::string, std::string> memory_apart(std::uint64_t needed, std::uint64_t free) {
+  for (auto [shift, unit] : {std::pair{20, " MiB"}, std::pair{10, " KiB"}})
+    if (needed >> shift != free >> shift)
+      return {std::to_string(needed >> shift) + unit, std::to_string(free >> shift) + unit};
+  return {std::to_string(needed) + " B", std::to_string(free) + " B"};
+}
 
 /// Smaller is better.
 auto rank(const candidate& it) {
@@ -49,12 +64,13 @@ std::string why_nowhere(const replica_need& need, std::span<const candidate> nod
     return (need.node_labels.size() == 1 ? "no node has the label " : "no node has the labels ")
            + to_text(need.node_labels);
   const auto where = need.node_labels.empty() ? "" : " on a node with " + to_text(need.node_labels);
-  if (!largest)
-    return "needs " + one_decimal(need.cpus) + " CPUs" + where + ", most free is "
-           + one_decimal(std::max(0.0, roomy->cpus_free)) + " on " + roomy->node.value;
-  return "needs " + mebibytes(need.memory_bytes) + " of memory" + where + ", most free with "
-         + one_decimal(need.cpus) + " CPUs is " + mebibytes(largest->memory_bytes_free) + " on "
-         + largest->node.value;
+  if (!largest) {
+    const auto [needed, free] = cpus_apart(need.cpus, roomy->cpus_free);
+    return "needs " + needed + " CPUs" + where + ", most free is " + free + " on " + roomy->node.value;
+  }
+  const auto [needed, free] = memory_apart(need.memory_bytes, largest->memory_bytes_free);
+  return "needs " + needed + " of memory" + where + ", most free with " + with_decimals(1, need.cpus)
+         + " CPUs is " + free + " on " + largest->node.value;
 }
 
 } // namespace

@@ -61,6 +61,23 @@ TEST_CASE("memory counts only where it is reserved") {
   CHECK(chosen({1, 1000ull << 20}, nodes) == "b"); // to the last byte
 }
 
+TEST_CASE("what is needed and what is free never look the same") {
+  CHECK(chosen({0.1, 0}, {node("a", 0.06)}) == "nowhere: needs 0.10 CPUs, most free is 0.06 on a");
+  CHECK(chosen({1, 0}, {node("a", 0.999)}) == "nowhere: needs 1.000 CPUs, most free is 0.999 on a");
+  CHECK(chosen({1, 0}, {node("a", -0.01)}) == "nowhere: needs 1.0 CPUs, most free is 0.0 on a");
+  const auto with_bytes = [](std::uint64_t free) {
+    auto it = node("a", 1);
+    it.memory_bytes_free = free;
+    return std::vector{it};
+  };
+  CHECK(chosen({1, 100u << 20}, with_bytes((100u << 20) - 1))
+        == "nowhere: needs 100 MiB of memory, most free with 1.0 CPUs is 99 MiB on a");
+  CHECK(chosen({1, (100u << 20) + 2048}, with_bytes(100u << 20))
+        == "nowhere: needs 102402 KiB of memory, most free with 1.0 CPUs is 102400 KiB on a");
+  CHECK(chosen({1, 101}, with_bytes(100))
+        == "nowhere: needs 101 B of memory, most free with 1.0 CPUs is 100 B on a");
+}
+
 TEST_CASE("a replica goes only where a node has all of its labels, and says so where none has") {
   std::vector<candidate> nodes{node("a", 8), node("b", 2), node("c", 1)};
   nodes[1].labels = {{"gpu", "1"}, {"zone", "x"}};
