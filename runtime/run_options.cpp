@@ -1,6 +1,7 @@
 #include "runtime/run_options.hpp"
 
 #include <sluice/core/ids.hpp>
+#include <sluice/core/name_rule.hpp>
 
 #include <algorithm>
 #include <optional>
@@ -32,7 +33,8 @@ result<queue_feed> parse_feed(const std::string& text) {
                   + text + "'");
   queue_feed feed{text.substr(0, at), text.substr(at + 1)};
   if (!is_valid_name(feed.queue))
-    return fail(errc::invalid_argument, "--put: '" + feed.queue + "' is no name of a queue");
+    return fail(errc::invalid_argument,
+                "--put: '" + feed.queue + "' is no name of a queue: one has " + std::string{name_rule});
   return feed;
 }
 

@@ -1,6 +1,7 @@
 #include "actors/queue/queues_state.hpp"
 
 #include <sluice/core/limits.hpp>
+#include <sluice/core/name_rule.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -56,10 +57,7 @@ result<queue_entry*> queues_state::find_or_make(const queue_name& name) {
   if (auto* known = find(name))
     return known;
   if (!is_valid_name(name.value))
-    return fail(errc::invalid_argument,
-                "queue '" + name.value
-                  + "': a name has 1 to 63 lower-case letters, digits, '-', '_' and '.', and begins with a "
-                    "letter or digit");
+    return fail(errc::invalid_argument, "queue '" + name.value + "': a name has " + std::string{name_rule});
   if (queues_.size() >= bounds_.queue_count && opened_)
     return fail(errc::exhausted, "queue '" + name.value + "' cannot be made: there are already "
                                    + std::to_string(queues_.size()) + " queues");

@@ -2,12 +2,18 @@
 
 #include "runtime/config/suggest.hpp"
 
+#include <sluice/core/ids.hpp>
+#include <sluice/core/name_rule.hpp>
+
 #include <string_view>
 #include <vector>
 
 namespace sluice::cli {
 
 result<void> check_queue_known(client::control_client& head, const std::string& queue) {
+  if (!is_valid_name(queue))
+    return fail(errc::invalid_argument,
+                "'" + queue + "' can be no queue: a name has " + std::string{name_rule});
   auto snapshot = head.snapshot(0);
   if (!snapshot)
     return fail(snapshot);

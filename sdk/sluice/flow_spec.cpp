@@ -1,5 +1,6 @@
 #include <sluice/codec/json_reader.hpp>
 #include <sluice/codec/reflect.hpp>
+#include <sluice/core/name_rule.hpp>
 #include <sluice/flow_spec.hpp>
 #include <sluice/http/route.hpp>
 #include <sluice/log.hpp>
@@ -157,7 +158,7 @@ private:
     if (io.kind == "queue") {
       auto name = io.options.find("name");
       need(name != io.options.end() && is_valid_name(name->second), option,
-           "a queue's name has 1 to 63 of a-z, 0-9, '-', '_', '.' and starts with a letter or digit, is \""
+           "a queue's name has " + std::string{name_rule} + "; it is \""
              + (name == io.options.end() ? std::string{} : name->second.substr(0, 64)) + "\"");
     }
     if (io.kind == "file")
@@ -287,8 +288,7 @@ result<void> check_routes(const flow_spec& spec) {
 }
 
 std::string name_mistake(std::string_view what, const std::string& name) {
-  return std::string{what} + " \"" + name.substr(0, 64)
-         + "\": a name has 1 to 63 of a-z, 0-9, '-', '_', '.' and starts with a letter or digit";
+  return std::string{what} + " \"" + name.substr(0, 64) + "\": a name has " + std::string{name_rule};
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 
 #include <sluice/codec/utf8.hpp>
 #include <sluice/core/limits.hpp>
+#include <sluice/core/name_rule.hpp>
 #include <sluice/core/version.hpp>
 
 #include <algorithm>
@@ -47,9 +48,7 @@ result<void> check_name(const char* what, const std::string& name) {
     return {};
   auto shown = codec::to_utf8(name.substr(0, name_bytes_max));
   return fail(errc::invalid_argument,
-              std::string{what} + " name '" + shown
-                + "' is not valid: 1 to 63 lower-case letters, digits, '-', '_' and '.', "
-                  "beginning with a letter or digit");
+              std::string{what} + " name '" + shown + "' is not valid: it has " + std::string{name_rule});
 }
 
 result<void> check_header(const v1::SubmitHeader& header) {

@@ -54,7 +54,10 @@ TEST_CASE("mistakes are named") {
   CHECK(mistake({"--state-dir="}) == "--state-dir needs a value");
   CHECK(mistake({"--put", "orders"}).find("--put takes QUEUE=FILE") == 0);
   CHECK(mistake({"--put", "orders="}).find("--put takes QUEUE=FILE") == 0);
-  CHECK(mistake({"--put", "No Name=x"}) == "--put: 'No Name' is no name of a queue");
+  CHECK(mistake({"--put", "No Name=x"})
+        == "--put: 'No Name' is no name of a queue: one has 1 to 63 lower-case letters, digits, '-', '_' and "
+           "'.', "
+           "and begins with a letter or digit, for example orders-2");
   CHECK(mistake({"--put", "a=-", "--put", "b=-"}) == "--put: only one queue can be fed from standard input");
   CHECK(mistake({"--put", "a=x", "--peek", "a"}).find("--peek") == 0);
   CHECK(mistake({"--requeue", "a", "--dead-letters"}).find("--requeue") != std::string::npos);

@@ -40,6 +40,24 @@ TEST_CASE_FIXTURE(queue_fixture, "every line is a record; blank ones and line en
 
 TEST_CASE_FIXTURE(queue_fixture, "records go in batches with numbers that grow, by one producer") {
   CHECK(run({"queue", "put", "in", "-", "--batch", "2"}, "1\n2\n3\n4\n5\n") == cli::ok);
+TEST_CASE_FIXTURE(queue_fixture, "a queue that a flow reads is put into without a note") {
+  auto* source = head.snapshot.add_flows()->add_processors()->mutable_spec()->mutable_source();
+  source->set_kind("queue");
+  (*source->mutable_options())["name"] = "in";
+  CHECK(run({"queue", "put", "in", "-"}, "1\n") == cli::ok);
+  CHECK(err == "1 record is in queue/in\n");
+  CHECK(run({"queue", "put", "inn", "-"}, "1\n") == cli::ok);
+  CHECK_MESSAGE(err_has("no flow reads queue/inn yet"), err);
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "a bad name of a queue is answered with the rule and an example") {
+  for (const auto* command : {"peek", "dead-letters", "requeue"}) {
+    CHECK(run({"queue", command, "No Name"}) == cli::bad_usage);
+    CHECK_MESSAGE(err_has("'No Name' can be no queue: a name has 1 to 63 lower-case letters"), err);
+    CHECK_MESSAGE(err_has("for example orders-2"), err);
+  }
+}
+
   REQUIRE(head.puts.size() == 3);
   CHECK(head.puts[0].payloads_size() == 2);
   CHECK(head.puts[2].payloads_size() == 1);

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string_view>
+
+namespace sluice {
+
+/// What `is_valid_name` asks for, for texts of errors: "a name has " + it.
+constexpr std::string_view name_rule =
+  "1 to 63 lower-case letters, digits, '-', '_' and '.', and begins with a letter "
+  "or digit, for example orders-2";
+
+} // namespace sluice
