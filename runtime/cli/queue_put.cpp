@@ -150,6 +150,21 @@ result<void> put_lines(std::istream& in, putter& to, std::uint64_t& line) {
   return to.flush();
 }
 
+/// True if a flow that is there takes its records from the queue. True as well where nobody can tell.
+bool is_read(client::control_client& head, const std::string& queue) {
+  const auto snapshot = head.snapshot(0);
+  if (!snapshot)
+    return true;
+  for (const auto& flow : snapshot->flows())
+    for (const auto& processor : flow.processors()) {
+      const auto& source = processor.spec().source();
+      const auto name = source.options().find("name");
+      if (source.kind() == "queue" && name != source.options().end() && name->second == queue)
+        return true;
+    }
+  return false;
+}
+
 int run(const environment& env, const put_arguments& args) {
   auto patience = config::parse_duration(args.wait);
   if (!patience)
@@ -176,6 +191,8 @@ int run(const environment& env, const put_arguments& args) {
       env.out << to_json(reply);
     }
     env.err << stored << "\n";
+    if (to.stored() > 0 && !is_read(**head, args.queue))
+      env.err << "note: no flow reads queue/" << args.queue << " yet; they wait there for one that does\n";
     return ok;
   }
   auto code = complain(env, done.error());
