@@ -45,6 +45,8 @@ int run_by_hand(const flow& flow, const std::string& program, const std::vector<
     return runtime::peek_local(state_dir, queue_name{options->peek_queue});
   if (options->mode == runtime::run_mode::dead_letters)
     return runtime::print_letters(state_dir);
+  for (const auto& text : runtime::idle_options(*options, flow.spec()))
+    std::cerr << program << ": " << text << "\n";
   runtime::local_options local;
   local.spec = flow.spec();
   local.bodies = flow.bodies();

@@ -76,6 +76,7 @@ result<run_options> parse_run_options(const std::vector<std::string>& args) {
       out.state_dir = *value;
     } else if (name == "--http") {
       out.http = *value;
+      out.http_given = true;
     } else if (name == "--access-log") {
       out.access_log_dir = *value;
     } else if (name == "--peek") {
@@ -97,6 +98,21 @@ result<run_options> parse_run_options(const std::vector<std::string>& args) {
   if (out.mode != run_mode::local && !(out.feeds.empty() && out.requeues.empty()))
     return fail(errc::invalid_argument,
                 "--peek and --dead-letters only print; --put and --requeue do not go together with them");
+  return out;
+}
+
+std::vector<std::string> idle_options(const run_options& options, const flow_spec& spec) {
+  const auto& all = spec.processors;
+  const bool has_routes = std::ranges::any_of(all, [](const auto& each) { return each.http.has_value(); });
+  const bool has_batches =
+    std::ranges::any_of(all, [](const auto& each) { return each.kind == pattern::batch; });
+  std::vector<std::string> out;
+  if (options.http_given && !has_routes)
+    out.emplace_back("--http has no effect: this flow has no routes");
+  if (!options.access_log_dir.empty() && !has_routes)
+    out.emplace_back("--access-log has no effect: this flow has no routes");
+  if (options.restart && !has_batches)
+    out.emplace_back("--restart has no effect: this flow has no batches");
   return out;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sluice/core/result.hpp>
+#include <sluice/flow_spec.hpp>
 
 #include <filesystem>
 #include <string>
@@ -37,6 +38,7 @@ struct run_options {
   std::string peek_queue;
   std::vector<std::string> requeues; ///< queues whose dead letters are tried again
   std::string http = "127.0.0.1:8000";
+  bool http_given = false;              ///< `http` is no default
   std::filesystem::path access_log_dir; ///< empty = no access log
   bool restart = false;
 };
@@ -44,6 +46,9 @@ struct run_options {
 /// Fails with `invalid_argument` and a sentence for the user. `--describe` and `--help` win over
 /// everything, also over options that are not known.
 result<run_options> parse_run_options(const std::vector<std::string>& args);
+
+/// Names the options that were given and have no effect on this flow, one sentence each.
+std::vector<std::string> idle_options(const run_options& options, const flow_spec& spec);
 
 /// The text of `--help`.
 std::string run_help(const std::string& program, const std::string& flow);

@@ -84,3 +84,22 @@ TEST_CASE("--restart takes no value") {
   CHECK(options->restart);
   CHECK(options->state_dir == "x");
 }
+
+TEST_CASE("options that do nothing for a flow are named") {
+  flow_spec spec;
+  processor_spec plain;
+  plain.name = processor_name{"work"};
+  spec.processors = {plain};
+  const auto said = [&](const std::vector<std::string>& args) {
+    return idle_options(parse_run_options(args).value(), spec);
+  };
+  using texts = std::vector<std::string>;
+  CHECK(said({}).empty());
+  CHECK(said({"--http", "127.0.0.1:0"}) == texts{"--http has no effect: this flow has no routes"});
+  CHECK(said({"--access-log=x"}) == texts{"--access-log has no effect: this flow has no routes"});
+  CHECK(said({"--restart"}) == texts{"--restart has no effect: this flow has no batches"});
+  spec.processors[0].http.emplace();
+  CHECK(said({"--http", "127.0.0.1:0", "--access-log=x"}).empty());
+  spec.processors[0].kind = pattern::batch;
+  CHECK(said({"--restart"}).empty());
+}
