@@ -9,6 +9,7 @@
 #include <limits>
 #include <ostream>
 #include <set>
+#include <utility>
 
 namespace sluice::cli {
 
@@ -52,36 +53,62 @@ result<std::string> host_of(client::control_client& head, const kind_and_id& tar
                 + "'; `sluice list hosts` shows them, an ended one needs its full id");
 }
 
-/// Prints parts, each line with its host in front as soon as there are several.
+/// Takes the first line off `rest`; without its line end.
+std::string_view take_line(std::string_view& rest) {
+  const auto end = rest.find('\n');
+  const auto line = rest.substr(0, end);
+  rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+  return line;
+}
+
+/// Prints parts: as text, each line with its host in front if several may write, or as JSON Lines, one object per
+/// line of a log and per thing to know about it.
 class log_printer {
 public:
-  log_printer(const environment& env, bool always_prefix) : env_(env), prefix_(always_prefix) {}
+  log_printer(const environment& env, bool always_prefix, bool as_json)
+    : env_(env), prefix_(always_prefix), as_json_(as_json) {}
 
   void print(const client::api::ReadLogsReply& part) {
-    style paint{env_.out_terminal};
-    if (!part.unreachable().empty()) {
-      is_complete = false;
-      env_.err << style(env_.err_terminal).warning("warning:") << " the logs on node/" << part.node()
-               << " cannot be read: " << part.unreachable() << "\n";
-      return;
-    }
-    std::string_view rest = part.text();
-    while (!rest.empty()) {
-      auto end = rest.find('\n');
-      auto line = rest.substr(0, end);
-      rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
-      if (prefix_)
-        env_.out << paint.dim(part.host().substr(0, host_id_shown) + " | ");
-      env_.out << line << "\n";
-    }
+    is_complete = is_complete && part.unreachable().empty();
+    if (as_json_)
+      print_json(part);
+    else
+      print_text(part);
     env_.out << std::flush;
   }
 
   bool is_complete = true;
 
 private:
+  void print_json(client::api::ReadLogsReply part) const {
+    const auto text = std::exchange(*part.mutable_text(), {});
+    if (part.host_ended() || !part.unreachable().empty())
+      env_.out << to_json_text(part) << "\n";
+    for (std::string_view rest = text; !rest.empty();) {
+      part.set_text(std::string{take_line(rest)});
+      env_.out << to_json_text(part) << "\n";
+    }
+  }
+
+  void print_text(const client::api::ReadLogsReply& part) const {
+    style paint{env_.out_terminal};
+    if (!part.unreachable().empty()) {
+      env_.err << style(env_.err_terminal).warning("warning:") << " the logs on node/" << part.node()
+               << " cannot be read: " << part.unreachable() << "\n";
+      return;
+    }
+    std::string_view rest = part.text();
+    while (!rest.empty()) {
+      const auto line = take_line(rest);
+      if (prefix_)
+        env_.out << paint.dim(part.host().substr(0, host_id_shown) + " | ");
+      env_.out << line << "\n";
+    }
+  }
+
   const environment& env_;
   bool prefix_;
+  bool as_json_;
 };
 
 int run(const environment& env, const logs_arguments& args) {
@@ -104,12 +131,9 @@ int run(const environment& env, const logs_arguments& args) {
   }
   request.set_follow(args.follow);
   request.set_tail_lines(args.tail);
-  log_printer printer{env, target->kind == "flow"};
+  log_printer printer{env, target->kind == "flow", args.output == "json"};
   auto done = (*head)->read_logs(request, [&](const client::api::ReadLogsReply& part) {
-    if (args.output == "json")
-      env.out << to_json(part) << std::flush;
-    else
-      printer.print(part);
+    printer.print(part);
     return static_cast<bool>(env.out); // nobody reads any more: enough
   });
   if (!done)
@@ -136,7 +160,7 @@ action declare(CLI::App& app, const environment& env) {
 
 const command logs_command{
   "logs", "Print what a flow's hosts wrote, those that ended too",
-  "Lines of a flow begin with the first digits of the host's id. Of a node it is the access "
+  "Lines of a flow come by time and begin with the first digits of the host's id. Of a node it is the access "
   "log: a line of JSON per request that its HTTP listener has answered.",
   "  sluice logs flow/orders --follow --tail 20\n"
   "  sluice logs node/node-3fa2c1d0 --tail 20",

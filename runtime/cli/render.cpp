@@ -220,6 +220,12 @@ std::string to_json(const pb::Message& message) {
   return indented(json);
 }
 
+std::string to_json_text(const pb::Message& message) {
+  std::string json;
+  write_message(json, message);
+  return json;
+}
+
 std::string to_json(const std::vector<const pb::Message*>& messages) {
   std::string json = "[";
   for (const auto* message : messages) {

@@ -17,6 +17,9 @@ namespace sluice::cli {
 /// text where they are UTF-8, otherwise {"base64": "..."}.
 std::string to_json(const google::protobuf::Message& message);
 
+/// The message as one line of JSON, without a line end.
+std::string to_json_text(const google::protobuf::Message& message);
+
 /// An array of them.
 std::string to_json(const std::vector<const google::protobuf::Message*>& messages);
 
