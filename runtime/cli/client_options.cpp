@@ -54,10 +54,9 @@ result<client::target> target_of(const environment& env, const client_options& o
   if (!settings)
     return fail(settings);
   client::target to;
-  auto timeout = config::parse_duration(settings->text("timeout"));
-  if (!timeout || timeout->count() == 0)
-    return tl::unexpected{settings->wrong(
-      "timeout", timeout ? failure{errc::invalid_argument, "it must not be 0"} : timeout.error())};
+  auto timeout = config::parse_timeout(*settings);
+  if (!timeout)
+    return fail(timeout);
   to.timeout = *timeout;
   to.address = settings->text("control");
   if (to.address.empty()) {

@@ -39,6 +39,8 @@ int run(const environment& env, const config_arguments& args) {
   auto settings = config::load_settings({{}, env.variable, args.file, env.config_search});
   if (!settings)
     return complain(env, settings.error());
+  if (auto good = config::check_values(*settings); !good)
+    return complain(env, good.error());
   if (args.output == "json") {
     print_json(env, *settings);
     return ok;

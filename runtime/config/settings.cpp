@@ -6,6 +6,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 #include <fstream>
 #include <sstream>
@@ -152,6 +153,22 @@ result<void> check_role(const node_options& options, const settings& from) {
                 "HOST:PORT` joins one (`--address auto`: the one on this machine)");
   if (!options.head && !options.worker)
     return fail(errc::invalid_argument, "only a head can do without a worker: --no-worker needs --head");
+  return {};
+}
+
+/// The names that are resolved are those of others; to listen takes an address.
+result<void> check_listen(const settings& from) {
+  const auto& text = from.text("listen");
+  in6_addr bytes{};
+  if (text == "localhost" || ::inet_pton(AF_INET, text.c_str(), &bytes) == 1
+      || ::inet_pton(AF_INET6, text.c_str(), &bytes) == 1)
+    return {};
+  return tl::unexpected{
+    from.wrong("listen", {errc::invalid_argument,
+                          "'" + text + "' is no IP address; write for example 127.0.0.1 or 0.0.0.0"})};
+}
+
+result<void> check_log_level(const node_options& options, const settings& from) {
   constexpr std::array<std::string_view, 4> levels{"debug", "info", "warning", "error"};
   if (std::find(levels.begin(), levels.end(), options.log_level) == levels.end())
     return tl::unexpected{
@@ -227,7 +244,10 @@ result<fs::path> base_dir(const variable_reader& variable) {
   return fail(errc::invalid_argument, "neither SLUICE_HOME nor HOME is set: there is no place for state");
 }
 
-result<node_options> node_options_of(const settings& from) {
+namespace {
+
+/// All but what one setting has to do with another.
+result<node_options> convert(const settings& from) {
   node_options to;
   auto head = flag_of(from, "head");
   auto worker = flag_of(from, "worker");
@@ -237,6 +257,8 @@ result<node_options> node_options_of(const settings& from) {
   to.worker = *worker;
   to.address = from.text("address");
   to.state_dir = from.text("state-dir");
+  if (auto done = check_listen(from); !done)
+    return fail(done);
   to.listen = from.text("listen");
   to.log_level = from.text("log-level");
   if (auto done = check_port(from, "link-port", to.link_port); !done)
@@ -289,7 +311,35 @@ result<node_options> node_options_of(const settings& from) {
   if (!labels)
     return tl::unexpected{from.wrong("labels", labels.error())};
   to.labels = std::move(*labels);
-  if (auto done = check_role(to, from); !done)
+  if (auto done = check_log_level(to, from); !done)
+    return fail(done);
+  return to;
+}
+
+} // namespace
+
+result<void> check_values(const settings& from) {
+  auto node = convert(from);
+  if (!node)
+    return fail(node);
+  if (auto timeout = parse_timeout(from); !timeout)
+    return fail(timeout);
+  return {};
+}
+
+result<std::chrono::milliseconds> parse_timeout(const settings& from) {
+  auto timeout = parse_duration(from.text("timeout"));
+  if (!timeout || timeout->count() == 0)
+    return tl::unexpected{
+      from.wrong("timeout", timeout ? failure{errc::invalid_argument, "it must not be 0"} : timeout.error())};
+  return timeout;
+}
+
+result<node_options> node_options_of(const settings& from) {
+  auto to = convert(from);
+  if (!to)
+    return to;
+  if (auto done = check_role(*to, from); !done)
     return fail(done);
   return to;
 }

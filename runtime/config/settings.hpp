@@ -72,6 +72,12 @@ result<settings> load_settings(const setting_sources& from);
 /// `$SLUICE_HOME` or `~/.sluice`.
 result<std::filesystem::path> base_dir(const variable_reader& variable);
 
+/// Fails where `start` or a command would refuse a value, whichever role the node has.
+result<void> check_values(const settings& from);
+
+/// How long a command waits for one answer.
+result<std::chrono::milliseconds> parse_timeout(const settings& from);
+
 /// Checks and converts what concerns a node. The join token and the state dir are left to
 /// the caller: they need the disk.
 result<node_options> node_options_of(const settings& from);

@@ -85,4 +85,13 @@ std::optional<std::string> local_address_towards(const host_port& to) {
   return found;
 }
 
+std::string listen_advice(errc code, const std::string& listen, const std::string& port_setting) {
+  if (code == errc::conflict || code == errc::permission_denied)
+    return "choose another with --" + port_setting + " (0 = any free one)";
+  return "the setting listen is '" + listen
+         + "': it must be an address of this machine, 0.0.0.0 for all of them, or 127.0.0.1 (--listen, or "
+           "listen = in "
+           "the configuration file)";
+}
+
 } // namespace sluice::daemon

@@ -13,6 +13,9 @@ namespace sluice::daemon {
 /// loopback, or its host name when it has none.
 std::string address_for_others(const std::string& listen, std::uint16_t port);
 
+/// What to change when listening on `listen` failed so: the port, whose setting is named, or the address.
+std::string listen_advice(errc code, const std::string& listen, const std::string& port_setting);
+
 /// The address that this machine has towards `to`: a loopback one for itself. None if there is no
 /// way there. Looks names up, so it may wait.
 std::optional<std::string> local_address_towards(const host_port& to);

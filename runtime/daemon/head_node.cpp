@@ -183,7 +183,8 @@ private:
       listener = link::listen(io_, std::move(listen));
     if (!listener)
       return fail(listener.error().code,
-                  listener.error().message + "; choose another with --link-port (0 = any free one)");
+                  listener.error().message + "; "
+                    + listen_advice(listener.error().code, options_.listen, "link-port"));
     listener_ = std::move(*listener);
     std::ofstream{memory} << listener_->port() << "\n";
     return {};

@@ -72,7 +72,8 @@ result<std::unique_ptr<node_links>> node_links::start(const link::io_thread& io,
   auto listener = link::listen(io, std::move(listen));
   if (!listener)
     return fail(listener.error().code,
-                listener.error().message + "; choose another with --relay-port (0 = any free one)");
+                listener.error().message + "; "
+                  + listen_advice(listener.error().code, what.listen_at.host, "relay-port"));
   made->listener_ = std::move(*listener);
   made->address_ = address_for_others(what.listen_at.host, made->listener_->port());
   return made;

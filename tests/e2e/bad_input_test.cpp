@@ -199,3 +199,40 @@ TEST_CASE("a file that is no JSON, and CSV with a wrong row, lose only what is w
   auto more = cluster.must({"queue", "dead-letters"});
   CHECK_MESSAGE(contains(more, "not json"), more);
 }
+
+TEST_CASE(
+  "what is asked wrongly is refused with 2, and the error names the option or the setting, value and rule") {
+  cli_cluster cluster;
+  const auto config = cluster.home() / "bad.toml";
+  write_file(config, "listen = \"203.0.113.7\"\n"); // an address, but of no machine
+  auto elsewhere = cluster.sluice({"start", "--head", "--block", "--state-dir",
+                                   (cluster.home() / "other").string(), "--config", config.string()});
+  CHECK(elsewhere.exit_code != 0);
+  CHECK_MESSAGE(contains(elsewhere.err, "the setting listen is '203.0.113.7'"), elsewhere.err);
+  write_file(config, "link_port = 70000\n");
+  auto shown = cluster.sluice({"config", "show", "--config", config.string()});
+  CHECK(shown.exit_code == 2);
+  CHECK(shown.out.empty());
+  CHECK_MESSAGE(contains(shown.err, "'70000'"), shown.err);
+
+  cluster.start_head();
+  struct wrong {
+    std::vector<std::string> args;
+    std::string said;
+  };
+  for (const auto& one :
+       {wrong{{"queue", "peek", "in", "--after", "-5"}, "--after: '-5' is not a whole number"},
+        wrong{{"queue", "dead-letters", "in", "--count", "-1"}, "--count: '-1'"},
+        wrong{{"rollback", "flow/x", "--to", "-2"}, "--to: '-2'"},
+        wrong{{"logs", "flow/x", "--tail", "-3"}, "--tail: '-3'"},
+        wrong{{"drain", "flow/x", "--wait", "-5s"}, "--wait: '-5s' is not a time span"},
+        wrong{{"queue", "put", "No Name", "-"}, "for example orders-2"},
+        wrong{{"queue", "peek", "No Name"}, "for example orders-2"}}) {
+    auto refused = cluster.sluice(one.args, "1\n");
+    CHECK_MESSAGE(refused.exit_code == 2, one.said);
+    CHECK_MESSAGE(contains(refused.err, one.said), refused.err);
+  }
+  auto put = cluster.sluice({"queue", "put", "lonely", "-"}, "1\n");
+  CHECK(put.exit_code == 0);
+  CHECK_MESSAGE(contains(put.err, "no flow reads queue/lonely yet"), put.err);
+}

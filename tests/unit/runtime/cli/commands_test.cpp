@@ -517,6 +517,12 @@ TEST_CASE_FIXTURE(cli_fixture, "config show says where each value comes from") {
   write_file(dir.path() / "a.toml", "cups = 2\n");
   CHECK(run({"config", "show"}) == cli::bad_usage);
   CHECK(err_has("did you mean 'cpus'?"));
+  write_file(dir.path() / "a.toml",
+             "link_port = 70000\n"); // what start would refuse is not shown as if it were good
+  CHECK(run({"config", "show"}) == cli::bad_usage);
+  CHECK(out.empty());
+  CHECK_MESSAGE(err_has("'70000' is not a whole number"), err);
+  CHECK(err_has("a.toml:1"));
 }
 
 TEST_CASE_FIXTURE(cli_fixture, "with -o json what goes wrong is JSON too, and stdout stays empty") {

@@ -148,9 +148,10 @@ TEST_CASE_FIXTURE(settings_fixture, "a wrong value names the setting and where i
     const char* name;
     const char* text;
   };
-  for (auto [name, text] : {row{"link-port", "65536"}, row{"control-port", "x"}, row{"cpus", "0"},
-                            row{"memory", "much"}, row{"labels", "zone"}, row{"log-level", "loud"},
-                            row{"queue-size-max", "1MiB"}, row{"head", "perhaps"}}) {
+  for (auto [name, text] :
+       {row{"link-port", "65536"}, row{"control-port", "x"}, row{"cpus", "0"}, row{"memory", "much"},
+        row{"labels", "zone"}, row{"log-level", "loud"}, row{"queue-size-max", "1MiB"},
+        row{"listen", "my-host"}, row{"head", "perhaps"}}) {
     flags = {{"head", "true"}};
     variables = {{variable_of(name), text}};
     if (name == std::string{"head"})
@@ -160,6 +161,17 @@ TEST_CASE_FIXTURE(settings_fixture, "a wrong value names the setting and where i
     CHECK(made.error().code == errc::invalid_argument);
     CHECK(says(made.error(), name));
     CHECK(says(made.error(), variable_of(name)));
+  }
+}
+
+TEST_CASE_FIXTURE(settings_fixture, "values are checked without a role, those of commands too") {
+  CHECK(check_values(*load()));
+  for (auto [name, text] : {std::pair{"timeout", "0"}, std::pair{"timeout", "-1s"},
+                            std::pair{"link-port", "65536"}, std::pair{"listen", "1.2.3"}}) {
+    variables = {{variable_of(name), text}};
+    const auto checked = check_values(*load());
+    REQUIRE_FALSE(checked);
+    CHECK(says(checked.error(), variable_of(name)));
   }
 }
 

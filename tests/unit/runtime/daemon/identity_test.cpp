@@ -82,6 +82,14 @@ TEST_CASE("an address for others is never one that means every address") {
   }
 }
 
+TEST_CASE("who cannot listen is told whether the port or the address is to blame") {
+  CHECK(listen_advice(errc::conflict, "10.0.0.1", "link-port")
+        == "choose another with --link-port (0 = any free one)");
+  const auto text = listen_advice(errc::unavailable, "10.0.0.1", "link-port");
+  CHECK_MESSAGE(text.starts_with("the setting listen is '10.0.0.1'"), text);
+  CHECK(text.find("link-port") == std::string::npos);
+}
+
 TEST_CASE("a machine knows its address towards another") {
   CHECK(local_address_towards({"127.0.0.1", 7410}) == "127.0.0.1");
   CHECK(local_address_towards({"::1", 7410}).value_or("::1") == "::1"); // none without IPv6
