@@ -43,8 +43,11 @@ std::string batch_bar(const host::batch_report& batch, double records_per_s) {
 }
 
 std::string batch_counts(const host::batch_report& batch) {
-  return grouped(batch.records_in) + " records in, " + grouped(batch.records_out) + " out, "
-         + grouped(batch.rejected) + " rejected";
+  auto text = grouped(batch.records_in) + " records in, " + grouped(batch.records_out) + " out";
+  if (batch.phase == host::batch_phase::failed) // the part that failed it is counted nowhere
+    return text + (batch.rejected > 0 ? ", " + grouped(batch.rejected) + " rejected" : "")
+           + " in the parts that are done";
+  return text + ", " + grouped(batch.rejected) + " rejected";
 }
 
 } // namespace sluice::runtime

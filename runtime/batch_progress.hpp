@@ -17,7 +17,8 @@ std::string seconds_text(std::chrono::milliseconds took);
 /// "[=========>          ] 45 %  2,345,678 records, 310,000/s, 0:07 left"
 std::string batch_bar(const host::batch_report& batch, double records_per_s);
 
-/// "5,000,000 records in, 12 out, 0 rejected"
+/// "5,000,000 records in, 12 out, 0 rejected"; of one that failed it says only what is known: what its
+/// finished parts came to.
 std::string batch_counts(const host::batch_report& batch);
 
 } // namespace sluice::runtime

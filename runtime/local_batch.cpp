@@ -1,7 +1,7 @@
 #include "runtime/local_batch.hpp"
 
+#include "runtime/batch_progress.hpp"
 #include "transport/batch/batch_files.hpp"
-#include "actors/batch/batch_job.hpp"
 
 #include <algorithm>
 
@@ -24,6 +24,16 @@ bool has_changed(const found_job& of) {
 }
 
 } // namespace
+
+std::string resume_remark(const processor_name& processor, const batch::job& interrupted) {
+  if (interrupted.done.count() == 0)
+    return {};
+  const auto size_bytes = interrupted.source.size_bytes; // of a queue it is not known
+  const auto where = size_bytes == 0
+                       ? "behind " + grouped(interrupted.totals.records_in) + " records"
+                       : "at " + std::to_string(interrupted.totals.bytes_in * 100 / size_bytes) + " %";
+  return processor.value + ": goes on where it was, " + where + "; --restart begins anew";
+}
 
 result<chosen_run> choose_run(local_system& system, const flow_spec& spec, bool restart) {
   std::vector<found_job> jobs;
@@ -61,11 +71,7 @@ result<chosen_run> choose_run(local_system& system, const flow_spec& spec, bool 
     }
   for (const auto& each : jobs)
     if (!is_done(each))
-      out.remark = each.spec->name.value + ": goes on where it was, at "
-                   + std::to_string(each.job.source.size_bytes == 0
-                                      ? 0
-                                      : each.job.totals.bytes_in * 100 / each.job.source.size_bytes)
-                   + " %; --restart begins anew";
+      out.remark = resume_remark(each.spec->name, each.job);
   return out;
 }
 

@@ -26,6 +26,10 @@ TEST_CASE("the bar of a batch shows its share, its rate and the time left") {
   batch.phase = host::batch_phase::done;
   CHECK(batch_bar(batch, 5) == "[====================] 100 %  10,000 records, 5/s, 2 rejected");
   CHECK(batch_counts(batch) == "10,000 records in, 0 out, 2 rejected");
+  batch.phase = host::batch_phase::failed;
+  CHECK(batch_counts(batch) == "10,000 records in, 0 out, 2 rejected in the parts that are done");
+  batch.rejected = 0;
+  CHECK(batch_counts(batch) == "10,000 records in, 0 out in the parts that are done");
 }
 
 TEST_CASE("the bar of an empty source is full") {
