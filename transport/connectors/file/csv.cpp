@@ -110,12 +110,12 @@ result<std::string> to_json(const std::vector<std::string>& header, const row& f
     if (out.size() > 1)
       writer.character(',');
     if (!writer.string(header[i]))
-      return fail(errc::invalid_argument, "the name of column " + std::to_string(i + 1) + " is no UTF-8");
+      return fail(errc::invalid_argument, "has no UTF-8 name for its column " + std::to_string(i + 1));
     writer.character(':');
     if (!fields[i].quoted && is_bare_value(fields[i].text))
       writer.text(fields[i].text);
     else if (!writer.string(fields[i].text))
-      return fail(errc::invalid_argument, "column '" + header[i] + "' is no UTF-8");
+      return fail(errc::invalid_argument, "has text that is no UTF-8 in column '" + header[i] + "'");
   }
   writer.character('}');
   return out;

@@ -66,10 +66,11 @@ TEST_CASE("a row that is no object says why in the words of a table") {
     return made ? *made : made.error().message;
   };
   CHECK(mistake({"a", "b"}, "1") == "has 1 field, the header has 2: column 'b' is missing");
+  // Each goes on from "the row" or "row 7 of FILE".
   CHECK(mistake({"a"}, "1,2") == "has 2 fields, the header has 1: nothing may follow column 'a'");
   CHECK(mistake({"a", "b"}, "1,\"broken\n2,ok\n") == "has a quote that is not closed");
-  CHECK(mistake({"a", "b"}, "1,\xff") == "column 'b' is no UTF-8");
-  CHECK(mistake({"a", "\xff"}, "1,2") == "the name of column 2 is no UTF-8");
+  CHECK(mistake({"a", "b"}, "1,\xff") == "has text that is no UTF-8 in column 'b'");
+  CHECK(mistake({"a", "\xff"}, "1,2") == "has no UTF-8 name for its column 2");
 }
 
 TEST_CASE("strings are quoted where they would read back as something else") {
