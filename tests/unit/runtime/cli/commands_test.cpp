@@ -321,7 +321,7 @@ TEST_CASE_FIXTURE(cli_fixture, "every number names its option, its value and the
                          {{"queue", "dead-letters", "q", "--after", value}, "--after"},
                          {{"queue", "dead-letters", "q", "--count", value}, "--count"},
                          {{"queue", "put", "q", "-", "--batch", value}, "--batch"},
-                         {{"queue", "requeue", "q", "17", "--", value}, "ID"},
+                         {{"queue", "requeue", "q", "17", value}, "ID"},
                          {{"logs", "flow/f", "--tail", value}, "--tail"},
                          {{"rollback", "flow/f", "--to", value}, "--to"}};
     for (const auto& one : all) {
@@ -329,13 +329,14 @@ TEST_CASE_FIXTURE(cli_fixture, "every number names its option, its value and the
       CHECK(run(one.args) == cli::bad_usage);
       CHECK_MESSAGE(err_has(one.option + ": '" + value + "' is not a whole number"), err);
     }
-    CHECK(run({"queue", "requeue", "q", value}) == cli::bad_usage);
   }
   CHECK(run({"rollback", "flow/f", "--to", "0"}) == cli::bad_usage);
   CHECK_MESSAGE(err_has("--to: '0' is not a whole number, 1 or more"), err);
   CHECK(run({"queue", "put", "q", "-", "--batch", "0"}) == cli::bad_usage);
   CHECK_MESSAGE(err_has("--batch: '0' is not a whole number from 1 to "), err);
   CHECK(run({"scale", "orders/price", "-1"}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("replicas: '-1' is not a whole number"), err);
+  CHECK(run({"queue", "list", "-1"}) == cli::bad_usage);
   CHECK_MESSAGE(err_has("'-1' is neither an option nor a number"), err);
   CHECK(head.asked.empty());
 }
