@@ -227,7 +227,10 @@ result<std::shared_ptr<files_port>> make_batch_files(const processor_spec& spec)
   out.reduces = spec.batch && !spec.batch->reduce_by.empty();
   if (spec.sink.kind == "file") {
     out.sink = sink_kind::file;
-    out.target = option_of(spec.sink, "path");
+    auto target = output_path(option_of(spec.sink, "path"));
+    if (!target)
+      return fail(target);
+    out.target = std::move(*target);
     out.format = option_of(spec.sink, "format") == "csv" ? part_format::csv : part_format::jsonl;
   } else if (spec.sink.kind == "queue") {
     out.sink = sink_kind::queue;
@@ -237,8 +240,12 @@ result<std::shared_ptr<files_port>> make_batch_files(const processor_spec& spec)
     return fail(errc::invalid_argument, "sink: a batch writes to a file, a queue, stdout or nowhere, not to '"
                                           + spec.sink.kind + "'");
   }
-  if (spec.batch)
-    out.rejected = spec.batch->rejected;
+  if (spec.batch && !spec.batch->rejected.empty()) {
+    auto rejected = output_path(spec.batch->rejected);
+    if (!rejected)
+      return fail(rejected);
+    out.rejected = std::move(*rejected);
+  }
   out.base = out.sink == sink_kind::file ? out.target
              : !out.rejected.empty()     ? out.rejected
                                          : fs::path{out.source.path};

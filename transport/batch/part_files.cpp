@@ -25,6 +25,7 @@ namespace csv = connectors::csv;
 
 constexpr std::size_t write_bytes = 256u << 10;
 constexpr std::size_t copy_bytes_max = 64u << 20; ///< per call
+constexpr int symlinks_max = 40;                  ///< as the kernel follows
 
 /// Two attempts at one part, in this process or another, write two files.
 std::string unique_suffix() {
@@ -242,7 +243,30 @@ void append_line(std::string_view payload, std::string& to) {
 
 // ---- whole_file -------------------------------------------------------------------------
 
+result<std::filesystem::path> output_path(std::filesystem::path path) {
+  std::error_code error;
+  for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(path, error)); ++links) {
+    auto target = std::filesystem::read_symlink(path, error);
+    if (error || links == symlinks_max)
+      return fail(errc::invalid_argument, "file: the symbolic link " + path.string() + " leads nowhere");
+    path = target.is_absolute() ? std::move(target) : path.parent_path() / target;
+  }
+  const auto there = std::filesystem::status(path, error).type();
+  if (there == std::filesystem::file_type::directory)
+    return fail(errc::invalid_argument,
+                "file: " + path.string() + " is a folder; a batch writes to a file: name one in it");
+  if (there != std::filesystem::file_type::not_found && there != std::filesystem::file_type::regular
+      && there != std::filesystem::file_type::none)
+    return fail(errc::invalid_argument,
+                "file: " + path.string()
+                  + " is no regular file, and a batch replaces its output as a whole; "
+                    "write to a file, to sluice::standard_output() or to a queue");
+  return path;
+}
+
 result<whole_file> whole_file::create(std::filesystem::path path) {
+  if (auto fits = output_path(path); !fits)
+    return fail(fits);
   if (auto made = make_folder(path.parent_path()); !made)
     return fail(made);
   auto temporary = path;
@@ -252,6 +276,12 @@ result<whole_file> whole_file::create(std::filesystem::path path) {
     const bool is_final = errno == EACCES || errno == ENOTDIR || errno == EROFS || errno == ENAMETOOLONG;
     return fail(is_final ? errc::invalid_argument : errc::unavailable,
                 "file: make " + temporary.string() + ": " + std::strerror(errno));
+  }
+  struct stat before {};
+  if (::stat(path.c_str(), &before) == 0 && ::fchmod(fd.get(), before.st_mode & 07777) != 0) {
+    const auto why = std::string{std::strerror(errno)};
+    ::unlink(temporary.c_str());
+    return fail(errc::unavailable, "file: permissions of " + temporary.string() + ": " + why);
   }
   return whole_file{std::move(path), std::move(temporary), std::move(fd)};
 }

@@ -20,7 +20,7 @@ enum class part_format : std::uint8_t { jsonl, csv };
 /// A file that appears under its name whole or not at all. One thread. What is not finished goes with the object.
 class whole_file {
 public:
-  /// Makes the folder if it is not there.
+  /// Makes the folder if it is not there. A file that is to be replaced passes its permissions on. Fails like `output_path`.
   static result<whole_file> create(std::filesystem::path path);
   whole_file(whole_file&&) noexcept = default;
   whole_file& operator=(whole_file&&) noexcept = default;
@@ -46,6 +46,10 @@ private:
   process::unique_fd fd_;
   bool is_synced_ = false;
 };
+
+/// Where an output of this name goes: a symbolic link leads to its file. Fails with `invalid_argument` if something is there
+/// that is no regular file, which an output must not take the place of.
+result<std::filesystem::path> output_path(std::filesystem::path path);
 
 /// Where the parts of a run are.
 class part_folder {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <sys/stat.h>
 #include <vector>
 
 using namespace sluice;
@@ -139,4 +140,78 @@ TEST_CASE("parts without a reduce step are joined in order, with what was reject
   std::ifstream in{target, std::ios::binary};
   CHECK(std::string{std::istreambuf_iterator<char>{in}, {}} == "part 0\npart 1\n");
   CHECK(std::filesystem::exists(rejected));
+}
+
+namespace {
+
+result<std::shared_ptr<files_port>> files_to(const std::filesystem::path& target) {
+  processor_spec spec;
+  spec.kind = pattern::batch;
+  spec.source = {"file", {{"path", target.string() + ".in"}}};
+  spec.sink = {"file", {{"path", target.string()}}};
+  spec.batch = batch_spec{};
+  return make_batch_files(spec);
+}
+
+void run_one(files_port& files) {
+  split which;
+  which.run = 1;
+  auto part = files.create_part(which).value();
+  REQUIRE(part->add("new"));
+  REQUIRE(part->finish());
+  REQUIRE(files.join(1, 1, nullptr).value()->publish());
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream in{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+} // namespace
+
+TEST_CASE("an output does not take the place of what is no file") {
+  test::temp_dir dir;
+  const auto target = dir.path() / "out";
+  SUBCASE("a pipe") { REQUIRE(::mkfifo(target.c_str(), 0600) == 0); }
+  SUBCASE("a folder") { std::filesystem::create_directory(target); }
+  SUBCASE("a link to itself") { std::filesystem::create_symlink("out", target); }
+  SUBCASE("a link to a device") { std::filesystem::create_symlink("/dev/null", target); }
+  const auto files = files_to(target);
+  REQUIRE_FALSE(files);
+  CHECK(files.error().code == errc::invalid_argument);
+}
+
+TEST_CASE("an output that becomes something else meanwhile is left alone") {
+  test::temp_dir dir;
+  const auto target = dir.path() / "out";
+  auto files = files_to(target).value();
+  REQUIRE(::mkfifo(target.c_str(), 0600) == 0);
+  CHECK_FALSE(files->join(1, 0, nullptr).has_value());
+  CHECK(std::filesystem::is_fifo(target));
+}
+
+TEST_CASE("an output behind a symbolic link replaces the file that it leads to") {
+  test::temp_dir dir;
+  std::filesystem::create_directory(dir.path() / "there");
+  std::filesystem::create_symlink("there/real", dir.path() / "out");
+  bool was_there = false;
+  SUBCASE("which is there") { was_there = true; }
+  SUBCASE("which is not there yet") {}
+  if (was_there)
+    std::ofstream{dir.path() / "there" / "real"} << "old";
+  run_one(*files_to(dir.path() / "out").value());
+  CHECK(std::filesystem::is_symlink(dir.path() / "out"));
+  CHECK(text_of(dir.path() / "there" / "real") == "new\n");
+}
+
+TEST_CASE("an output keeps the permissions of the file that it replaces") {
+  test::temp_dir dir;
+  const auto target = dir.path() / "out";
+  std::ofstream{target} << "old";
+  REQUIRE(::chmod(target.c_str(), 0600) == 0);
+  run_one(*files_to(target).value());
+  struct stat info {};
+  REQUIRE(::stat(target.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0600);
+  CHECK(text_of(target) == "new\n");
 }
