@@ -223,13 +223,16 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
                 bool can_repeat) noexcept {
   const auto& client = request->client;
   const bool is_unwanted = request->is_cancelled();
-  const bool may_repeat = can_repeat && !has_begun && !is_unwanted;
+  bool may_repeat = can_repeat && !has_begun && !is_unwanted;
   bool waits = false;
   auto errors = error_form::plain;
   target_ptr old;
   {
     std::lock_guard lock{mutex_};
     errors = state_.errors();
+    // What a collector stores once more is stored twice, whatever its method, unless the sink knows it by a key.
+    if (errors == error_form::collector)
+      may_repeat = may_repeat && client->in.headers.contains("Idempotency-Key");
     // A request that nobody waits for, or an answer that breaks off, says nothing about the replica: if it has gone,
     // the next request is refused.
     if (is_unwanted || has_begun)

@@ -151,6 +151,11 @@ head_decision router::decide(request& head) {
   out.cors_origins = table->cors_origins[*match.route];
   out.errors = errors_of(entry.kind);
   out.processor = table->names[*match.route];
+  if (entry.kind == pattern::collector && head.method == method::head) { // it would store something
+    out.answer = error_response(405, "a collector is not asked with HEAD; this path takes GET", out.errors);
+    out.answer->headers.add("Allow", "GET, OPTIONS");
+    return out;
+  }
   if (match.is_malformed) {
     out.answer = error_response(400, "path: a '%' is not followed by two hex digits", out.errors);
     return out;
@@ -168,6 +173,18 @@ head_decision router::decide(request& head) {
   if (entry.timeout > entry.timeout.zero())
     out.timeout = entry.timeout;
   out.route = table->lanes[*match.route];
+  return out;
+}
+
+/// The methods of a path that the same origins may use as the route's. A browser keeps what a preflight
+/// grants, and asks no more.
+method_set router::methods_like(const table_view& table, std::size_t route, std::string_view path) {
+  method_set out;
+  for (auto each : {method::get, method::post, method::put, method::patch, method::delete_}) {
+    const auto other = table.matcher.match(each, path).route;
+    if (other && table.cors_origins[*other] && *table.cors_origins[*other] == *table.cors_origins[route])
+      out.add(each);
+  }
   return out;
 }
 
@@ -197,7 +214,7 @@ head_decision router::answer_unmatched(const request& head, const table_view& ta
     return out;
   out.cors_origins = table.cors_origins[*route];
   auto& headers = out.answer->headers;
-  headers.add("Access-Control-Allow-Methods", match.allowed.text());
+  headers.add("Access-Control-Allow-Methods", methods_like(table, *route, head.path).text());
   if (auto names = head.headers.find("Access-Control-Request-Headers"))
     headers.add("Access-Control-Allow-Headers", std::string{*names});
   headers.add("Access-Control-Max-Age", std::string{preflight_seconds});

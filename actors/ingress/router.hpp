@@ -85,6 +85,7 @@ private:
   std::shared_ptr<const table_view> view() const;
   head_decision answer_unmatched(const request& head, const table_view& table,
                                  const route_match& match) const;
+  static method_set methods_like(const table_view& table, std::size_t route, std::string_view path);
   std::optional<response> page(const request& head, const table_view& table) const;
 
   const std::shared_ptr<const router_options> options_;

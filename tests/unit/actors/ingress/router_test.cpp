@@ -70,7 +70,7 @@ TEST_CASE_FIXTURE(router_fixture, "a preflight is answered from the route that i
   auto put = preflight("PUT");
   CHECK(put.answer->status == 204);
   CHECK(*put.cors_origins == std::vector<std::string>{"*"});
-  CHECK(put.answer->headers.find("Access-Control-Allow-Methods") == "GET, HEAD, PUT, OPTIONS");
+  CHECK(put.answer->headers.find("Access-Control-Allow-Methods") == "PUT, OPTIONS"); // GET has no origins
   CHECK(put.answer->headers.find("Access-Control-Allow-Headers") == "x-key");
   for (auto& other : {preflight("GET"), preflight("POST"), preflight("BREW"), preflight("PUT", false)}) {
     CHECK(other.answer->status == 204);
@@ -478,6 +478,38 @@ TEST_CASE_FIXTURE(router_fixture, "a collector's failures are told as a collecto
   head.method = method::post;
   head.path = "/p";
   CHECK(routes->decide(head).errors == error_form::collector);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a collector's request is repeated only under a key, whatever its method") {
+  auto route = entry(method::get, "/p", {1, 2});
+  route.kind = pattern::collector;
+  table.routes = {route};
+  routes->set_routes(table);
+  auto& one = at(1);
+  auto& two = at(2);
+  auto plain = ask();
+  (one.held.empty() ? two : one).drop();
+  CHECK(plain->status() == 502);
+  CHECK(one.held.size() + two.held.size() == 0);
+  advance(gone_pause);
+  auto call = fake_exchange::make(method::get, "/p", now + 10s);
+  call->in.headers.add("Idempotency-Key", "k-1");
+  auto keyed = call->seen;
+  routes->handle(std::move(call), nullptr);
+  (one.held.empty() ? two : one).drop();
+  REQUIRE(one.held.size() + two.held.size() == 1);
+  (one.held.empty() ? two : one).answer();
+  CHECK(keyed->status() == 200);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "HEAD does not run a collector") {
+  auto route = entry(method::get, "/p", {1});
+  route.kind = pattern::collector;
+  table.routes = {route};
+  routes->set_routes(table);
+  auto seen = ask(method::head);
+  CHECK(seen->status() == 405);
+  CHECK(at(1).taken == 0);
 }
 
 TEST_CASE_FIXTURE(router_fixture, "a request that every replica ends with is given up") {
