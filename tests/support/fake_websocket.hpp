@@ -73,6 +73,17 @@ public:
     if (resume)
       resume();
   }
+  /// Goes without a word, what waits unread.
+  void vanish() {
+    std::function<void()> resume;
+    {
+      std::lock_guard lock{mutex_};
+      is_closed_ = true;
+      resume.swap(resume_);
+    }
+    if (resume)
+      resume();
+  }
   /// What it got since the last call.
   std::vector<std::string> take() {
     std::lock_guard lock{mutex_};

@@ -235,8 +235,9 @@ websocket_ptr connection_core::way() const {
 
 bool connection_core::has_room() const { return waiting_bytes() <= stream_window_bytes; }
 
-void connection_core::look() {
-  const bool may_send = has_room();
+void connection_core::look(bool was_resumed) {
+  // Who is resumed has room, or nobody reads any more and what was sent stays unsent: asking again might not end.
+  const bool may_send = was_resumed || has_room();
   websocket_ptr to;
   std::unique_ptr<connection_code> over;
   bool says_goodbye = false;
@@ -271,7 +272,7 @@ void connection_core::look() {
         std::lock_guard lock{self->mutex_};
         self->waits_for_room_ = false;
       }
-      self->look();
+      self->look(true);
     });
   if (says_goodbye)
     to->close(websocket_code::going_away, "the server moves on: connect again");

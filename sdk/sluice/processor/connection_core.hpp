@@ -146,7 +146,8 @@ private:
   websocket_ptr way() const;
   bool has_room() const;
   /// Asks for a turn if there is something to do.
-  void look();
+  /// @param was_resumed by `when_writable`
+  void look(bool was_resumed = false);
   void run_code(connection_event event);
   void run_coroutine(connection_event event);
   void finish_turn(turn_size size, const std::exception_ptr& thrown);

@@ -233,6 +233,24 @@ TEST_CASE("a client that does not read is not read either") {
   CHECK(ada.way->take() == texts{"text third"});
 }
 
+TEST_CASE("a client that goes with much unread is waited for no longer") {
+  replica<maybe> there;
+  auto ada = there.connect();
+  ada.way->holds = true;
+  ada.say(std::string(300u << 10, 'x'));
+  ada.say("second");
+  ada.say("third");
+  there.run();
+  CHECK(ada.way->take().size() == 1); // the others wait for room
+  ada.way->vanish();                  // before the session hears of it
+  CHECK(ada.way->waiting_bytes() > fake_websocket::window_bytes);
+  there.run();
+  ada.go(websocket_code::lost);
+  there.run();
+  CHECK(there.body->connections()->load().open == 0);
+  CHECK(there.body->connections()->load().handled_total == 3);
+}
+
 TEST_CASE("user code that sends a slow client far too much in one turn waits for it") {
   replica<maybe> there;
   auto ada = there.connect();
