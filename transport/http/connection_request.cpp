@@ -140,9 +140,11 @@ void connection::deliver(delivery& what) {
   if (phase_ == phase::websocket && what.call == call_)
     return deliver_websocket(what);
   if (phase_ != phase::handling || what.call != call_)
-    return; // answered by the deadline, or the connection is gone
-  if (what.aborts)
-    return close();
+    return;          // answered by the deadline, or the connection is gone
+  if (what.aborts) { // what was answered before is still sent, and the missing end tells the client
+    form_.keep_alive = false;
+    return after_answer(home_->now());
+  }
   if (what.session)
     return open_websocket(what);
   if (status_ == 0)

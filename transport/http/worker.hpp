@@ -29,7 +29,7 @@ struct delivery {
   std::shared_ptr<const std::string> shared = {}; ///< goes behind `answer`, to others too
   bool begins = false;
   bool ends = false;
-  bool aborts = false;  ///< the answer cannot be completed: the connection ends
+  bool aborts = false;  ///< the answer cannot be completed: the connection ends without it
   std::size_t sent = 0; ///< bytes of `answer` that its maker has written to the socket
   std::chrono::steady_clock::time_point made_at = {}; ///< for the access log, if its maker wrote it
   std::uint64_t replica = 0;                          ///< for the access log, like the next

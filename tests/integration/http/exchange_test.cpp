@@ -169,6 +169,47 @@ TEST_CASE_FIXTURE(http_fixture, "a stream that is dropped is cut, not ended") {
   CHECK(client.closed_by_server());
 }
 
+TEST_CASE_FIXTURE(http_fixture,
+                  "what was written before a stream is dropped reaches the client, earlier answers too") {
+  handler.on_handle = [](exchange_ptr call) {
+    if (call->in.path == "/whole")
+      return call->respond({200, {}, "whole"});
+    call->begin({200, {}, "one,"});
+    call->write("two,");
+    call->write(R"({"error":"why"})");
+  };
+  auto client = connect();
+  client.send(get("/whole") + get("/broken") + get("/never"));
+  CHECK(client.read().body == "whole");
+  auto broken = client.read();
+  CHECK(broken.status == 200);
+  CHECK(broken.body == R"(one,two,{"error":"why"})");
+  CHECK(!broken.complete);
+  CHECK(client.closed_by_server());
+  CHECK(handler.handled() == std::vector<std::string>{"/whole", "/broken"});
+}
+
+TEST_CASE_FIXTURE(http_fixture,
+                  "a stream that is dropped while its client is slow is cut when all has been read") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto client = connect(4096);
+  client.send(get("/"));
+  auto call = calls.take();
+  REQUIRE(call);
+  call->begin({200, {}, ""});
+  std::size_t written = 0;
+  while (call->waiting_bytes() < stream_window_bytes) {
+    REQUIRE(call->write(std::string(64 << 10, 'x')));
+    written += 64 << 10;
+  }
+  call.reset();
+  auto answer = client.read();
+  CHECK(answer.body.size() == written);
+  CHECK(!answer.complete);
+  CHECK(client.closed_by_server());
+}
+
 TEST_CASE_FIXTURE(http_fixture, "a writer learns that its client has gone") {
   handover<exchange_ptr> calls;
   hold(calls);
