@@ -201,14 +201,26 @@ void connection::pump() {
     consume({});
   if (phase_ == phase::closed)
     return;
-  if (read_cut_ && !reading_paused())
-    return read_some();
+  if (read_cut_ && !reading_paused()) {
+    read_some();
+    return end_if_drained();
+  }
   flush();
   if (phase_ == phase::closed)
     return;
   if (input_ended_)
     return settle_end_of_input();
+  end_if_drained();
   wait_readable();
+}
+
+/// An answer that began before the drain did not say that it is the last.
+void connection::end_if_drained() {
+  if (phase_ != phase::idle || !home_->shared().draining || !in_.empty() || out_.bytes() > 0)
+    return;
+  closing_ = true;
+  phase_ = phase::lingering;
+  on_all_sent();
 }
 
 /// What is not consumed stays in `in_`.

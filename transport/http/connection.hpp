@@ -66,6 +66,7 @@ private:
   void read_some();
   void on_end_of_input();
   void settle_end_of_input();
+  void end_if_drained();
   void consume(std::string_view bytes);
   std::size_t consume_requests(std::string_view bytes);
 

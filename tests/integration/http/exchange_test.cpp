@@ -344,4 +344,26 @@ TEST_CASE_FIXTURE(http_fixture, "draining ends idle connections at once and the 
   CHECK(running->connection_count() == 0);
 }
 
+TEST_CASE_FIXTURE(http_fixture, "a stream that began before the drain ends with its connection") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto client = connect();
+  client.send(get("/"));
+  auto call = calls.take();
+  REQUIRE(call);
+  call->begin({200, {}, "one,"});
+  CHECK(!running->drain(0ms));
+  call->write("two");
+  call->finish();
+  auto answer = client.read();
+  CHECK(answer.body == "one,two");
+  CHECK(answer.complete);
+  client.send(get("/late"));
+  CHECK(client.closed_by_server());
+  CHECK(client.unread().empty());
+  client.close();
+  CHECK(running->drain(30s));
+  CHECK(handler.handled() == std::vector<std::string>{"/"});
+}
+
 } // namespace sluice::http::testing
