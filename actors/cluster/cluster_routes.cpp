@@ -84,7 +84,9 @@ void add_flow(ingress::route_table& table, const flow_record& flow, const servin
   for (auto& [key, one] : all)
     if (chosen[claim_of(one.entry.http)] == &one) {
       std::ranges::sort(one.entry.targets, {}, &ingress::route_target::replica);
-      one.entry.is_failed = flow.phase == flow_phase::failed && one.entry.targets.empty();
+      // Between two tries nothing fails, and nothing is there either.
+      const bool has_failed = flow.phase == flow_phase::failed || flow.retries.contains(one.entry.processor);
+      one.entry.is_failed = has_failed && one.entry.targets.empty();
       table.routes.push_back(std::move(one.entry));
     }
 }

@@ -41,6 +41,7 @@ struct fixture {
   std::map<node_id, node::desired_state> told; ///< the newest order of each node
   std::map<node_id, int> orders;
   std::set<std::uint64_t> held_back; ///< replicas that go on starting
+  std::string never_up;              ///< a processor whose replicas fail, all of them
   decision last;
 
   decision& does(const event& what) {
@@ -88,9 +89,10 @@ struct fixture {
           host::replica_report replica;
           replica.id = one.id;
           replica.processor = one.processor;
-          replica.phase = one.goal == host::replica_goal::drain ? host::replica_phase::down
-                          : held_back.contains(one.id.value)    ? host::replica_phase::starting
-                                                                : host::replica_phase::running;
+          replica.phase = one.processor.value == never_up         ? host::replica_phase::failed
+                          : one.goal == host::replica_goal::drain ? host::replica_phase::down
+                          : held_back.contains(one.id.value)      ? host::replica_phase::starting
+                                                                  : host::replica_phase::running;
           host.replicas.push_back(replica);
         }
       report->hosts.push_back(host);
@@ -318,6 +320,24 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(shown() == lines{"GET /a: 1"});
   does(scale_request{shop, processor_name{"get"}, 0});
   CHECK(shown() == lines{"GET /a:"});
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "the route of a processor that does not come up is failed, also between two tries") {
+  join("a");
+  never_up = "get";
+  submit({endpoint("get", method::get, "/a"), endpoint("put", method::put, "/b")});
+  settle();
+  for (int i = 0; i < 40; ++i) {
+    const auto& routes = table().routes;
+    CHECK(routes.at(0).is_failed);
+    CHECK_FALSE(routes.at(1).is_failed);
+    pass(250ms);
+  }
+  never_up.clear();
+  pass(60s);
+  CHECK_FALSE(table().routes.at(0).is_failed);
+  CHECK(table().routes.at(0).targets.size() == 1);
 }
 
 TEST_CASE_FIXTURE(fixture, "a flow that drains says so and keeps its route until it is deleted") {
