@@ -10,7 +10,6 @@
 enum class currency { EUR, USD };
 
 struct item {
-  std::string sku;
   double price;
   std::uint32_t count = 1; // may be missing
 };

@@ -184,6 +184,42 @@ TEST_CASE("example sales: a file is reduced to a table per country, and the prog
   CHECK(done.err.find("4 records in, 2 out, 0 rejected") != std::string::npos);
 }
 
+TEST_CASE("example orders: what is put into its queue is priced and ends in a file") {
+  temp_dir dir;
+  write_file(dir / "orders.jsonl",
+             "{\"id\":\"a\",\"items\":[{\"price\":2.5,\"count\":4}]}\n"
+             "{\"id\":\"b\",\"items\":[{\"price\":10}],\"coupon\":\"ten\",\"in\":\"USD\"}\n"
+             "{\"id\":\"free\",\"items\":[]}\n");
+  run_options there;
+  there.directory = dir.path();
+  auto done =
+    run({program("example_orders"), "--state-dir", dir / "state", "--put", "orders=orders.jsonl"}, there);
+  CHECK_MESSAGE(done.exit_code == 0, done.err);
+  const auto written = read_file(dir / "audit.jsonl");
+  CHECK(written.find(R"({"id":"a","total":10.0,"in":"EUR"})") != std::string::npos);
+  CHECK(written.find(R"({"id":"b","total":9.0,"in":"USD"})") != std::string::npos);
+  CHECK(written.find("free") == std::string::npos);
+}
+
+TEST_CASE("example files: rows of a CSV file become events on stdout, and a pulse goes on") {
+  temp_dir dir;
+  write_file(dir / "sales.csv", "city,product,count\nOslo,tea,2\nBergen,\"coffee, black\",1\n");
+  run_options options;
+  options.env = {{"SLUICE_EXAMPLE_FILE", dir / "sales.csv"}};
+  background_process files{
+    {program("example_files"), "--state-dir", dir / "state"}, options, dir.path() / "output"};
+  CHECK(eventually(
+    [&] {
+      const auto text = files.output();
+      return text.find(R"({"product":"tea","city":"Oslo"})") != std::string::npos
+             && text.find(R"({"product":"coffee, black","city":"Bergen"})") != std::string::npos
+             && text.find("still here") != std::string::npos;
+    },
+    30s));
+  files.signal(SIGINT);
+  CHECK(files.wait() == 130);
+}
+
 TEST_CASE("a mistyped option is named before what the flow lacks without it, and help needs no arguments") {
   auto wrong = run({program("example_sales"), "--bogus"});
   CHECK(wrong.exit_code == 2);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the /openapi.json of the shop example to the proof: schemathesis makes thousands of requests from it, good and bad, and
+# Puts the /openapi.json of a flow with ten endpoints (tests/support/programs/shop_flow.cpp) to the proof: schemathesis makes thousands of requests from it, good and bad, and
 # looks for server errors, undocumented statuses and answers that break their schema.
 #
 # Usage: tests/schemathesis/run.sh [BIN_DIR [EXAMPLES_PER_OPERATION [ARGUMENT...]]]
@@ -15,7 +15,7 @@ tester=${SCHEMATHESIS:-schemathesis}
 command -v "$tester" >/dev/null || { echo "schemathesis is not installed" >&2; exit 77; }
 
 work=$(mktemp -d)
-"$bin/example_shop" --http 127.0.0.1:0 --state-dir "$work/state" >"$work/log" 2>&1 &
+"$bin/shop_flow" --http 127.0.0.1:0 --state-dir "$work/state" >"$work/log" 2>&1 &
 shop=$!
 trap 'kill "$shop" 2>/dev/null || true; wait "$shop" 2>/dev/null || true; rm -rf "$work"' EXIT
 

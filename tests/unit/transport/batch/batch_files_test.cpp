@@ -90,10 +90,14 @@ TEST_CASE_FIXTURE(fixture, "merged values take the place of the target, each tim
 }
 
 TEST_CASE_FIXTURE(fixture, "a target that cannot be replaced is an error, though something is there") {
-  std::filesystem::create_directories(target / "of another");
-  const auto done = put_together();
-  REQUIRE_FALSE(done.has_value());
-  CHECK(done.error().message.find("rename") != std::string::npos);
+  {
+    const auto joined = join();
+    REQUIRE(joined.has_value());
+    std::filesystem::create_directories(target / "of another");
+    const auto done = (*joined)->publish();
+    REQUIRE_FALSE(done.has_value());
+    CHECK(done.error().message.find("rename") != std::string::npos);
+  }
   CHECK(files_beside_target() == 0);
   std::filesystem::remove_all(target);
   REQUIRE(put_together().has_value()); // the parts are there still

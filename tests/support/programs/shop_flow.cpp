@@ -1,5 +1,4 @@
-// Ten endpoints over one small store: what `curl localhost:8000/openapi.json` describes, `/docs` lets
-// one try, and a tester that reads schemas can put to the proof.
+// Ten endpoints over one small store, of all methods and many types: for a tester that reads `/openapi.json`.
 #include <sluice/sluice.hpp>
 
 #include <algorithm>
