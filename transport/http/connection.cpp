@@ -15,11 +15,12 @@ namespace sluice::http {
 
 namespace {
 
-constexpr auto linger = std::chrono::seconds{2};             ///< for the client to read its last answer
-constexpr std::size_t lingering_bytes_max = 4u << 20;        ///< that it still sends meanwhile
-constexpr std::size_t pipelined_answer_bytes_max = 1u << 20; ///< unread answers until no request is begun
-constexpr std::size_t kept_input_bytes_max = 4u << 10;       ///< of memory, by a connection that rests
-constexpr int reads_per_turn = 16;                           ///< then other connections get theirs
+constexpr auto half_close_patience = std::chrono::seconds{1}; ///< with a request whose client sends no more
+constexpr auto linger = std::chrono::seconds{2};              ///< for the client to read its last answer
+constexpr std::size_t lingering_bytes_max = 4u << 20;         ///< that it still sends meanwhile
+constexpr std::size_t pipelined_answer_bytes_max = 1u << 20;  ///< unread answers until no request is begun
+constexpr std::size_t kept_input_bytes_max = 4u << 10;        ///< of memory, by a connection that rests
+constexpr int reads_per_turn = 16;                            ///< then other connections get theirs
 constexpr std::size_t pieces_per_write = 16;
 
 std::chrono::milliseconds time_for(std::size_t bytes, std::uint32_t rate) {
@@ -171,13 +172,29 @@ void connection::read_some() {
   wait_readable();
 }
 
-/// The client has gone, or only sends no more: what can be given up is, and if an answer comes it is sent.
+/// The client has gone, or only sends no more: what does not answer soon is called off, and if an answer comes it is sent.
 void connection::on_end_of_input() {
   input_ended_ = true;
-  if (phase_ == phase::handling && gate_.note_input())
+  watch_for_reset();
+  if (phase_ != phase::handling)
+    return;
+  if (gate_.note_input())
     home_->take_deliveries_later();
-  if (auto call = exchange_.lock())
-    call->client_gone();
+  if (deadline_ != timer_wheel::never)
+    set_deadline(std::min(deadline_, home_->now() + half_close_patience));
+  else if (auto call = exchange_.lock()) // it has begun
+    call->input_ended();
+}
+
+/// Nothing is read any more, which would tell.
+void connection::watch_for_reset() {
+  watch_.async_wait(watch_.wait_error,
+                    [self = shared_from_this()](const boost::system::error_code& cancelled) {
+                      if (cancelled)
+                        return;
+                      self->home_->look_at_clock();
+                      self->close();
+                    });
 }
 
 /// The client sends no more: serves what it did send, then closes.
@@ -419,6 +436,12 @@ void connection::on_deadline() {
     refuse({408, "the body of the request came too slowly"});
     return flush();
   case phase::handling:
+    if (input_ended_ && now < call_deadline_) {
+      set_deadline(call_deadline_);
+      if (auto call = exchange_.lock())
+        call->input_ended();
+      return;
+    }
     deadline_ = timer_wheel::never;
     if (auto call = exchange_.lock())
       call->expire();

@@ -65,6 +65,7 @@ private:
   bool shake_hands();
   void read_some();
   void on_end_of_input();
+  void watch_for_reset();
   void settle_end_of_input();
   void end_if_drained();
   void consume(std::string_view bytes);
@@ -138,6 +139,7 @@ private:
   std::size_t body_received_ = 0;
   time_point call_began_;
   std::chrono::milliseconds timeout_{0};
+  time_point call_deadline_;
   answer_form form_;
   std::shared_ptr<const void> route_;
   std::weak_ptr<server_exchange> exchange_;

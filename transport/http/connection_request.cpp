@@ -119,10 +119,10 @@ void connection::allow_origin(const ingress::head_decision& decision, const requ
 
 void connection::dispatch() {
   phase_ = phase::handling;
-  auto deadline = home_->now() + timeout_;
-  set_deadline(deadline);
+  call_deadline_ = home_->now() + timeout_;
+  set_deadline(call_deadline_);
   auto call = std::make_shared<server_exchange>(shared_from_this(), call_, form_,
-                                                std::move(reader_.current().request), deadline);
+                                                std::move(reader_.current().request), call_deadline_);
   exchange_ = call;
   if (form_.keep_alive && out_.bytes() == 0 && !channel_->secure())
     gate_.open(call_, channel_->fd(), input_ended_);
@@ -156,6 +156,8 @@ void connection::deliver(delivery& what) {
     if (auto call = exchange_.lock())
       window_ = std::shared_ptr<send_window>{call, &call->window()};
     set_deadline(timer_wheel::never);
+    if (auto call = input_ended_ ? exchange_.lock() : nullptr)
+      call->input_ended();
   }
   answer_bytes_ += what.answer.body_bytes;
   form_.keep_alive = form_.keep_alive && what.answer.keep_alive;

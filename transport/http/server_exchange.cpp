@@ -69,6 +69,8 @@ void server_exchange::respond(response answer) noexcept {
 void server_exchange::refuse(failure why) noexcept { respond(answer_to(why, form_.errors)); }
 
 void server_exchange::begin(response head) noexcept {
+  if (head.headers.find("Content-Type").value_or("").starts_with("text/event-stream"))
+    sends_events_ = true;
   if (!move_on(phase::open, phase::begun))
     return;
   auto form = form_now();
@@ -135,7 +137,7 @@ void server_exchange::end() {
 void server_exchange::when_cancelled(std::function<void()> stop) noexcept {
   {
     std::lock_guard lock{mutex_};
-    if (!window_.closed()) {
+    if (!window_.closed() && !(is_called_off_ && phase_.load() == phase::open)) {
       if (phase_.load() != phase::ended)
         stop_ = std::move(stop);
       return;
@@ -155,11 +157,23 @@ void server_exchange::expire() {
 
 void server_exchange::client_gone() { cancel(); }
 
+void server_exchange::input_ended() {
+  if (phase_.load() != phase::begun)
+    call_off();
+  else if (sends_events_)
+    cancel();
+}
+
 void server_exchange::cancel() {
   window_.close();
+  call_off();
+}
+
+void server_exchange::call_off() {
   std::function<void()> stop;
   {
     std::lock_guard lock{mutex_};
+    is_called_off_ = true;
     stop.swap(stop_);
   }
   if (stop)

@@ -39,8 +39,12 @@ public:
   send_window& window() noexcept { return window_; }
   /// The deadline has passed: 504, unless the answer has begun.
   void expire();
-  /// The client does not read any more, or will not send any more.
+  /// The client does not read any more.
   void client_gone();
+  /// The client will not send any more. That is how most clients go, and some wait for their answer: what is called off
+  /// is told so, what is written all the same is sent. A stream goes on until the socket takes no more, but for events,
+  /// whose readers never end their input alone.
+  void input_ended();
 
 private:
   enum class phase { open, begun, ended };
@@ -51,14 +55,17 @@ private:
   void send(delivery what);
   void end();
   void cancel();
+  void call_off();
 
   std::shared_ptr<connection> to_;
   const std::uint64_t call_;
   answer_form form_;
   std::atomic<phase> phase_{phase::open};
+  std::atomic<bool> sends_events_{false};
   send_window window_;
   std::mutex mutex_;
   std::function<void()> stop_;
+  bool is_called_off_ = false; ///< before it began
 };
 
 } // namespace sluice::http

@@ -243,6 +243,44 @@ TEST_CASE_FIXTURE(
   CHECK(client.read().body == "whole");
 }
 
+TEST_CASE_FIXTURE(http_fixture, "a stream goes on when its client sends no more, but for events") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto late = connect();
+  late.send(get("/"));
+  late.end_of_input();
+  auto call = calls.take();
+  REQUIRE(call);
+  handover<bool> cancelled;
+  call->when_cancelled([&] { cancelled.put(true); });
+  CHECK(cancelled.take()); // it might have been any request
+  call->begin({200, {{"Content-Type", "application/x-ndjson"}}, "one,"});
+  CHECK(call->write("two"));
+  call->finish();
+  CHECK(late.read().body == "one,two");
+  CHECK(late.closed_by_server());
+
+  auto lines = connect();
+  lines.send(get("/"));
+  call = calls.take();
+  call->when_cancelled([&] { cancelled.put(true); });
+  call->begin({200, {{"Content-Type", "application/x-ndjson"}}, "one,"});
+  lines.end_of_input();
+  auto events = connect();
+  events.send(get("/"));
+  auto other = calls.take();
+  handover<bool> events_cancelled;
+  other->when_cancelled([&] { events_cancelled.put(true); });
+  other->begin({200, {{"Content-Type", "text/event-stream"}}, "data: 1\n\n"});
+  events.end_of_input();
+  CHECK(events_cancelled.take());
+  CHECK(!other->write("data: 2\n\n"));
+  CHECK(cancelled.empty());
+  CHECK(call->write("two"));
+  call->finish();
+  CHECK(lines.read().body == "one,two");
+}
+
 TEST_CASE_FIXTURE(http_fixture, "what a slow reader does not take of another thread's answer follows") {
   handover<exchange_ptr> calls;
   hold(calls);
