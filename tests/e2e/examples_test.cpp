@@ -196,8 +196,8 @@ TEST_CASE("example orders: what is put into its queue is priced and ends in a fi
     run({program("example_orders"), "--state-dir", dir / "state", "--put", "orders=orders.jsonl"}, there);
   CHECK_MESSAGE(done.exit_code == 0, done.err);
   const auto written = read_file(dir / "audit.jsonl");
-  CHECK(written.find(R"({"id":"a","total":10.0,"in":"EUR"})") != std::string::npos);
-  CHECK(written.find(R"({"id":"b","total":9.0,"in":"USD"})") != std::string::npos);
+  CHECK(written.find(R"({"id":"a","total":10,"in":"EUR"})") != std::string::npos);
+  CHECK(written.find(R"({"id":"b","total":9,"in":"USD"})") != std::string::npos);
   CHECK(written.find("free") == std::string::npos);
 }
 
