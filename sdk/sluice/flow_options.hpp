@@ -65,7 +65,7 @@ struct consumer_options {
 /// rate_limit              | requests per second and ingress, then 429; 0 = any            | 0
 /// rate_burst              | of them at once; 0 = those of one second                      | 0
 /// body_bytes_max          | of a request, then 413; up to 16 MiB                          | 1 MiB
-/// cors_origins            | web sites that may read answers; "*" = any                    | none
+/// cors_origins            | other sites whose pages may read and write; "*" = any           | none
 /// guard                   | who may use it: `bearer_token_from_env`, `api_key_from_env`   | everybody
 struct endpoint_options {
   std::string route = {};

@@ -1,4 +1,5 @@
 #include "transport/http/connection.hpp"
+#include "transport/http/origin_check.hpp"
 #include "transport/http/server_exchange.hpp"
 #include "transport/http/websocket_handshake.hpp"
 
@@ -61,9 +62,11 @@ void connection::begin_request(bool body_at_hand) {
     form_.keep_alive = form_.keep_alive && !head.has_body;
     return answer_without_handler(std::move(*decision.answer));
   }
-  bool takes_body =
-    decision.body_on_any_method
-    || (request.method != method::get && request.method != method::head && request.method != method::delete_);
+  const bool reads_only = request.method == method::get || request.method == method::head;
+  if (!reads_only && !is_from_allowed_page(request, decision.cors_origins.get()))
+    return refuse(
+      {403, "pages of this origin may not change anything here; cors_origins of the route allows them"});
+  bool takes_body = decision.body_on_any_method || (!reads_only && request.method != method::delete_);
   if (head.has_body && !takes_body)
     return refuse({400, "a request with this method has no body here"});
   if (decision.websocket) {

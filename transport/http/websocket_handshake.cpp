@@ -2,6 +2,7 @@
 
 #include "transport/http/answer.hpp"
 #include "transport/http/head_check.hpp"
+#include "transport/http/origin_check.hpp"
 #include "transport/http/websocket_codec.hpp"
 
 namespace sluice::http {
@@ -36,11 +37,6 @@ websocket_handshake refuse(unsigned status, std::string_view text) {
   return out;
 }
 
-bool from_here(std::string_view origin, std::string_view host) {
-  auto scheme = origin.find("://");
-  return scheme != origin.npos && same_token(origin.substr(scheme + 3), host);
-}
-
 } // namespace
 
 websocket_handshake check_websocket(const request& head, bool wants_upgrade,
@@ -49,9 +45,7 @@ websocket_handshake check_websocket(const request& head, bool wants_upgrade,
     return refuse(426, "this route is a WebSocket");
   if (field(head, "Sec-WebSocket-Version") != "13")
     return refuse(426, "the version of WebSocket known here is 13");
-  auto origin = head.headers.find("Origin");
-  if (origin && !from_here(*origin, field(head, "Host"))
-      && (!origins || allowed_origin(*origin, *origins).empty()))
+  if (!is_from_allowed_page(head, origins))
     return refuse(403, "pages of this origin may not use the route");
   auto accept = websocket_accept(field(head, "Sec-WebSocket-Key"));
   if (!accept)

@@ -215,6 +215,21 @@ TEST_CASE_FIXTURE(http_fixture, "CORS fields stand on every answer of a route th
   CHECK(refused.field("Access-Control-Allow-Origin") == "http://a");
 }
 
+TEST_CASE_FIXTURE(http_fixture, "a page of another site changes nothing, unless its origin is listed") {
+  auto origins = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"http://friend"});
+  handler.on_decide = [&](request&) { return ingress::head_decision{.cors_origins = origins}; };
+  const auto status = [&](const std::string& asked) { return connect().ask(asked).status; };
+  CHECK(status(post("/", "{}", "Origin: http://evil\r\n")) == 403);
+  CHECK(status(post("/", "{}", "Origin: null\r\n")) == 403);
+  CHECK(status("DELETE / HTTP/1.1\r\nHost: test\r\nOrigin: http://evil\r\n\r\n") == 403);
+  CHECK(status(post("/", "{}", "Origin: http://test\r\n")) == 200);
+  CHECK(status(post("/", "{}", "Origin: http://friend\r\n")) == 200);
+  CHECK(status(post("/", "{}")) == 200);
+  CHECK(status(get("/", "Origin: http://evil\r\n")) == 200); // whose answer it may not read
+  origins.reset();
+  CHECK(status(post("/", "{}", "Origin: http://friend\r\n")) == 403);
+}
+
 TEST_CASE_FIXTURE(http_fixture, "text is gzipped for who accepts it") {
   handler.on_handle = [](exchange_ptr call) {
     call->respond({200, {{"Content-Type", "application/json"}}, std::string(100'000, '1')});
