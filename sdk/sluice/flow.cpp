@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::string_view sink_is_missing =
   "sink: is missing; say where the results go, or sluice::empty() to drop them";
+constexpr std::chrono::milliseconds send_timeout_max =
+  std::chrono::hours{1}; ///< so that a time and it can be added
 
 struct replica_counts {
   std::uint32_t num;
@@ -150,7 +152,9 @@ processor::websocket_settings flow::websocket_settings(const std::string& name,
     .connections = {.style = {name, false},
                     .connections_max = options.max_connections,
                     .num_concurrency = options.num_concurrency.value_or(1),
-                    .timeout = options.timeout}};
+                    .timeout = options.timeout,
+                    .send_timeout =
+                      std::clamp<std::chrono::milliseconds>(options.send_timeout, {}, send_timeout_max)}};
 }
 
 endpoint_options flow::without_sink(collector_options options) {

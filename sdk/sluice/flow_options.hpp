@@ -120,6 +120,8 @@ struct collector_options {
 /// route                     | "/chat/{room}"; required                                    | -
 /// num_concurrency           | messages in user code at once per replica                   | 1; of a coroutine 100
 /// timeout                   | per message, then closed with 1011; 0 = none                | 0
+/// send_timeout              | that a function, not a coroutine, waits in `send` for a client | 5 s
+///                           | with more than 1 MiB unread, then closed with 1013; up to 1 h |
 /// max_connections           | per replica, then 503                                       | 10,000
 /// target_connections        | per replica; what the autoscaler aims at                    | 1,000
 /// message_bytes_max         | of a client, then closed with 1009; up to 16 MiB            | 1 MiB
@@ -137,6 +139,7 @@ struct websocket_options {
   std::map<std::string, std::string> node_labels = {};
   std::optional<std::uint32_t> num_concurrency = {};
   std::chrono::milliseconds timeout = processor_spec{}.timeout;
+  std::chrono::milliseconds send_timeout = std::chrono::seconds{5};
   std::uint32_t max_connections = http_spec{}.max_connections;
   std::uint32_t target_connections = 1000;
   std::uint64_t message_bytes_max = http_spec{}.body_bytes_max;

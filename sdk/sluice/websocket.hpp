@@ -36,9 +36,10 @@ class connection {
 public:
   explicit connection(processor::connection_ptr core) noexcept : core_(std::move(core)) {}
 
-  /// Returns false when nobody reads it. While a slow client has more than 256 KiB to read, a function that is not
-  /// async and sends to the connection it was called for waits here; a coroutine says `co_await room()`. From anywhere
-  /// else, above 1 MiB the client is closed (1013). Throws if the value has no JSON form after all.
+  /// Returns false when nobody reads it. When a slow client has more than 1 MiB to read, a function that is not async and
+  /// sends to the connection it was called for waits here until it is 256 KiB, for up to `send_timeout`; a coroutine says
+  /// `co_await room()`. After that, and from anywhere else, the client is closed (1013). Throws if the value has no
+  /// JSON form after all.
   bool send(const Out& message) const { return core_->send(encode(message), is_text); }
 
   /// What has been sent goes out before. Messages that wait for this program are dropped.

@@ -10,9 +10,6 @@ namespace sluice::processor {
 
 namespace {
 
-/// That sync code waits for a client of its own which has too much to read.
-constexpr std::chrono::seconds slow_client_patience{30};
-
 /// Looks at a coroutine per timeout. One timer a connection, not one a message: each lives for as long as it was
 /// set for, and messages may be many.
 constexpr int looks_max = 8;
@@ -402,7 +399,7 @@ bool connection_core::send(std::string payload, bool is_text) {
   }
   // Up to there its next turn waits for the client, not this one, which has a thread that others need.
   if (to->waiting_bytes() <= limits::websocket_unsent_bytes_max
-      || (at_turn == this && wait_until_writable(*to, slow_client_patience)))
+      || (at_turn == this && wait_until_writable(*to, set_->with().send_timeout)))
     return true;
   close(websocket_code::try_later, "it does not read what is sent");
   return false;

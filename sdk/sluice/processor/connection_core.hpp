@@ -52,6 +52,8 @@ public:
     /// Of one call of async code that is no stream which has begun; 0 = none. It ends where it stands up to an
     /// eighth later. Code that is not async cannot be ended: its host is.
     std::chrono::milliseconds timeout{0};
+    /// That sync code waits in `send` for a client of its own which has too much to read: it has a thread others need.
+    std::chrono::milliseconds send_timeout{0};
   };
 
   explicit connection_set(settings with) : settings_(std::move(with)) {}

@@ -31,6 +31,7 @@ struct replica_bounds {
   std::uint32_t connections_max = 10;
   std::uint32_t num_concurrency = 10;
   std::chrono::milliseconds timeout{0};
+  std::chrono::milliseconds send_timeout = std::chrono::minutes{1};
 };
 
 /// A body of which turns run when the test says so.
@@ -52,6 +53,7 @@ struct replica_of {
     connections.connections_max = within.connections_max;
     connections.num_concurrency = within.num_concurrency;
     connections.timeout = within.timeout;
+    connections.send_timeout = within.send_timeout;
     body = processor::websocket_factory<Target>(
       {{{"chat", false}, false, {}, factories}, std::move(connections)})();
     REQUIRE(body->setup());

@@ -264,6 +264,19 @@ TEST_CASE("user code that sends a slow client far too much in one turn waits for
   CHECK(ada.way->take().size() == 1);
 }
 
+TEST_CASE("user code waits for a client that takes nothing no longer than it may") {
+  replica<maybe> there{{.connections_max = 10, .num_concurrency = 1, .send_timeout = 10ms}};
+  auto ada = there.connect();
+  auto bob = there.connect();
+  there.run();
+  ada.way->holds = true;
+  ada.say(std::string(limits::websocket_unsent_bytes_max + 1, 'x'));
+  bob.say("hello");
+  there.run();
+  CHECK(ada.way->take().back() == "close 1013 it does not read what is sent");
+  CHECK(bob.way->take() == texts{"text hello"});
+}
+
 TEST_CASE("a connection that has ended is not counted, though user code keeps it") {
   replica<maybe> there;
   auto ada = there.connect();
