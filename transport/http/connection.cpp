@@ -259,17 +259,21 @@ void connection::consume(std::string_view bytes) {
 std::size_t connection::consume_requests(std::string_view bytes) {
   auto rest = bytes;
   auto used = [&] { return bytes.size() - rest.size(); };
+  auto skip_empty_lines = [&] { // before a request, of old clients (RFC 9112 §2.2)
+    while (rest.starts_with("\r\n"))
+      rest.remove_prefix(2);
+  };
   for (;;) {
     switch (phase_) {
     case phase::idle:
-      while (rest.starts_with("\r\n")) // between requests, of old clients (RFC 9112 §2.2)
-        rest.remove_prefix(2);
+      skip_empty_lines();
       if (rest.empty() || out_.bytes() > pipelined_answer_bytes_max)
         return used();
       phase_ = phase::head;
       set_deadline(home_->now() + within().head_deadline);
       break;
     case phase::head:
+      skip_empty_lines();
       if (auto refused = reader_.read_head(rest)) {
         begin_refused();
         refuse(*refused);

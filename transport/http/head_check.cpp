@@ -53,16 +53,26 @@ bool valid_path(std::string_view path) noexcept {
   return true;
 }
 
-/// q=0, q=0.0 ...: not acceptable.
-bool zero_weight(std::string_view parameters) noexcept {
+/// In thousandths; 0 = not acceptable. One that is not given, or is none, counts as 1.
+int weight_of(std::string_view parameters) noexcept {
+  constexpr int whole = 1000;
   while (!parameters.empty()) {
     auto parameter = next_part(parameters, ';');
-    if (parameter.size() >= 2 && lower(parameter[0]) == 'q' && parameter[1] == '=') {
-      auto weight = parameter.substr(2);
-      return !weight.empty() && weight.find_first_not_of("0.") == weight.npos;
+    if (parameter.size() < 3 || lower(parameter[0]) != 'q' || parameter[1] != '=')
+      continue;
+    if (parameter[2] != '0' || (parameter.size() > 3 && parameter[3] != '.'))
+      return whole;
+    int weight = 0;
+    int place = 100;
+    for (auto digits = parameter.substr(std::min<std::size_t>(parameter.size(), 4));
+         !digits.empty() && place > 0; digits.remove_prefix(1), place /= 10) {
+      if (!is_digit(digits.front()))
+        return whole;
+      weight += place * (digits.front() - '0');
     }
+    return weight;
   }
-  return false;
+  return whole;
 }
 
 } // namespace
@@ -178,16 +188,21 @@ bool sane_request_id(std::string_view value) noexcept {
 }
 
 bool accepts_gzip(std::string_view value) noexcept {
-  bool any = false;
+  std::optional<int> gzip;
+  int others = 0;
+  int plain = 0; // unless it is preferred
   while (!value.empty()) {
     auto item = next_part(value, ',');
     auto coding = next_part(item, ';');
     if (same_token(coding, "gzip") || same_token(coding, "x-gzip"))
-      return !zero_weight(item);
-    if (coding == "*")
-      any = !zero_weight(item);
+      gzip = gzip.value_or(weight_of(item));
+    else if (same_token(coding, "identity"))
+      plain = weight_of(item);
+    else if (coding == "*")
+      others = weight_of(item);
   }
-  return any;
+  const int weight = gzip.value_or(others);
+  return weight > 0 && weight >= plain;
 }
 
 } // namespace sluice::http

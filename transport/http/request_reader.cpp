@@ -155,7 +155,7 @@ std::optional<refusal> request_reader::read_head(std::string_view bytes) {
   head_done_ = true;
   head_.http_1_1 = facts.http_1_1;
   head_.keep_alive = parsed.keep_alive();
-  head_.wants_upgrade = parsed.upgrade();
+  head_.wants_upgrade = facts.http_1_1 && parsed.upgrade(); // HTTP/1.0 has none (RFC 9110 §7.8)
   head_.chunked = parsed.chunked();
   head_.content_length = head_.chunked ? 0 : parsed.content_length().value_or(0);
   head_.has_body = head_.chunked || head_.content_length > 0;

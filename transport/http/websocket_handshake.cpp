@@ -5,6 +5,8 @@
 #include "transport/http/origin_check.hpp"
 #include "transport/http/websocket_codec.hpp"
 
+#include <algorithm>
+
 namespace sluice::http {
 
 namespace {
@@ -47,8 +49,10 @@ websocket_handshake check_websocket(const request& head, bool wants_upgrade,
     return refuse(426, "the version of WebSocket known here is 13");
   if (!is_from_allowed_page(head, origins))
     return refuse(403, "pages of this origin may not use the route");
+  const auto keys = std::ranges::count_if(
+    head.headers, [](const auto& each) { return same_token(each.first, "Sec-WebSocket-Key"); });
   auto accept = websocket_accept(field(head, "Sec-WebSocket-Key"));
-  if (!accept)
+  if (!accept || keys != 1)
     return refuse(400, "the Sec-WebSocket-Key is not valid");
   return {.accept = std::move(*accept)};
 }

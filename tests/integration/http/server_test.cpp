@@ -109,6 +109,17 @@ TEST_CASE_FIXTURE(http_fixture, "HTTP/1.0 closes after the answer unless asked t
   CHECK(client.closed_by_server());
 }
 
+TEST_CASE_FIXTURE(http_fixture, "empty lines before a request are skipped, before the first one too") {
+  auto client = connect();
+  CHECK(client.ask("\r\n" + get("/1")).body == "GET /1? ");
+  CHECK(client.ask("\r\n\r\n" + get("/2")).body == "GET /2? ");
+  auto slow = connect();
+  for (char byte : "\r\n\r\n" + get("/3"))
+    CHECK(slow.send({&byte, 1}));
+  CHECK(slow.read().body == "GET /3? ");
+  CHECK(connect().ask("\n" + get("/4")).status == 400);
+}
+
 TEST_CASE_FIXTURE(http_fixture, "a client that half-closes after its requests gets all answers") {
   auto client = connect();
   client.send(get("/1") + get("/2"));

@@ -168,6 +168,17 @@ TEST_CASE_FIXTURE(websocket_fixture, "a request that asks for no WebSocket, or w
                           "Sec-WebSocket-Key: short\r\n"))
           .status
         == 400);
+  CHECK(client
+          .ask(get("/ws", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))
+          .status
+        == 400);
+  CHECK(connect()
+          .ask("GET /ws HTTP/1.0\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+          .status
+        == 426);
   // A route that is no WebSocket's takes no notice.
   CHECK(client
           .ask(get("/plain", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

@@ -175,6 +175,12 @@ TEST_CASE("Accept-Encoding is read with its weights") {
   CHECK(!accepts_gzip("gzip;q=0"));
   CHECK(!accepts_gzip("gzip; q=0.000, *"));
   CHECK(!accepts_gzip("*;q=0"));
+  CHECK(!accepts_gzip("identity;q=1, gzip;q=0.5"));
+  CHECK(!accepts_gzip("gzip;q=0.899, identity;q=0.9"));
+  CHECK(accepts_gzip("gzip;q=0.9, identity;q=0.9"));
+  CHECK(accepts_gzip("identity;q=0.5, *;q=0.6"));
+  CHECK(accepts_gzip("identity;q=0, gzip"));
+  CHECK(accepts_gzip("gzip;q=what"));
 }
 
 TEST_CASE("a request id is taken over if it is short and plain") {

@@ -286,6 +286,7 @@ TEST_CASE("what a head says about its connection is understood") {
   CHECK(status_of(post("Expect: a-miracle\r\nContent-Length: 1\r\n", "a")) == 417);
   CHECK(head(get("Connection: Upgrade\r\nUpgrade: websocket\r\n")).wants_upgrade);
   CHECK(!head(get("Upgrade: websocket\r\n")).wants_upgrade);
+  CHECK(!head("GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").wants_upgrade);
   CHECK(!head(post("Content-Length: 0\r\n", "")).has_body);
 }
 
