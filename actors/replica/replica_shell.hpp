@@ -9,6 +9,7 @@
 #include <sluice/core/limits.hpp>
 #include <sluice/core/result.hpp>
 #include <sluice/io/sink.hpp>
+#include <sluice/log.hpp>
 
 #include <caf/atom.hpp>
 #include <caf/exit_reason.hpp>
@@ -134,7 +135,10 @@ protected:
       runner, "teardown",
       [body, who = std::move(who)] {
         const log::speaking in_its_name{who};
-        return body->teardown();
+        auto torn = body->teardown();
+        if (!torn) // the replica ends all the same, and whoever watches it may not say why
+          log::error("teardown failed: {}", torn.error().message);
+        return torn;
       },
       [this, close_sink](State&, result<void> torn) {
         executor_->post_event([close_sink, torn = std::move(torn)] { close_sink(torn); });

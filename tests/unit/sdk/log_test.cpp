@@ -1,33 +1,18 @@
 // Goal: a line says who speaks, and what is below a processor's level is neither written nor formatted.
 
+#include "tests/support/written_by.hpp"
+
 #include <sluice/log.hpp>
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <string>
-#include <unistd.h>
 
 namespace {
 
 using namespace sluice;
-
-/// Runs `act` and returns what it wrote to the standard error.
-template <class F>
-std::string written_by(F act) {
-  std::fflush(stderr);
-  const int before = ::dup(STDERR_FILENO);
-  std::FILE* to = std::tmpfile();
-  ::dup2(::fileno(to), STDERR_FILENO);
-  act();
-  ::dup2(before, STDERR_FILENO);
-  ::close(before);
-  std::string text(static_cast<std::size_t>(::lseek(::fileno(to), 0, SEEK_END)), ' ');
-  static_cast<void>(::pread(::fileno(to), text.data(), text.size(), 0));
-  std::fclose(to);
-  return text;
-}
+using sluice::testing::written_by;
 
 TEST_CASE("a line names level, processor and replica") {
   const log::speaker who{processor_name{"price"}, replica_id{7}, "info"};

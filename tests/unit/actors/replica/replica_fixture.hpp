@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,11 +22,14 @@ struct function_body : processor_body {
   function call;
   std::function<result<void>()> on_setup;
   int* teardowns = nullptr;
+  std::optional<failure> teardown_failure;
 
   result<void> setup() override { return on_setup ? on_setup() : result<void>{}; }
   result<void> teardown() override {
     if (teardowns != nullptr)
       ++*teardowns;
+    if (teardown_failure)
+      return tl::unexpected<failure>{*teardown_failure};
     return {};
   }
   result<void> process(std::string_view payload, encoded_results& out) override {
@@ -135,6 +139,7 @@ public:
     return std::vector<std::string>{"<" + std::string{in} + ">"};
   };
   std::function<result<void>()> on_setup;
+  std::optional<failure> teardown_failure;
 
   replica::options options() {
     replica::options out;
@@ -149,6 +154,7 @@ public:
       body->call = call;
       body->on_setup = on_setup;
       body->teardowns = &teardowns;
+      body->teardown_failure = teardown_failure;
       return body;
     };
     out.threads = threads;

@@ -1,3 +1,4 @@
+#include "tests/support/written_by.hpp"
 #include "tests/unit/actors/replica/replica_fixture.hpp"
 
 #include <algorithm>
@@ -160,6 +161,15 @@ TEST_CASE_FIXTURE(replica_fixture, "an idle replica drains at once") {
   drain(replica);
   CHECK(last().phase == replica_phase::down);
   CHECK(teardowns == 1);
+}
+
+TEST_CASE_FIXTURE(replica_fixture, "a teardown that fails ends the replica and leaves a line") {
+  teardown_failure = failure{errc::internal, "the file is gone"};
+  auto replica = spawn(options());
+  const auto written = written_by([&] { drain(replica); });
+  CHECK(written.find("p/1: teardown failed: the file is gone\n") != std::string::npos);
+  CHECK(teardowns == 1);
+  CHECK(last().phase == replica_phase::down);
 }
 
 TEST_CASE_FIXTURE(replica_fixture, "a drain without a reachable queue ends without the release") {
