@@ -49,7 +49,24 @@ const make = (tag, props = {}, ...children) => {
   made.append(...children);
   return made;
 };
-const pretty = value => JSON.stringify(value, null, 2);
+// JavaScript rounds numbers of more than 15 digits, so none is read that is to be shown: answers are indented as text,
+// and in the document long numbers are strings behind a mark, until they are written.
+const tokens = /"(?:[^"\\]|\\.)*"|\{\s*\}|\[\s*\]|[{}[\],:]|[^\s"{}[\],:]+/g;
+const indented = text => {
+  let out = "", depth = 0;
+  const line = () => "\n" + "  ".repeat(depth);
+  for (const [token] of text.matchAll(tokens))
+    if (token === "{" || token === "[") { ++depth; out += token + line(); }
+    else if (token === "}" || token === "]") { --depth; out += line() + token; }
+    else if (token === ",") out += token + line();
+    else out += token === ":" ? ": " : token.startsWith('"') ? token : token.replace(/\s/g, "");
+  return out;
+};
+const mark = "\0";
+const read = text => JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]{15,}/g,
+                                            token => token.startsWith('"') ? token : `"\\u0000${token}"`));
+const pretty = value => JSON.stringify(value, null, 2).replace(/"\\u0000([^"]*)"/g, "$1");
+const plain = value => String(value).replace(mark, "");
 const nameOf = ref => ref.split("/").pop();
 
 let api = {};
@@ -128,7 +145,10 @@ const show = async (answer, out, began) => {
     if (done) break;
   }
   if ((answer.headers.get("content-type") || "").startsWith("application/json"))
-    try { out.textContent = `${head} · ${took()}\n\n${pretty(JSON.parse(text))}`; } catch { /* shown as it is */ }
+    try {
+      JSON.parse(text); // only whether it is JSON
+      out.textContent = `${head} · ${took()}\n\n${indented(text)}`;
+    } catch { /* shown as it is */ }
 };
 
 const tryForm = (path, method, operation) => {
@@ -136,7 +156,7 @@ const tryForm = (path, method, operation) => {
     const schema = resolve(parameter.schema);
     const isList = schema.type === "array";
     const field = isList ? make("textarea", { placeholder: "one a line" })
-                         : make("input", { placeholder: "default" in schema ? String(schema.default) : "" });
+                         : make("input", { placeholder: "default" in schema ? plain(schema.default) : "" });
     const values = () => isList ? field.value.split("\n").filter(line => line) : field.value ? [field.value] : [];
     return { parameter, field, values };
   });
@@ -198,7 +218,7 @@ const start = async () => {
   const main = document.querySelector("main");
   const source = "openapi.json" + location.search;
   try {
-    api = await (await fetch(source)).json();
+    api = read(await (await fetch(source)).text());
   } catch (error) {
     main.append("The document could not be read: " + error);
     return;
@@ -222,7 +242,7 @@ start();
 
 // Of `style` and `script`; tests/unit/transport/http/docs_page_test.cpp says what they have to be.
 constexpr std::string_view style_hash = "V6mxTyBsES1Xl5n8DuK/u7DLbMbcu3KbMH4CHGezJcs=";
-constexpr std::string_view script_hash = "LBxgfVojlrfsSzEg8l8zgH7k7tcxKuWW36nmM0qekiM=";
+constexpr std::string_view script_hash = "/NgWyC2y6DLGowhVD1vNzY+LuEnE2NiP953hnhvgzOw=";
 
 } // namespace
 

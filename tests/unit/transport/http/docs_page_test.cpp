@@ -46,3 +46,10 @@ TEST_CASE("the page takes nothing from elsewhere") {
   for (const char* outside : {"http://", "https://", "src=", "@import", "innerHTML", "eval("})
     CHECK_MESSAGE(page.body.find(outside) == std::string::npos, outside);
 }
+
+TEST_CASE("an answer is indented as text: JavaScript rounds integers of 64 bits") {
+  auto page = http::docs_page();
+  CHECK(page.body.find("indented(text)") != std::string::npos);
+  CHECK(page.body.find("pretty(JSON.parse(") == std::string::npos);
+  CHECK(page.body.find(".json()") == std::string::npos);
+}
