@@ -37,14 +37,11 @@ private:
                        error_code& ec) override {
     facts_.http_1_1 = version == 11;
     auto known = method_from(to_std(name));
-    if (to_std(name) == "TRACE"
-        || to_std(name) == "CONNECT") { // known to HTTP, and nobody's route (RFC 9110 §15.5.6)
+    if (!known) { // to HTTP it may be; no route has it. 501 would say that the server is at fault
       if (target_parts asked; !split_target(to_std(target), false, asked))
         into_.request.path = asked.path; // for what it does allow
       return refuse({405, "no route has this method"}, ec);
     }
-    if (!known)
-      return refuse({501, "the method is not known here"}, ec);
     into_.request.method = *known;
     target_parts parts;
     if (auto bad = split_target(to_std(target), *known == method::options, parts))

@@ -35,7 +35,7 @@ TEST_CASE_FIXTURE(queue_fixture, "every line is a record; blank ones and line en
   CHECK(out.empty());
   CHECK(
     err
-    == "3 records are in queue/in\nnote: no flow reads queue/in yet; they wait there for one that does\n");
+    == "3 records are in queue/in\nnote: no flow reads queue/in yet; what is in it waits for one that does\n");
   CHECK(run({"queue", "put", "in", "-"}, "") == cli::ok);
   CHECK(err == "0 records are in queue/in\n");
 }

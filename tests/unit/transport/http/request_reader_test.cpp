@@ -188,10 +188,10 @@ TEST_CASE("the request line is held to its form") {
     {"GET / HTTP/2.0", 505},
     {"PRI * HTTP/2.0", 505},
     {"G\x01T / HTTP/1.1", 400},
-    {"BREW / HTTP/1.1", 501},
+    {"BREW / HTTP/1.1", 405},
     {"TRACE / HTTP/1.1", 405},
     {"CONNECT a:80 HTTP/1.1", 405},
-    {"get / HTTP/1.1", 501},
+    {"get / HTTP/1.1", 405},
   };
   for (const auto& [line, status] : rows) {
     CAPTURE(line);
