@@ -11,6 +11,9 @@ namespace sluice::connectors::csv {
 namespace {
 
 constexpr std::string_view open_quote = "has a quote that is not closed";
+constexpr std::string_view bare_returns = "has a carriage return that is not followed by a line feed: rows "
+                                          "end in LF or CRLF here; convert the file, as with "
+                                          "`tr '\\r' '\\n'`";
 
 bool is_bare_value(std::string_view text) {
   if (text == "true" || text == "false")
@@ -91,8 +94,11 @@ result<std::vector<std::string>> column_names(std::string_view first_row) {
   if (found.is_open)
     return fail(errc::invalid_argument, std::string{open_quote});
   std::vector<std::string> names;
-  for (auto& each : found.fields)
+  for (auto& each : found.fields) {
+    if (!each.quoted && each.text.find('\r') != std::string::npos)
+      return fail(errc::invalid_argument, std::string{bare_returns});
     names.push_back(std::move(each.text));
+  }
   return names;
 }
 

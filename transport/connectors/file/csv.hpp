@@ -46,7 +46,7 @@ struct row {
 row split(std::string_view text);
 
 /// The names of the columns, without the byte order mark that some programs begin a file with. Fails if a quote is not
-/// closed.
+/// closed, or if lines end in CR alone: the whole file would be the header.
 result<std::vector<std::string>> column_names(std::string_view first_row);
 
 /// A row as a JSON object. Unquoted fields that are a JSON number, `true` or `false` become

@@ -50,6 +50,10 @@ TEST_CASE("rows end where their fields do: a quote inside a bare field is one of
 
 TEST_CASE("column names come without a byte order mark, and not with an open quote") {
   CHECK(csv::column_names("\xEF\xBB\xBF\"id\",note\r\n") == std::vector<std::string>{"id", "note"});
+  CHECK(csv::column_names("id,\"a\rb\"\n") == std::vector<std::string>{"id", "a\rb"});
+  auto one_row = csv::column_names("id,note\r1,a\r2,b\r"); // a file with the line ends of an old Mac
+  REQUIRE_FALSE(one_row);
+  CHECK(one_row.error().message.starts_with("has a carriage return that is not followed by a line feed"));
   CHECK(csv::column_names("id,\"note\n1,2\n").error().message == "has a quote that is not closed");
 }
 
