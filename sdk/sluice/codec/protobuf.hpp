@@ -1,21 +1,28 @@
 #pragma once
 
 #include <sluice/codec/codec.hpp>
+#include <sluice/codec/json_reader.hpp>
 #include <sluice/codec/schema_text.hpp>
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <cmath>
 #include <concepts>
+#include <functional>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <vector>
 
 /// Protobuf messages in their JSON form, wherever a type with a JSON form can stand: as a record, a body, a field.
 ///
 /// The one header of the SDK that knows protobuf; whoever includes it links it. The form is what protobuf says it is
 /// (lowerCamelCase names, 64-bit integers as strings, enums by name, fields that have their default left out), and so is
-/// what is refused: unknown fields are. Its reader says what is wrong, but not at which path.
+/// what is refused: unknown fields are. Beyond that, members given twice, numbers that are not finite and enum numbers
+/// without a name are refused. Its reader says what is wrong, but not at which path.
 namespace sluice::codec {
 
 namespace detail {
@@ -71,6 +78,85 @@ inline std::string protobuf_schema(const google::protobuf::Descriptor& type) {
   return R"({"type":"object","properties":{)" + properties + R"(},"additionalProperties":false})";
 }
 
+/// Why a message is not of its schema although protobuf has read it: "NaN" is no JSON number, and an enum has
+/// names. Empty if it is. The well-known types have forms of their own.
+inline std::string protobuf_mistake(const google::protobuf::Message& value) {
+  using google::protobuf::FieldDescriptor;
+  if (value.GetDescriptor()->full_name().starts_with("google.protobuf."))
+    return {};
+  const auto& look = *value.GetReflection();
+  std::vector<const FieldDescriptor*> given;
+  look.ListFields(value, &given);
+  for (const auto* field : given) {
+    const bool is_list = field->is_repeated();
+    const int count = is_list ? look.FieldSize(value, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const char* wrong = nullptr;
+      switch (field->cpp_type()) {
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        if (!std::isfinite(is_list ? look.GetRepeatedDouble(value, field, i) : look.GetDouble(value, field)))
+          wrong = "expected a finite number";
+        break;
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        if (!std::isfinite(is_list ? look.GetRepeatedFloat(value, field, i) : look.GetFloat(value, field)))
+          wrong = "expected a finite number";
+        break;
+      case FieldDescriptor::CPPTYPE_ENUM: {
+        const int number =
+          is_list ? look.GetRepeatedEnumValue(value, field, i) : look.GetEnumValue(value, field);
+        if (field->enum_type()->FindValueByNumber(number) == nullptr)
+          wrong = "no value of this enum has this number";
+        break;
+      }
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        if (auto inner = protobuf_mistake(is_list ? look.GetRepeatedMessage(value, field, i)
+                                                  : look.GetMessage(value, field));
+            !inner.empty())
+          return inner;
+        break;
+      default:
+        break;
+      }
+      if (wrong != nullptr)
+        return field->json_name() + ": " + wrong;
+    }
+  }
+  return {};
+}
+
+/// Goes through a value; false at a member that its object has before. protobuf takes the last one of those, or all.
+inline bool has_members_once(json_reader& in) {
+  switch (in.peek()) {
+  case json_kind::object: {
+    std::set<std::string, std::less<>> seen;
+    if (!in.enter_object())
+      return false;
+    for (bool first = true;; first = false) {
+      std::string_view key;
+      const auto step = in.next_member(first, key);
+      if (step != json_step::item)
+        return step == json_step::end;
+      if (!seen.emplace(key).second)
+        return in.refuse("member '" + std::string{key.substr(0, 64)} + "' is given twice");
+      if (!has_members_once(in))
+        return false;
+    }
+  }
+  case json_kind::array:
+    if (!in.enter_array())
+      return false;
+    for (bool first = true;; first = false) {
+      const auto step = in.next_element(first);
+      if (step != json_step::item)
+        return step == json_step::end;
+      if (!has_members_once(in))
+        return false;
+    }
+  default:
+    return in.skip_value();
+  }
+}
+
 } // namespace detail
 
 template <std::derived_from<google::protobuf::Message> Message>
@@ -87,11 +173,16 @@ struct adapter<Message> {
   }
 
   static Message from(form text) {
+    const auto name = std::string{Message::descriptor()->name()};
+    json_reader members{text.text};
+    if (!detail::has_members_once(members))
+      throw std::invalid_argument{"expected " + name + ": " + members.error().message};
     Message value;
     auto status = google::protobuf::util::JsonStringToMessage(text.text, &value);
     if (!status.ok())
-      throw std::invalid_argument{"expected " + Message::descriptor()->name() + ": "
-                                  + std::string{status.message()}};
+      throw std::invalid_argument{"expected " + name + ": " + std::string{status.message()}};
+    if (auto wrong = detail::protobuf_mistake(value); !wrong.empty())
+      throw std::invalid_argument{"expected " + name + ": " + wrong};
     return value;
   }
 

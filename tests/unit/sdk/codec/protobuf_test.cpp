@@ -6,7 +6,11 @@
 #include <sluice/codec/schema.hpp>
 
 #include <doctest/doctest.h>
+#include <google/protobuf/descriptor.pb.h>
+#include <google/protobuf/dynamic_message.h>
+#include <google/protobuf/text_format.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,6 +78,40 @@ TEST_CASE("what is no such message is refused where it stands") {
   auto cut_off = codec::try_decode<NodeInfo>(R"({"cpus":)");
   REQUIRE_FALSE(cut_off);
   CHECK(cut_off.error().fault == codec::decode_fault::syntax);
+}
+
+TEST_CASE("what protobuf would take but the schema does not is refused") {
+  CHECK(error_of<NodeInfo>(R"({"cpus":1,"cpus":2})").ends_with("member 'cpus' is given twice"));
+  CHECK(error_of<NodeInfo>(R"({"labels":{"a":"1","b":"2","a":"3"}})").ends_with("member 'a' is given twice"));
+  for (const auto* number : {"NaN", "Infinity", "-Infinity"})
+    CHECK(error_of<NodeInfo>(R"({"cpus":")" + std::string{number} + "\"}")
+            .ends_with("cpus: expected a finite number"));
+  CHECK(error_of<NodeInfo>(R"({"cpus":2,"labels":{"a":"1","b":"1"}})").empty());
+}
+
+TEST_CASE("a number that is no value of an enum is refused") {
+  google::protobuf::FileDescriptorProto file; // there is no enum in the messages at hand
+  REQUIRE(google::protobuf::TextFormat::ParseFromString(R"(
+    name: "t.proto" package: "t" syntax: "proto3"
+    enum_type { name: "Colour" value { name: "RED" number: 0 } value { name: "BLUE" number: 2 } }
+    message_type { name: "Car"
+      field { name: "paint_colour" number: 1 type: TYPE_ENUM type_name: ".t.Colour" label: LABEL_OPTIONAL }
+      field { name: "others" number: 2 type: TYPE_ENUM type_name: ".t.Colour" label: LABEL_REPEATED }
+      field { name: "tows" number: 3 type: TYPE_MESSAGE type_name: ".t.Car" label: LABEL_OPTIONAL } })",
+                                                        &file));
+  google::protobuf::DescriptorPool pool;
+  const auto* built = pool.BuildFile(file);
+  REQUIRE(built != nullptr);
+  google::protobuf::DynamicMessageFactory factory;
+  const auto mistake = [&](const std::string& text) {
+    std::unique_ptr<google::protobuf::Message> car{factory.GetPrototype(built->message_type(0))->New()};
+    REQUIRE(google::protobuf::util::JsonStringToMessage(text, car.get()).ok());
+    return codec::detail::protobuf_mistake(*car);
+  };
+  CHECK(mistake(R"({"paintColour":"BLUE","others":["RED",2]})").empty());
+  CHECK(mistake(R"({"paintColour":1})") == "paintColour: no value of this enum has this number");
+  CHECK(mistake(R"({"others":[0,7]})") == "others: no value of this enum has this number");
+  CHECK(mistake(R"({"tows":{"paintColour":3}})") == "paintColour: no value of this enum has this number");
 }
 
 TEST_CASE("a message's schema names its fields") {
