@@ -8,7 +8,7 @@
 /// double, float | number | the nearest one there is, of 9007199254740993 as of 0.1; written as the shortest text that reads back the same; NaN and infinities are refused
 /// std::string | string | UTF-8, checked both ways
 /// enums | string | the enumerator's name; values from -16 to 127
-/// std::optional<T>, std::unique_ptr<T>, std::shared_ptr<T> | T or null | may be missing
+/// std::optional<T>, std::unique_ptr<T>, std::shared_ptr<T> | T or null | may be missing; of a struct that cannot be copied take a pointer, not an optional
 /// std::vector, deque, list, set, unordered_set | array | of two equal elements a set keeps one
 /// std::array, std::pair, std::tuple | array | of exactly that many elements
 /// std::map, unordered_map | object | keys are std::string, integers or enums
