@@ -56,6 +56,40 @@ result<destination> parse_destination(const std::string& text) {
   return to;
 }
 
+/// "localhost:8000", with the port that the scheme stands for if the URL names none.
+std::string server_of(const std::string& text) {
+  auto url = boost::urls::parse_uri(text);
+  if (!url)
+    return text.substr(0, 200);
+  auto server = std::string{url->encoded_host()};
+  const auto port = std::string{url->port()};
+  return server + ":" + (!port.empty() ? port : url->scheme() == "https" ? "443" : "80");
+}
+
+/// cpp-httplib's own words for it are one word each.
+std::string sentence_of(httplib::Error error, const std::string& server) {
+  switch (error) {
+  case httplib::Error::Connection:
+    return "no connection to " + server + "; is it up, and does it listen there?";
+  case httplib::Error::Read:
+    return server + " closed the connection before its answer was whole";
+  case httplib::Error::Write:
+    return server + " closed the connection before the request was sent";
+  case httplib::Error::Canceled:
+    return "the connection to " + server + " was cut";
+  case httplib::Error::SSLConnection:
+    return "no TLS connection to " + server + "; does it speak https?";
+  case httplib::Error::SSLLoadingCerts:
+    return "the certificates that " + server + " is checked with could not be loaded";
+  case httplib::Error::SSLServerVerification:
+    return "the certificate of " + server + " is not one that is trusted here";
+  case httplib::Error::Compression:
+    return server + " sent an answer that cannot be decompressed";
+  default:
+    return "the exchange with " + server + " failed: " + httplib::to_string(error);
+  }
+}
+
 bool is_one_line(std::string_view text) {
   return text.find_first_of(std::string_view{"\r\n\0", 3}) == text.npos;
 }
@@ -172,7 +206,7 @@ result<response> job::end(httplib::Error error, httplib::Response& got) const {
   if (clock::now() + deadline_slack >= deadline_ || error == httplib::Error::ConnectionTimeout)
     return fail(errc::timeout, "http: " + to + ": no answer within "
                                  + std::to_string(what_.options.timeout.count()) + " ms");
-  return fail(errc::unavailable, "http: " + to + ": " + httplib::to_string(error));
+  return fail(errc::unavailable, "http: " + to + ": " + sentence_of(error, server_of(what_.url)));
 }
 
 result<response> job::run() {

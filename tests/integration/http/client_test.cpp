@@ -66,15 +66,16 @@ struct client_fixture : http_fixture {
     auto got = result_of(std::move(work));
     return got ? got->body : "error: " + message_of(got);
   }
-  errc code_of(async<response> work) {
+  http::client_error error_of(async<response> work) {
     auto got = result_of(std::move(work));
     REQUIRE_FALSE(got);
     try {
       std::rethrow_exception(got.error());
     } catch (const http::client_error& e) {
-      return e.code();
+      return e;
     }
   }
+  errc code_of(async<response> work) { return error_of(std::move(work)).code(); }
 };
 
 } // namespace
@@ -126,7 +127,10 @@ TEST_CASE_FIXTURE(client_fixture, "an error says what became of the call") {
   CHECK(code_of(http::get(url("/"), {.body_bytes_max = 3})) == errc::overloaded);
   auto nobody = url("/");
   running.reset();
-  CHECK(code_of(http::get(nobody)) == errc::unavailable);
+  const auto error = error_of(http::get(nobody));
+  CHECK(error.code() == errc::unavailable);
+  const auto server = nobody.substr(7, nobody.size() - 8); // of "http://127.0.0.1:8000/"
+  CHECK(std::string_view{error.what()}.find("no connection to " + server + ";") != std::string_view::npos);
 }
 
 TEST_CASE_FIXTURE(client_fixture, "a server that does not answer is given up in time") {
