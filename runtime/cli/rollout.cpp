@@ -115,7 +115,7 @@ int wait_for_version(const environment& env, client::control_client& head, const
 }
 
 int wait_for_end(const environment& env, client::control_client& head, const std::string& flow,
-                 std::uint64_t version) {
+                 std::uint64_t version, const std::function<void(const Flow&)>& on_end) {
   constexpr auto say_every = std::chrono::seconds{10}; // where no line can be drawn
   constexpr auto wait_max = std::chrono::hours{24 * 365};
   const bool draws = env.err_terminal.is_terminal;
@@ -133,6 +133,8 @@ int wait_for_end(const environment& env, client::control_client& head, const std
     if (now->version_target() != version)
       return complain(env, {errc::conflict, "version " + std::to_string(now->version_target()) + " of flow/"
                                               + flow + " took its place"});
+    if (now->phase() == "failed" || now->phase() == "completed")
+      on_end(*now);
     if (now->phase() == "failed")
       return say_failed(env, snapshot, *now, version);
     if (now->phase() == "completed") {

@@ -135,7 +135,8 @@ int run(const environment& env, const submit_arguments& args) {
   auto reply = upload(env, **head, args.binary, header);
   if (!reply)
     return complain(env, reply.error());
-  if (args.client->format() == output::json)
+  // With --wait the JSON is the flow at its end: one document, and with the counts of the batches.
+  if (args.client->format() == output::json && !args.wait)
     env.out << to_json(*reply);
   else if (args.client->format() == output::name)
     env.out << "flow/" << reply->flow() << "\n";
@@ -143,7 +144,10 @@ int run(const environment& env, const submit_arguments& args) {
           << (reply->is_new() ? " (new)" : " (rolling update)") << ", " << spec->processors.size()
           << (spec->processors.size() == 1 ? " processor" : " processors") << "\n";
   if (args.wait)
-    return wait_for_end(env, **head, reply->flow(), reply->version());
+    return wait_for_end(env, **head, reply->flow(), reply->version(), [&](const client::api::Flow& flow) {
+      if (args.client->format() == output::json)
+        env.out << to_json(flow);
+    });
   if (!args.detach)
     if (auto code = wait_for_version(env, **head, reply->flow(), reply->version(), *timeout); code != ok)
       return code;
@@ -156,7 +160,9 @@ action declare(CLI::App& app, const environment& env) {
   app.add_option("BINARY", args->binary, "the program that describes the flow")->required();
   app.add_option("ARGS", args->args, "behind --: what hosts start it with");
   auto* detach = app.add_flag("--detach", args->detach, "do not wait until it runs");
-  app.add_flag("--wait", args->wait, "wait until its batches have ended; the exit code says how")
+  app
+    .add_flag("--wait", args->wait,
+              "wait until its batches have ended; the exit code says how, and -o json is the flow then")
     ->excludes(detach);
   app.add_option("--start-timeout", args->timeout, "how long to wait until it runs [60s]")->type_name("SPAN");
   args->client = add_client_options(app);

@@ -126,3 +126,25 @@ TEST_CASE_FIXTURE(submit_fixture, "a head that restarts while it is watched is a
   head.snapshots = {shows("starting", 0, 2)};
   CHECK(run({"submit", binary}) == cli::ok);
 }
+
+TEST_CASE_FIXTURE(submit_fixture,
+                  "who waits for the end gets one JSON document, with the counts of the batches") {
+  auto& processor = described->processors.front();
+  processor.kind = pattern::batch;
+  processor.batch.emplace();
+  head.snapshots = {shows("running", 2, 2)};
+  head.snapshot = shows("completed", 2, 2);
+  auto* batch = head.snapshot.mutable_flows(0)->add_processors()->mutable_batch();
+  batch->set_phase("done");
+  batch->set_records_in(12);
+  batch->set_rejected_count(3);
+  CHECK(run({"submit", binary, "--wait", "-o", "json"}) == cli::ok);
+  CHECK(out.starts_with("{"));
+  CHECK(out.find("\n}\n{") == std::string::npos);
+  CHECK(out_has("\"completed\""));
+  CHECK(out_has("12"));
+  CHECK(err_has("completed: flow/orders version 2"));
+  head.snapshot.mutable_flows(0)->set_phase("failed");
+  CHECK(run({"submit", binary, "--wait", "-o", "json"}) == cli::failed);
+  CHECK(out_has("\"failed\""));
+}
