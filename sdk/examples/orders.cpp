@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-enum class currency { EUR, USD };
+enum class currency { eur, usd };
 
 struct item {
   double price;
@@ -17,7 +17,7 @@ struct item {
 struct order {
   std::string id;
   std::vector<item> items;
-  currency in = currency::EUR;
+  currency in = currency::eur;
   std::optional<std::string> coupon;
 };
 

@@ -188,7 +188,7 @@ TEST_CASE("example orders: what is put into its queue is priced and ends in a fi
   temp_dir dir;
   write_file(dir / "orders.jsonl",
              "{\"id\":\"a\",\"items\":[{\"price\":2.5,\"count\":4}]}\n"
-             "{\"id\":\"b\",\"items\":[{\"price\":10}],\"coupon\":\"ten\",\"in\":\"USD\"}\n"
+             "{\"id\":\"b\",\"items\":[{\"price\":10}],\"coupon\":\"ten\",\"in\":\"usd\"}\n"
              "{\"id\":\"free\",\"items\":[]}\n");
   run_options there;
   there.directory = dir.path();
@@ -196,8 +196,8 @@ TEST_CASE("example orders: what is put into its queue is priced and ends in a fi
     run({program("example_orders"), "--state-dir", dir / "state", "--put", "orders=orders.jsonl"}, there);
   CHECK_MESSAGE(done.exit_code == 0, done.err);
   const auto written = read_file(dir / "audit.jsonl");
-  CHECK(written.find(R"({"id":"a","total":10,"in":"EUR"})") != std::string::npos);
-  CHECK(written.find(R"({"id":"b","total":9,"in":"USD"})") != std::string::npos);
+  CHECK(written.find(R"({"id":"a","total":10,"in":"eur"})") != std::string::npos);
+  CHECK(written.find(R"({"id":"b","total":9,"in":"usd"})") != std::string::npos);
   CHECK(written.find("free") == std::string::npos);
 }
 
