@@ -70,7 +70,7 @@ std::string server_of(const std::string& text) {
 std::string sentence_of(httplib::Error error, const std::string& server) {
   switch (error) {
   case httplib::Error::Connection:
-    return "no connection to " + server + "; is it up, and does it listen there?";
+    return "no connection to " + server + "; is the name right, is it up, and does it listen there?";
   case httplib::Error::Read:
     return server + " closed the connection before its answer was whole";
   case httplib::Error::Write:
@@ -227,8 +227,11 @@ result<response> job::run() {
   client.set_decompress(false);
   client.set_url_encode(false);
   httplib::Error error = httplib::Error::Canceled;
-  if (set_active(&client))
+  if (set_active(&client)) {
+    error =
+      httplib::Error::Success; // cpp-httplib leaves any other one as it is if the host's name is unknown
     client.send(*request, got, error);
+  }
   set_active(nullptr);
   auto answer = end(error, got);
   if (answer)

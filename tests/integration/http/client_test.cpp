@@ -131,6 +131,12 @@ TEST_CASE_FIXTURE(client_fixture, "an error says what became of the call") {
   CHECK(error.code() == errc::unavailable);
   const auto server = nobody.substr(7, nobody.size() - 8); // of "http://127.0.0.1:8000/"
   CHECK(std::string_view{error.what()}.find("no connection to " + server + ";") != std::string_view::npos);
+  const auto no_name =
+    std::string(64, 'a') + ".invalid"; // longer than a label may be: no name server is asked
+  const auto unknown = error_of(http::get("http://" + no_name + "/"));
+  CHECK(unknown.code() == errc::unavailable);
+  CHECK(std::string_view{unknown.what()}.find("no connection to " + no_name + ":80;")
+        != std::string_view::npos);
 }
 
 TEST_CASE_FIXTURE(client_fixture, "a server that does not answer is given up in time") {
