@@ -201,6 +201,22 @@ TEST_CASE("example orders: what is put into its queue is priced and ends in a fi
   CHECK(written.find("free") == std::string::npos);
 }
 
+TEST_CASE("example packages: a record of the queue becomes figures in another one") {
+  temp_dir dir;
+  write_file(dir / "packages.jsonl",
+             "{\"id\":1,\"name\":\"sl\",\"version\":\"5\",\"section\":\"games\",\"depends\":\"a, b\","
+             "\"installed_kib\":2,\"download_bytes\":1024,\"maintainer\":\"Ada <ada@example.org>\"}\n");
+  run_options there;
+  there.directory = dir.path();
+  auto done = run(
+    {program("example_packages"), "--state-dir", dir / "state", "--put", "packages=packages.jsonl"}, there);
+  CHECK_MESSAGE(done.exit_code == 0, done.err);
+  auto measured = run({program("example_packages"), "--state-dir", dir / "state", "--peek", "measured"});
+  CHECK_MESSAGE(measured.exit_code == 0, measured.err);
+  CHECK(measured.out.find(R"("team":"Ada","depends_count":2,"installed_kib":2,"unpack_ratio":2})")
+        != std::string::npos);
+}
+
 TEST_CASE("example files: rows of a CSV file become events on stdout, and a pulse goes on") {
   temp_dir dir;
   write_file(dir / "sales.csv", "city,product,count\nOslo,tea,2\nBergen,\"coffee, black\",1\n");
