@@ -265,8 +265,11 @@ result<std::filesystem::path> output_path(std::filesystem::path path) {
 }
 
 result<whole_file> whole_file::create(std::filesystem::path path) {
-  if (auto fits = output_path(path); !fits)
+  auto fits =
+    output_path(std::move(path)); // once more: it may be none that was looked at when the batch began
+  if (!fits)
     return fail(fits);
+  path = std::move(*fits);
   if (auto made = make_folder(path.parent_path()); !made)
     return fail(made);
   auto temporary = path;

@@ -1,6 +1,7 @@
 // Goal: the output of a batch is in its place when `publish` says so, and not otherwise.
 #include "tests/support/subprocess.hpp"
 #include "transport/batch/batch_files.hpp"
+#include "transport/batch/part_files.hpp"
 
 #include <doctest/doctest.h>
 
@@ -206,6 +207,17 @@ TEST_CASE("an output behind a symbolic link replaces the file that it leads to")
   run_one(*files_to(dir.path() / "out").value());
   CHECK(std::filesystem::is_symlink(dir.path() / "out"));
   CHECK(text_of(dir.path() / "there" / "real") == "new\n");
+}
+
+TEST_CASE("a file that was not looked at when the batch began follows symbolic links, too") {
+  test::temp_dir dir;
+  std::filesystem::create_symlink("real", dir.path() / "rejected");
+  auto file = batch::whole_file::create(dir.path() / "rejected");
+  REQUIRE(file);
+  REQUIRE(file->write("one\n").has_value());
+  REQUIRE(file->finish().has_value());
+  CHECK(std::filesystem::is_symlink(dir.path() / "rejected"));
+  CHECK(text_of(dir.path() / "real") == "one\n");
 }
 
 TEST_CASE("an output keeps the permissions of the file that it replaces") {
