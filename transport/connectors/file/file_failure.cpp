@@ -7,11 +7,15 @@
 
 namespace sluice::connectors {
 
-tl::unexpected<failure> file_failure(errc code, const char* what, const std::string& path) {
-  const std::string why = std::strerror(errno);
+std::string whole_path(const std::string& path) {
   std::error_code unknown;
   const auto whole = std::filesystem::absolute(path, unknown);
-  return fail(code, "file: " + std::string{what} + " " + (unknown ? path : whole.string()) + ": " + why);
+  return unknown ? path : whole.string();
+}
+
+tl::unexpected<failure> file_failure(errc code, const char* what, const std::string& path) {
+  const std::string why = std::strerror(errno);
+  return fail(code, "file: " + std::string{what} + " " + whole_path(path) + ": " + why);
 }
 
 } // namespace sluice::connectors

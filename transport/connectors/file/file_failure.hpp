@@ -6,8 +6,11 @@
 
 namespace sluice::connectors {
 
-/// "file: open /data/in.csv: No such file or directory", by `errno`. The path is told whole: a relative one is meant
-/// in the folder of a flow that is run by hand, and leads elsewhere on a cluster. Any thread.
+/// A path as messages name it: a relative one is meant in the folder of a flow that is run by hand, and leads elsewhere
+/// on a cluster. Any thread.
+std::string whole_path(const std::string& path);
+
+/// "file: open /data/in.csv: No such file or directory", by `errno`, with the path told whole. Any thread.
 tl::unexpected<failure> file_failure(errc code, const char* what, const std::string& path);
 
 } // namespace sluice::connectors

@@ -54,7 +54,7 @@ public:
     struct stat info {};
     if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
       shut();
-      return fail(errc::invalid_argument, "file: " + opts_.path + " is no regular file");
+      return fail(errc::invalid_argument, "file: " + whole_path(opts_.path) + " is no regular file");
     }
     locked lock{fd_};
     if (auto ok = mend_last_line(); !ok)
@@ -108,7 +108,8 @@ private:
       if (auto ok = read_columns(); !ok)
         return ok;
     }
-    csv::row_writer rows{opts_.path, columns_}; // its columns are kept only once they are in the file
+    csv::row_writer rows{whole_path(opts_.path),
+                         columns_}; // its columns are kept only once they are in the file
     for (auto record : results)
       if (auto ok = rows.add(record.payload, text); !ok)
         return ok;
@@ -132,7 +133,7 @@ private:
         auto names = csv::column_names(std::string_view{head}.substr(0, *end));
         if (!names)
           return fail(errc::invalid_argument,
-                      "file: the header of " + opts_.path + " " + names.error().message);
+                      "file: the header of " + whole_path(opts_.path) + " " + names.error().message);
         columns_ = std::move(*names);
         return {};
       }

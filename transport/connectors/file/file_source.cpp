@@ -86,7 +86,7 @@ private:
     if (::fstat(fd, &info) != 0)
       return fail_errno("look at");
     if (!S_ISREG(info.st_mode))
-      return fail(errc::invalid_argument, "file: " + opts_.path + " is no regular file");
+      return fail(errc::invalid_argument, "file: " + whole_path(opts_.path) + " is no regular file");
     if (resume_at_ > 0 && !fits(fd, static_cast<std::uint64_t>(info.st_size))) {
       ++generation_; // another file than the one whose position was stored
       resume_at_ = 0;
@@ -174,7 +174,7 @@ private:
       counted_to_ = (*line)->end;
       ++counted_;
     }
-    return (opts_.is_csv ? "row " : "line ") + std::to_string(counted_) + " of " + opts_.path;
+    return (opts_.is_csv ? "row " : "line ") + std::to_string(counted_) + " of " + whole_path(opts_.path);
   }
 
   /// At the end of a file that is followed: has it been rotated? Returns whether there is more to read. The old one's last
