@@ -192,7 +192,8 @@ int run(const environment& env, const put_arguments& args) {
     }
     env.err << stored << "\n";
     if (to.stored() > 0 && !is_read(**head, args.queue))
-      env.err << "note: no flow reads queue/" << args.queue << " yet; what is in it waits for one that does\n";
+      env.err << "note: no flow reads queue/" << args.queue
+              << " yet; what is in it waits for one that does\n";
     return ok;
   }
   auto code = complain(env, done.error());

@@ -33,9 +33,9 @@ TEST_CASE_FIXTURE(queue_fixture, "every line is a record; blank ones and line en
   CHECK(run({"queue", "put", "in", "-"}, "{\"a\":1}\r\n\n  \n[2]\n\"three\"") == cli::ok);
   CHECK(stored() == std::vector<std::string>{"{\"a\":1}", "[2]", "\"three\""});
   CHECK(out.empty());
-  CHECK(
-    err
-    == "3 records are in queue/in\nnote: no flow reads queue/in yet; what is in it waits for one that does\n");
+  CHECK(err
+        == "3 records are in queue/in\nnote: no flow reads queue/in yet; what is in it waits for one that "
+           "does\n");
   CHECK(run({"queue", "put", "in", "-"}, "") == cli::ok);
   CHECK(err == "0 records are in queue/in\n");
 }
