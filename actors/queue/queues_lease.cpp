@@ -168,13 +168,18 @@ bool queues_state::make_room(const entry& queue, std::size_t size_bytes) {
   return true;
 }
 
+/// Somebody waits, or has asked lately and will again. While there is a backlog nobody has to wait.
+bool queues_state::has_consumer(const entry& queue, time_point now) {
+  return !queue.waiters.empty() || (queue.leased_at && now - *queue.leased_at < consumer_memory);
+}
+
 bool queues_state::wants_window(const entry& queue, time_point now) const {
   if (!opened_ || down_ || queue.reading || queue.ready.known_to() >= queue.seq_last
       || queue.ready.size_bytes() >= bounds_.read_bytes / 2)
     return false;
   if (queue.read_not_before && now < *queue.read_not_before)
     return false;
-  return !queue.waiters.empty() || (queue.leased_at && now - *queue.leased_at < consumer_memory);
+  return has_consumer(queue, now);
 }
 
 std::vector<queues_state::wanted_read> queues_state::wanted_reads(time_point now) {
@@ -188,7 +193,8 @@ std::vector<queues_state::wanted_read> queues_state::wanted_reads(time_point now
       queue->reading = true;
       reads.push_back({queue->name, {}, queue->ready.known_to(), size});
     }
-    if (opened_ && !down_ && !queue->fetching && !queue->waiters.empty()) {
+    // Retries do not wait for the end of the backlog: what is fetched goes before it.
+    if (opened_ && !down_ && !queue->fetching && has_consumer(*queue, now)) {
       auto seqs = queue->leases.fetch(now, limits::block_count_max);
       if (!seqs.empty()) {
         queue->fetching = true;
@@ -196,7 +202,7 @@ std::vector<queues_state::wanted_read> queues_state::wanted_reads(time_point now
       }
     }
     answer_hasty(*queue);
-    reschedule(*queue);
+    reschedule(*queue, now);
   }
   return reads;
 }
@@ -282,18 +288,16 @@ void queues_state::changed(entry& queue) {
   changed_.push_back(&queue);
 }
 
-void queues_state::reschedule(entry& queue) {
+void queues_state::reschedule(entry& queue, time_point now) {
   auto next = queue.leases.next_expiry();
   auto sooner = [&](std::optional<time_point> at) {
     if (at && (!next || *at < *next))
       next = at;
   };
-  if (!queue.waiters.empty()) {
-    if (!queue.fetching)
-      sooner(queue.leases.next_due());
-    if (!queue.reading)
-      sooner(queue.read_not_before);
-  }
+  if (has_consumer(queue, now) && !queue.fetching)
+    sooner(queue.leases.next_due());
+  if (!queue.waiters.empty() && !queue.reading)
+    sooner(queue.read_not_before);
   if (next == queue.event_at)
     return;
   if (queue.event_at)

@@ -453,6 +453,33 @@ TEST_CASE_FIXTURE(queue_fixture, "burials that cannot be stored are tried again 
   CHECK(stat("in").delayed_count == 1); // taken with five attempts this time
 }
 
+TEST_CASE_FIXTURE(queue_fixture,
+                  "a retry that is due goes before the backlog, though nobody ever has to wait") {
+  put("in", {"again", "b", "c", "d", "e", "f"});
+  CHECK(payloads(take("in", 1).records) == strings{"again"});
+  auto failed = commit_of("in", {});
+  failed.nacks.push_back({1, "later", true});
+  commit(std::move(failed));
+  CHECK(payloads(take("in", 1).records) == strings{"b"}); // it is not due yet
+  advance(limits::retry_delay_max);
+  CHECK(payloads(take("in", 1).records) == strings{"again"});
+  CHECK(payloads(take("in", 1).records) == strings{"c"});
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "a retry of a queue that nobody asks any more is read once, and waits") {
+  put("in", {"a", "b"});
+  take("in", 1);
+  auto failed = commit_of("in", {});
+  failed.nacks.push_back({1, "later", true});
+  commit(std::move(failed));
+  const auto reads = store->reads_for_test;
+  advance(10min); // no event of it comes again and again
+  CHECK(store->reads_for_test == reads + 1);
+  CHECK(payloads(take("in", 1).records) == strings{"a"});
+  CHECK(payloads(take("in", 1).records) == strings{"b"});
+  CHECK(store->reads_for_test == reads + 1);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a purge forgets what waits and leaves what is leased to its owner") {
   put("in", {"a", "b", "c", "d"});
   take("in", 2);
