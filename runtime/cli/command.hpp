@@ -43,6 +43,7 @@ struct environment {
   std::ostream& out; ///< data
   std::ostream& err; ///< talk
   terminal out_terminal;
+  std::function<terminal()> measure_out; ///< the same now: windows change their size
   terminal err_terminal;
   config::variable_reader variable;
   std::vector<std::filesystem::path> config_search;

@@ -28,6 +28,18 @@ std::string count_text(std::uint64_t count) {
   return digits;
 }
 
+std::string short_count_text(std::uint64_t count) {
+  constexpr std::uint64_t exact_max = 9'999'999;
+  if (count <= exact_max)
+    return count_text(count);
+  const auto value = static_cast<double>(count);
+  if (value < 999.95e6)
+    return fmt::format("{:.1f}M", value / 1e6);
+  if (value < 999.95e9)
+    return fmt::format("{:.1f}G", value / 1e9);
+  return fmt::format("{:.1f}T", value / 1e12);
+}
+
 std::string rate_text(double per_s) {
   if (!(per_s > 0))
     return "0/s";

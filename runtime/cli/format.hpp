@@ -7,6 +7,7 @@
 namespace sluice::cli {
 
 std::string count_text(std::uint64_t count);       ///< "12,400"
+std::string short_count_text(std::uint64_t count); ///< "9,999,999", then "12.3M"
 std::string rate_text(double per_s);               ///< "950/s", "12.3k/s"
 std::string bytes_text(std::uint64_t bytes);       ///< "1.2 GiB"
 std::string latency_text(std::uint64_t us);        ///< "850us", "12.3ms", "4.2s"; "-" for 0

@@ -85,6 +85,7 @@ environment make_process_environment(node_runner run_head, node_runner run_worke
                      .out = std::cout,
                      .err = std::cerr,
                      .out_terminal = terminal_of(STDOUT_FILENO),
+                     .measure_out = [] { return terminal_of(STDOUT_FILENO); },
                      .err_terminal = terminal_of(STDERR_FILENO),
                      .variable = read_variable,
                      .config_search = config::default_search(read_variable),

@@ -10,7 +10,7 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::size_t gap = 2;
-constexpr std::size_t elastic_width_min = 12;
+constexpr std::size_t elastic_width_min = 10;
 
 /// The next character: its bytes and columns. A byte that is no UTF-8 is one column.
 struct character {
@@ -69,31 +69,61 @@ std::string fit(std::string_view text, std::size_t width) {
   return cut + "\xe2\x80\xa6";
 }
 
-std::vector<std::size_t> table::widths(std::size_t available) const {
-  std::vector<std::size_t> wanted;
+std::size_t table::layout::total() const {
+  std::size_t sum = 0;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < widths.size(); ++i)
+    if (is_shown[i]) {
+      sum += widths[i];
+      ++count;
+    }
+  return sum + gap * (count == 0 ? 0 : count - 1);
+}
+
+/// A column without a title and without a text takes no place.
+table::layout table::wanted() const {
+  layout made;
   for (const auto& one : columns_)
-    wanted.push_back(display_width(one.title));
+    made.widths.push_back(display_width(one.title));
   for (const auto& row : rows_)
-    for (std::size_t i = 0; i < row.size() && i < wanted.size(); ++i)
-      wanted[i] = std::max(wanted[i], display_width(fit(row[i].text, 0)));
-  if (available == 0 || wanted.empty())
-    return wanted;
-  auto total = gap * (wanted.size() - 1);
-  for (auto width : wanted)
-    total += width;
-  while (total > available) {
-    // The widest elastic column gives first, so that they end up about equal.
-    auto widest = wanted.size();
-    for (std::size_t i = 0; i < wanted.size(); ++i)
-      if (columns_[i].elastic && wanted[i] > elastic_width_min
-          && (widest == wanted.size() || wanted[i] > wanted[widest]))
-        widest = i;
-    if (widest == wanted.size())
+    for (std::size_t i = 0; i < row.size() && i < made.widths.size(); ++i)
+      made.widths[i] = std::max(made.widths[i], display_width(fit(row[i].text, 0)));
+  for (auto width : made.widths)
+    made.is_shown.push_back(width > 0);
+  return made;
+}
+
+table::layout table::fit_columns(std::size_t available) const {
+  auto made = wanted();
+  if (available == 0)
+    return made;
+  auto narrowest = made;
+  for (std::size_t i = 0; i < columns_.size(); ++i)
+    if (columns_[i].elastic)
+      narrowest.widths[i] = std::min(narrowest.widths[i], elastic_width_min);
+  while (narrowest.total() > available) {
+    auto next = columns_.size();
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      if (narrowest.is_shown[i] && columns_[i].dropped > 0
+          && (next == columns_.size() || columns_[i].dropped > columns_[next].dropped))
+        next = i;
+    if (next == columns_.size())
       break; // the terminal wraps what is left
-    --wanted[widest];
-    --total;
+    narrowest.is_shown[next] = false;
   }
-  return wanted;
+  made.is_shown = narrowest.is_shown;
+  for (auto total = made.total(); total > available; --total) {
+    // The widest elastic column gives first, so that they end up about equal.
+    auto widest = columns_.size();
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      if (columns_[i].elastic && made.is_shown[i] && made.widths[i] > elastic_width_min
+          && (widest == columns_.size() || made.widths[i] > made.widths[widest]))
+        widest = i;
+    if (widest == columns_.size())
+      break;
+    --made.widths[widest];
+  }
+  return made;
 }
 
 // g++ 12 at -O2 takes a call through a pointer to member for one through a virtual table
@@ -103,11 +133,14 @@ std::vector<std::size_t> table::widths(std::size_t available) const {
 void table::print(std::ostream& to, const terminal& where, std::string_view indent) const {
   style paint{where};
   auto available = where.width > indent.size() ? where.width - indent.size() : where.width;
-  auto width = widths(available);
+  const auto fitted = fit_columns(available);
+  const auto& width = fitted.widths;
   auto print_row = [&](auto&& cell_at) {
     std::string line{indent};
     std::size_t owed = 0; // blanks before the next text: none are left at the end of a line
     for (std::size_t i = 0; i < columns_.size(); ++i) {
+      if (!fitted.is_shown[i])
+        continue;
       auto [text, how] = cell_at(i);
       auto padding = width[i] - std::min(width[i], display_width(text));
       if (columns_[i].side == align::right)

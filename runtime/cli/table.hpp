@@ -23,6 +23,7 @@ struct column {
   std::string title;
   align side = align::left;
   bool elastic = false; ///< shortened first when the terminal is too narrow
+  int dropped = 0;      ///< left out when shortening is not enough, the highest number first; 0 = never
 };
 
 struct cell {
@@ -36,7 +37,7 @@ struct cell {
 };
 
 /// Rows in columns as wide as their content, two blanks between. Fits the terminal by
-/// shortening elastic columns; off a terminal nothing is cut.
+/// shortening elastic columns and then leaving out some; off a terminal nothing is cut.
 class table {
 public:
   explicit table(std::vector<column> columns) : columns_(std::move(columns)) {}
@@ -47,7 +48,13 @@ public:
   void print(std::ostream& to, const terminal& where, std::string_view indent = "") const;
 
 private:
-  std::vector<std::size_t> widths(std::size_t available) const;
+  struct layout {
+    std::vector<std::size_t> widths;
+    std::vector<bool> is_shown;
+    std::size_t total() const;
+  };
+  layout fit_columns(std::size_t available) const;
+  layout wanted() const;
 
   std::vector<column> columns_;
   std::vector<std::vector<cell>> rows_;

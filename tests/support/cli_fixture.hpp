@@ -32,6 +32,7 @@ public:
       .out = out_stream,
       .err = err_stream,
       .out_terminal = out_terminal,
+      .measure_out = [this] { return out_terminal; },
       .err_terminal = {},
       .variable = [this](const std::string& name) -> std::optional<std::string> {
         auto found = variables.find(name);

@@ -20,6 +20,11 @@ TEST_CASE("counts have commas between thousands") {
   CHECK(count_text(999) == "999");
   CHECK(count_text(1000) == "1,000");
   CHECK(count_text(1234567) == "1,234,567");
+  CHECK(short_count_text(9'999'999) == "9,999,999");
+  CHECK(short_count_text(10'000'000) == "10.0M");
+  CHECK(short_count_text(999'949'999) == "999.9M");
+  CHECK(short_count_text(999'950'000) == "1.0G");
+  CHECK(short_count_text(2'500'000'000'000) == "2.5T");
   CHECK(count_text(~0ull) == "18,446,744,073,709,551,615");
 }
 

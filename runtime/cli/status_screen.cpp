@@ -1,0 +1,337 @@
+#include "runtime/cli/status_screen.hpp"
+
+#include "runtime/cli/format.hpp"
+#include "runtime/cli/kinds.hpp"
+#include "runtime/cli/table.hpp"
+
+#include <algorithm>
+#include <sstream>
+#include <vector>
+
+namespace sluice::cli {
+
+namespace {
+
+namespace api = client::api;
+
+constexpr std::int64_t crash_shown_for_ms = 600'000;        ///< of a host that runs again
+constexpr std::uint64_t gone_node_shown_for_ms = 3'600'000; ///< since its last heartbeat
+
+/// How many of each a screen has room for; the rest is counted and `sluice list` named.
+struct room {
+  int nodes = 8;
+  int processors = 14;
+  int reasons = 10; ///< of flows and processors
+  int hosts = 6;
+  int queues = 6;
+  int events = 5;
+
+  /// Gives up one line, of that which is missed least. False when nothing is left to give.
+  bool shrink() {
+    struct part {
+      int& count;
+      int min;
+    };
+    for (auto one : {part{events, 3}, part{queues, 3}, part{nodes, 4}, part{hosts, 3}, part{reasons, 4},
+                     part{processors, 5}, part{events, 1}, part{queues, 1}, part{nodes, 2}, part{hosts, 1},
+                     part{reasons, 1}, part{processors, 1}})
+      if (one.count > one.min) {
+        --one.count;
+        return true;
+      }
+    return false;
+  }
+};
+
+std::string used_of(const std::string& used, const std::string& total) { return used + "/" + total; }
+
+void print_more(std::ostream& to, const terminal& where, int hidden, const char* plural) {
+  if (hidden > 0)
+    to << style(where).dim("  and " + std::to_string(hidden) + " more: sluice list " + plural) << "\n";
+}
+
+void print_headline(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot) {
+  double cpus_total = 0;
+  double cpus_reserved = 0;
+  std::uint64_t memory_total = 0;
+  std::uint64_t memory_used = 0;
+  int alive = 0;
+  for (const auto& node : snapshot.nodes()) {
+    if (node.phase() == "dead" || node.phase() == "left")
+      continue;
+    ++alive;
+    cpus_total += node.cpus_total();
+    cpus_reserved += node.cpus_reserved();
+    memory_total += node.memory_total_bytes();
+    memory_used += node.memory_used_bytes();
+  }
+  auto up_ms = std::max<std::int64_t>(0, snapshot.taken_at_unix_ms() - snapshot.started_at_unix_ms());
+  style paint{where};
+  const auto title = fit("cluster " + snapshot.cluster_id(), where.width);
+  const auto rest = "  up " + span_text(static_cast<std::uint64_t>(up_ms)) + "  " + std::to_string(alive)
+                    + (alive == 1 ? " node" : " nodes") + "  cpus "
+                    + used_of(cpus_text(cpus_reserved), cpus_text(cpus_total)) + "  memory "
+                    + used_of(bytes_text(memory_used), bytes_text(memory_total)) + "  sluice "
+                    + snapshot.sluice_version();
+  to << paint.title(title);
+  if (where.width == 0 || where.width > display_width(title) + 3)
+    to << fit(rest, where.width == 0 ? 0 : where.width - display_width(title));
+  to << "\n";
+}
+
+/// How much a node needs to be seen: one that is gone in good order least, one in trouble most.
+int interest_of(const api::Node& node) {
+  const bool is_gone = node.phase() == "left" || node.phase() == "dead";
+  if (is_gone && node.heartbeat_age_ms() > gone_node_shown_for_ms)
+    return 0;
+  if (node.phase() == "left")
+    return 1;
+  return node.phase() == "alive" ? 2 : 3;
+}
+
+/// In the order of the snapshot, `count_max` at most, those of least interest left out first.
+std::vector<const api::Node*> nodes_shown(const api::SnapshotReply& snapshot, int count_max) {
+  std::vector<const api::Node*> shown;
+  for (int interest = 3; interest > 0; --interest)
+    for (const auto& node : snapshot.nodes())
+      if (interest_of(node) == interest && static_cast<int>(shown.size()) < count_max)
+        shown.push_back(&node);
+  std::sort(shown.begin(), shown.end(), [](const auto* a, const auto* b) { return a < b; });
+  return shown;
+}
+
+void print_nodes(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
+                 const room& has) {
+  table rows{{{"NODE", align::left, true},
+              {"PHASE"},
+              {"CPUS", align::right},
+              {"BUSY", align::right, false, 3},
+              {"MEMORY", align::right},
+              {"HOSTS", align::right, false, 2},
+              {"HEARTBEAT", align::right, false, 1},
+              {"ADDRESS", align::left, false, 4}}};
+  const auto shown = nodes_shown(snapshot, has.nodes);
+  const int hidden = snapshot.nodes_size() - static_cast<int>(shown.size());
+  for (const auto* shown_node : shown) {
+    const auto& node = *shown_node;
+    rows.add({node.is_head() ? node.id() + " (head)" : node.id(), cell{node.phase(), &style::phase},
+              used_of(cpus_text(node.cpus_reserved()), cpus_text(node.cpus_total())),
+              cpus_text(node.cpu_used()),
+              used_of(bytes_text(node.memory_used_bytes()), bytes_text(node.memory_total_bytes())),
+              std::to_string(node.hosts_size()), span_text(node.heartbeat_age_ms()), node.address()});
+  }
+  if (rows.empty() && hidden == 0) {
+    to << "no nodes; add one with: sluice start --address auto\n";
+    return;
+  }
+  rows.print(to, where);
+  print_more(to, where, hidden, "nodes");
+}
+
+std::string version_text(const api::Flow& flow) {
+  auto text = "v" + std::to_string(flow.version_current());
+  if (flow.version_current() == 0)
+    text = "v" + std::to_string(flow.version_target());
+  else if (flow.version_target() != flow.version_current())
+    text += ">v" + std::to_string(flow.version_target());
+  return text;
+}
+
+/// What waits: records of a queue, or how far a batch has come.
+std::string backlog_of(const api::Processor& one) {
+  if (one.has_batch())
+    return std::to_string(one.batch().source_bytes() == 0
+                            ? 100
+                            : one.batch().done_bytes() * 100 / one.batch().source_bytes())
+           + " % done";
+  return one.has_backlog_count() ? short_count_text(one.backlog_count()) : "-";
+}
+
+void add_processor(table& rows, const api::Flow& flow, const api::Processor& one, bool is_first) {
+  auto replicas = std::to_string(one.replicas_running()) + "/" + std::to_string(one.replicas_desired());
+  bool is_short = one.replicas_running() < one.replicas_desired();
+  rows.add({is_first ? flow.name() : "", is_first ? version_text(flow) : "",
+            is_first ? cell{flow.phase(), &style::phase} : cell{""}, one.name(),
+            is_short ? cell{replicas, &style::warning} : cell{replicas}, backlog_of(one),
+            one.has_backlog_count() ? span_text(one.oldest_age_ms()) : "-", rate_text(one.rate_per_s()),
+            short_count_text(one.has_batch() ? one.batch().records_in() : one.processed_total()),
+            cell{short_count_text(one.failed_total()), one.failed_total() > 0 ? &style::bad : nullptr},
+            cell{short_count_text(one.dead_count()), one.dead_count() > 0 ? &style::bad : nullptr},
+            one.spec().has_http() ? route_text(one.spec().http()) : ""});
+}
+
+bool has_routes(const api::SnapshotReply& snapshot) {
+  for (const auto& flow : snapshot.flows())
+    for (const auto& processor : flow.processors())
+      if (processor.spec().has_http())
+        return true;
+  return false;
+}
+
+void print_flows(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
+                 const room& has) {
+  if (snapshot.flows().empty()) {
+    to << "no flows; submit one with: sluice submit BINARY\n";
+    return;
+  }
+  table rows{{{"FLOW", align::left, true},
+              {"VERSION", align::left, false, 3},
+              {"PHASE"},
+              {"PROCESSOR", align::left, true},
+              {"REPLICAS", align::right},
+              {"BACKLOG", align::right},
+              {"OLDEST", align::right},
+              {"RATE", align::right},
+              {"DONE", align::right, false, 1},
+              {"ERRORS", align::right},
+              {"DEAD", align::right, false, 2},
+              {has_routes(snapshot) ? "ROUTE" : "", align::left, true, 4}}};
+  int shown = 0;
+  int hidden = 0;
+  for (const auto& flow : snapshot.flows()) {
+    bool is_first = true;
+    for (const auto& processor : flow.processors()) {
+      if (shown >= has.processors) {
+        ++hidden;
+        continue;
+      }
+      add_processor(rows, flow, processor, is_first);
+      is_first = false;
+      ++shown;
+    }
+  }
+  rows.print(to, where);
+  print_more(to, where, hidden, "processors");
+}
+
+bool is_waiting(const api::Host& host) {
+  return host.phase() == "backing_off" || host.phase() == "crash_loop";
+}
+
+bool is_restarting(const api::Host& host, std::int64_t now_unix_ms) {
+  return is_waiting(host)
+         || (!host.last_crash().reason().empty()
+             && now_unix_ms - host.last_crash().at_unix_ms() < crash_shown_for_ms);
+}
+
+struct reason {
+  std::string phase; ///< may be empty
+  std::string text;
+};
+
+void print_some(std::ostream& to, const terminal& where, const std::vector<reason>& all, int count_max,
+                const char* plural) {
+  style paint{where};
+  for (int i = 0; i < std::min(count_max, static_cast<int>(all.size())); ++i) {
+    const auto& one = all[static_cast<std::size_t>(i)];
+    const auto before = one.phase.empty() ? std::size_t{2} : 3 + display_width(one.phase);
+    to << "  " << paint.phase(one.phase) << (one.phase.empty() ? "" : " ")
+       << fit(one.text, where.width == 0 ? 0 : std::max(before + 1, where.width) - before) << "\n";
+  }
+  print_more(to, where, static_cast<int>(all.size()) - count_max, plural);
+}
+
+/// Why something is not as it should be: one line per flow, per failing processor, and per host that was started
+/// again.
+void print_reasons(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
+                   const room& has) {
+  std::vector<reason> of_flows;
+  for (const auto& flow : snapshot.flows()) {
+    if (!flow.detail().empty() && flow.phase() != "running")
+      of_flows.push_back({flow.phase(), "flow/" + flow.name() + ": " + flow.detail()});
+    for (const auto& processor : flow.processors())
+      if (!processor.last_error().empty())
+        of_flows.push_back(
+          {"", "last error of " + flow.name() + "/" + processor.name() + ": " + processor.last_error()});
+  }
+  print_some(to, where, of_flows, has.reasons, "processors");
+  std::vector<reason> of_hosts;
+  for (const auto& node : snapshot.nodes())
+    for (const auto& host : node.hosts())
+      if (is_restarting(host, snapshot.taken_at_unix_ms()))
+        of_hosts.push_back(
+          {host.phase(),
+           "host/" + host.id() + " of flow/" + host.flow() + ": "
+             + (is_waiting(host) && !host.detail().empty() ? host.detail() : host.last_crash().reason())
+             + ", restarts " + std::to_string(host.restarts()) + "; sluice logs host/" + host.id()});
+  print_some(to, where, of_hosts, has.hosts, "hosts");
+}
+
+/// Queues that no processor above shows as its backlog, and that hold something.
+void print_queues(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
+                  const room& has) {
+  auto is_backlog = [&](const std::string& name) {
+    for (const auto& flow : snapshot.flows())
+      for (const auto& processor : flow.processors()) {
+        const auto& source = processor.spec().source();
+        auto found = source.options().find("name");
+        if (source.kind() == "queue" && found != source.options().end() && found->second == name)
+          return true;
+      }
+    return false;
+  };
+  table rows{{{"QUEUE", align::left, true},
+              {"DEPTH", align::right},
+              {"OLDEST", align::right},
+              {"DEAD", align::right}}};
+  int shown = 0;
+  int hidden = 0;
+  for (const auto& queue : snapshot.queues()) {
+    if (is_backlog(queue.name()) || queue.depth_count() + queue.dead_count() == 0)
+      continue;
+    if (shown++ >= has.queues) {
+      ++hidden;
+      continue;
+    }
+    rows.add({queue.name(), short_count_text(queue.depth_count()), span_text(queue.oldest_age_ms()),
+              cell{short_count_text(queue.dead_count()), queue.dead_count() > 0 ? &style::bad : nullptr}});
+  }
+  if (rows.empty())
+    return;
+  to << "\n";
+  rows.print(to, where);
+  print_more(to, where, hidden, "queues");
+}
+
+void print_events(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
+                  const room& has) {
+  if (snapshot.events().empty())
+    return;
+  table rows{{{"EVENT"}, {""}, {"SUBJECT", align::left, true}, {"", align::left, true}}};
+  for (auto i = std::max(0, snapshot.events_size() - has.events); i < snapshot.events_size(); ++i) {
+    const auto& event = snapshot.events(i);
+    rows.add(
+      {clock_text(event.at_unix_ms()), cell{event.severity(), &style::phase}, event.subject(), event.text()});
+  }
+  to << "\n";
+  rows.print(to, where);
+}
+
+std::string screen_of(const terminal& where, const api::SnapshotReply& snapshot, const room& has) {
+  std::ostringstream to;
+  print_headline(to, where, snapshot);
+  to << "\n";
+  print_nodes(to, where, snapshot, has);
+  to << "\n";
+  print_flows(to, where, snapshot, has);
+  print_reasons(to, where, snapshot, has);
+  print_queues(to, where, snapshot, has);
+  print_events(to, where, snapshot, has);
+  return to.str();
+}
+
+} // namespace
+
+std::string status_screen(const terminal& where, const api::SnapshotReply& snapshot) {
+  room has;
+  auto screen = screen_of(where, snapshot, has);
+  auto is_too_high = [&] {
+    return where.height > 0
+           && static_cast<std::size_t>(std::count(screen.begin(), screen.end(), '\n')) >= where.height;
+  };
+  while (is_too_high() && has.shrink())
+    screen = screen_of(where, snapshot, has);
+  return screen;
+}
+
+} // namespace sluice::cli

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "runtime/cli/command.hpp"
+#include "sdk/client/control_client.hpp"
+
+#include <string>
+
+namespace sluice::cli {
+
+/// The cluster at one moment as text with a line end behind each line. On a terminal of known size no line is
+/// wider and, as far as that is possible, there is one line less than it is high: what is left out is counted
+/// together with the command that shows it.
+std::string status_screen(const terminal& where, const client::api::SnapshotReply& snapshot);
+
+} // namespace sluice::cli

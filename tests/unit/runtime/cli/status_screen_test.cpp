@@ -1,0 +1,122 @@
+// Goal: the status is one screen, whatever the cluster and the terminal are like.
+
+#include "runtime/cli/status_screen.hpp"
+#include "runtime/cli/table.hpp"
+
+#include <doctest/doctest.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace sluice;
+using namespace sluice::cli;
+
+namespace {
+
+namespace api = client::api;
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream from{text};
+  for (std::string line; std::getline(from, line);)
+    lines.push_back(line);
+  return lines;
+}
+
+bool has_line(const std::vector<std::string>& lines, const std::string& part) {
+  for (const auto& line : lines)
+    if (line.find(part) != std::string::npos)
+      return true;
+  return false;
+}
+
+void add_node(api::SnapshotReply& to, const std::string& id, const std::string& phase,
+              std::uint64_t heartbeat_age_ms = 100) {
+  auto* node = to.add_nodes();
+  node->set_id(id);
+  node->set_phase(phase);
+  node->set_address("192.168.100.200:65000");
+  node->set_cpus_total(128);
+  node->set_memory_total_bytes(1'234'567'890'123);
+  node->set_memory_used_bytes(123'456'789'012);
+  node->set_heartbeat_age_ms(heartbeat_age_ms);
+}
+
+/// A cluster in trouble: `count` of everything, all with long names and texts.
+api::SnapshotReply crowded(int count) {
+  const std::string long_text(300, 'x');
+  api::SnapshotReply cluster;
+  cluster.set_cluster_id("0123456789abcdef");
+  cluster.set_sluice_version("0.1.0");
+  for (int i = 0; i < count; ++i) {
+    const auto n = std::to_string(i);
+    add_node(cluster, "a-node-with-a-long-name-" + n, i % 2 == 0 ? "alive" : "suspect");
+    auto* host = cluster.mutable_nodes(i)->add_hosts();
+    host->set_id("host-" + n);
+    host->set_flow("flow");
+    host->set_phase("crash_loop");
+    host->set_detail(long_text);
+    auto* flow = cluster.add_flows();
+    flow->set_name("a-flow-with-a-long-name-" + n);
+    flow->set_phase("degraded");
+    flow->set_detail(long_text);
+    auto* processor = flow->add_processors();
+    processor->set_name("a-processor-with-a-long-name-" + n);
+    processor->set_processed_total(123'456'789'012);
+    processor->set_failed_total(123'456'789);
+    processor->set_backlog_count(123'456'789);
+    processor->set_rate_per_s(123'456);
+    processor->set_last_error(long_text);
+    processor->mutable_spec()->mutable_http()->set_route("/a/long/route/" + n);
+    auto* queue = cluster.add_queues();
+    queue->set_name("a-queue-with-a-long-name-" + n);
+    queue->set_depth_count(1);
+    auto* event = cluster.add_events();
+    event->set_severity("warning");
+    event->set_subject("node/a-node-with-a-long-name-" + n);
+    event->set_text(long_text);
+  }
+  return cluster;
+}
+
+} // namespace
+
+TEST_CASE("what does not fit a small terminal is left out and counted") {
+  for (int count : {1, 3, 100}) {
+    CAPTURE(count);
+    const auto lines =
+      lines_of(status_screen({.is_terminal = true, .width = 80, .height = 24}, crowded(count)));
+    CHECK(lines.size() < 24);
+    for (const auto& line : lines)
+      CHECK_MESSAGE(display_width(line) <= 80, line);
+    for (auto part : {"cluster 0123456789abcdef", "a-node-with", "BACKLOG", "OLDEST", "RATE", "ERRORS",
+                      "REPLICAS", "a-queue", "EVENT", "host/host-0", "flow/a-flow"})
+      CHECK_MESSAGE(has_line(lines, part), part);
+  }
+}
+
+TEST_CASE("a wide terminal shows every column") {
+  const auto screen = status_screen({.is_terminal = true, .width = 240, .height = 80}, crowded(3));
+  for (auto part : {"ADDRESS", "HEARTBEAT", "HOSTS", "VERSION", "DEAD", "DONE", "ROUTE", "/a/long/route/2"})
+    CHECK_MESSAGE(screen.find(part) != std::string::npos, part);
+}
+
+TEST_CASE("off a terminal nothing is cut") {
+  const auto screen = status_screen({}, crowded(1));
+  CHECK(screen.find(std::string(300, 'x')) != std::string::npos);
+  CHECK(screen.find("192.168.100.200:65000") != std::string::npos);
+}
+
+TEST_CASE("a node that has been gone for long is only counted") {
+  api::SnapshotReply cluster;
+  add_node(cluster, "here", "alive");
+  add_node(cluster, "left-now", "left", 60'000);
+  add_node(cluster, "left-long-ago", "left", 86'400'000);
+  add_node(cluster, "dead-long-ago", "dead", 86'400'000);
+  const auto lines = lines_of(status_screen({}, cluster));
+  CHECK(has_line(lines, "here"));
+  CHECK(has_line(lines, "left-now"));
+  CHECK_FALSE(has_line(lines, "long-ago"));
+  CHECK(has_line(lines, "and 2 more: sluice list nodes"));
+}
