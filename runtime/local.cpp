@@ -147,7 +147,9 @@ private:
   void turn() {
     if (auto signal = opts_.wait_for_signal(step))
       on_signal(*signal);
-    // In this order: what the report says is settled, the numbers of the queues then include.
+    // In this order: what the feed has put and what the report says is settled, the numbers of the queues then
+    // include.
+    const bool fed = feed_->is_done();
     const bool drained = draining_ && system_->is_drained();
     const auto report_count = system_->report_count();
     auto report = system_->report();
@@ -160,14 +162,14 @@ private:
       auto stats = system_->stats();
       if (!stats)
         return give_up("the queue does not answer: " + stats.error().message);
-      look(*report, *stats, now);
+      look(*report, *stats, fed, now);
     }
     finished_ = finished_ || drained;
     if (!finished_ && draining_ && now - drain_began_ > limits::drain_timeout)
       give_up("the drain took longer than " + std::to_string(limits::drain_timeout.count()) + " s");
   }
 
-  void look(const host::host_report& report, const std::vector<queue::queue_stat>& stats,
+  void look(const host::host_report& report, const std::vector<queue::queue_stat>& stats, bool fed,
             clock::time_point now) {
     auto seen = progress_of(opts_.spec, report, stats);
     const auto passed = std::chrono::duration<double>(now - rated_at_).count();
@@ -190,11 +192,11 @@ private:
     tell_failures(report);
     if (draining_)
       return;
-    if (feed_->is_done() && feed_->error()) {
+    if (fed && feed_->error()) {
       line_.say(feed_->error()->message);
       code_ = failed;
       drain();
-    } else if (has_ended(progress_, feed_->is_done())) {
+    } else if (has_ended(progress_, fed)) {
       has_ended_ = true;
       drain();
     }

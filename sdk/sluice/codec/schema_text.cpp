@@ -88,7 +88,7 @@ std::string integer_pattern(std::int64_t min, std::uint64_t max) {
 }
 
 std::string time_schema(const time_range& range) {
-  std::string time = "[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:";
+  std::string time = "[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:";
   time += range.is_whole_minutes ? "00" : "[0-5][0-9]";
   time += range.decimals == 0 ? "(?:\\.0+)?" : "(?:\\.[0-9]{1," + std::to_string(range.decimals) + "}0*)?";
   constexpr std::string_view any_offset = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";

@@ -92,7 +92,7 @@ void append_padded(std::string& out, std::int64_t value, std::size_t width) {
 bool parse_time(std::string_view text, moment& out) noexcept {
   cutter from{text};
   auto date = take_date(from);
-  from.one_of("Tt ");
+  from.one_of("Tt");
   int hour = from.number(2);
   from.one_of(":");
   int minute = from.number(2);
