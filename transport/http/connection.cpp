@@ -447,6 +447,10 @@ void connection::on_deadline() {
       return;
     }
     deadline_ = timer_wheel::never;
+    if (
+      gate_
+        .note_input()) // an answer that is being made just now wakes this thread when it is out, or is out already
+      home_->take_deliveries_later();
     if (auto call = exchange_.lock())
       call->expire();
     return;

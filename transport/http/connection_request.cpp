@@ -233,6 +233,8 @@ void connection::after_answer(time_point at) {
     closing_ = true;
     phase_ = phase::lingering;
     set_deadline(timer_wheel::never); // until all is sent, which has a bound of its own
+    if (out_.bytes() == 0)
+      on_all_sent(); // a stream whose parts have been taken: nothing comes that would tell of its end
   }
 }
 

@@ -169,6 +169,34 @@ TEST_CASE_FIXTURE(http_fixture, "a stream that is dropped is cut, not ended") {
   CHECK(client.closed_by_server());
 }
 
+TEST_CASE_FIXTURE(http_fixture, "a stream that breaks off after a pause is cut, too") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto client = connect();
+  client.send(get("/"));
+  auto call = calls.take();
+  REQUIRE(call);
+  call->begin({200, {}, "half"});
+  while (client.unread().find("half") == std::string::npos)
+    REQUIRE(client.receive());
+  call.reset();
+  CHECK(client.closed_by_server());
+}
+
+TEST_CASE_FIXTURE(http_fixture, "a stream to HTTP/1.0 that ends after a pause ends the connection") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto client = connect();
+  client.send("GET / HTTP/1.0\r\n\r\n");
+  auto call = calls.take();
+  REQUIRE(call);
+  call->begin({200, {}, "all"});
+  while (client.unread().find("all") == std::string::npos)
+    REQUIRE(client.receive());
+  call->finish();
+  CHECK(client.closed_by_server());
+}
+
 TEST_CASE_FIXTURE(http_fixture,
                   "what was written before a stream is dropped reaches the client, earlier answers too") {
   handler.on_handle = [](exchange_ptr call) {
