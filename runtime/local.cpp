@@ -165,8 +165,9 @@ private:
       look(*report, *stats, fed, now);
     }
     finished_ = finished_ || drained;
-    if (!finished_ && draining_ && now - drain_began_ > limits::drain_timeout)
-      give_up("the drain took longer than " + std::to_string(limits::drain_timeout.count()) + " s");
+    if (!finished_ && draining_ && now - drain_began_ > drain_max())
+      give_up("the drain took longer than "
+              + std::to_string(std::chrono::ceil<std::chrono::seconds>(drain_max()).count()) + " s");
   }
 
   void look(const host::host_report& report, const std::vector<queue::queue_stat>& stats, bool fed,
@@ -237,6 +238,13 @@ private:
     code_ = code_of(signal);
     line_.say("draining: what is in user code is finished; once more ends at once");
     drain();
+  }
+
+  std::chrono::nanoseconds drain_max() const {
+    std::chrono::nanoseconds longest{0};
+    for (const auto& each : opts_.spec.processors)
+      longest = std::max<std::chrono::nanoseconds>(longest, each.timeout);
+    return limits::drain_max(longest);
   }
 
   void drain() {

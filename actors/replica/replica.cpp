@@ -67,7 +67,7 @@ state_options state_options_of(const options& opts) {
   out.batch_size = std::min<std::uint32_t>(std::max(opts.processor.batch_size, 1u), limits::block_count_max);
   out.num_concurrency = std::max(opts.processor.num_concurrency, 1u);
   out.attempts_max = std::max(opts.processor.max_attempts, 1u);
-  out.drain_max = std::max<std::chrono::nanoseconds>(limits::drain_timeout, opts.processor.timeout);
+  out.drain_max = limits::drain_max(opts.processor.timeout);
   out.seed = opts.owner.host.value ^ opts.owner.replica.value;
   return out;
 }

@@ -120,7 +120,7 @@ private:
 self_type::behavior_type request_actor::start(self_type::pointer self, request_options opts) {
   self_ = self;
   opts_ = std::move(opts);
-  state_.emplace(opts_.to != nullptr, seed());
+  state_.emplace(opts_.to != nullptr, seed(), limits::drain_max(opts_.processor.timeout));
   collect_.emplace(opts_.to ? 1 : collect_lanes, sinks_to_queue(), seed());
   executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()},
                                                  opts_.threads->http_client(), speaker());

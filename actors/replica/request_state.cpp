@@ -2,8 +2,6 @@
 
 #include "actors/replica/replica_policy.hpp"
 
-#include <sluice/core/limits.hpp>
-
 #include <algorithm>
 #include <utility>
 
@@ -59,7 +57,7 @@ request_actions request_state::on_drain(time_point now) {
   if (std::exchange(drain_wanted_, true) || step_ == step::ended)
     return {};
   phase_ = replica_phase::draining; // (3) (4)
-  step_ends_ = now + limits::drain_timeout;
+  step_ends_ = now + drain_max_;
   if (step_ == step::ready)
     return begin_drain();
   if (step_ == step::sink && open_again_)
@@ -89,9 +87,9 @@ request_actions request_state::on_tick(bool written, time_point now) {
     return {open_sink{}};
   }
   const bool is_late = step_ends_ && now >= *step_ends_;
-  if (step_ == step::closing && ((idle_ && written) || is_late))
+  if (step_ == step::closing && idle_ && (written || is_late))
     return begin_tear_down(now);
-  if (is_late && step_ != step::ended) { // setup, teardown or the sink does not return
+  if (is_late && step_ != step::ended) { // user code or the sink does not return
     last_error_ = "the drain did not end in time";
     step_ = step::ended;
     phase_ = replica_phase::down; // (6)

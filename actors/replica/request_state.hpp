@@ -24,16 +24,19 @@ using request_actions = std::vector<request_action>;
 ///  ─────────▶ starting ────────────────────────────▶ running ────────────────▶ draining
 ///                │ (4) drain asked ──────────────────────────────────────────────▶ │
 ///                │                                                                 │ (6) idle and all written, or
-///                │ (5) setup failed,                                               │     drain_timeout; torn down
-///                │     or an open for good                                         ▼
+///                │ (5) setup failed,                                               │     `drain_max`; torn down
+///                │     or an open for good                                         ▼     if nothing runs in it
 ///                └────────────▶ failed                                            down
 /// ```
 ///
-/// What has begun is answered, streams included, for up to `limits::drain_timeout`. A setup, a teardown
-/// or a sink that does not return is not waited for either: the replica ends without it, its thread with the host.
+/// What has begun is answered, streams included, for up to `drain_max`. User code that has not returned by then is not
+/// torn down under its feet, and neither is a setup, a teardown or a sink waited for that does not return: the replica ends
+/// without it, its thread with the host.
 class request_state {
 public:
-  explicit request_state(bool has_sink, std::uint64_t seed) : has_sink_(has_sink), random_(seed) {}
+  /// @param drain_max how long a drain waits for what has begun
+  request_state(bool has_sink, std::uint64_t seed, std::chrono::nanoseconds drain_max)
+    : has_sink_(has_sink), drain_max_(drain_max), random_(seed) {}
 
   request_actions on_spawned();
   request_actions on_body(const result<void>& outcome, time_point now);
@@ -57,6 +60,7 @@ private:
   request_actions begin_tear_down(time_point now);
 
   const bool has_sink_;
+  const std::chrono::nanoseconds drain_max_;
   std::uint64_t random_;
   replica_phase phase_ = replica_phase::starting;
   step step_ = step::body;

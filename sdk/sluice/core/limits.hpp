@@ -51,6 +51,10 @@ constexpr std::size_t log_file_bytes_max = 8u << 20;  ///< then rotated
 constexpr std::size_t log_files_max = 4;              ///< per host
 constexpr std::size_t log_line_bytes_max = 16u << 10; ///< a longer line is cut
 constexpr auto drain_timeout = 30s;
+/// How long a drained replica waits for what has begun, if one call may take `timeout`.
+constexpr std::chrono::nanoseconds drain_max(std::chrono::nanoseconds timeout) {
+  return timeout > drain_timeout ? timeout : drain_timeout;
+}
 constexpr auto host_start_deadline = 10s;  ///< launch to hello, then killed
 constexpr auto host_terminate_grace = 5s;  ///< SIGTERM to SIGKILL
 constexpr auto host_silence_timeout = 10s; ///< a host, or its link, that says nothing for this long is hung

@@ -1,8 +1,6 @@
 // Goal: a replica for requests starts, drains and ends as its chart says.
 #include "actors/replica/request_state.hpp"
 
-#include <sluice/core/limits.hpp>
-
 #include <doctest/doctest.h>
 
 using namespace sluice;
@@ -12,6 +10,7 @@ using namespace std::chrono_literals;
 namespace {
 
 const time_point start{};
+constexpr auto drain_max = 60s;
 
 template <class T>
 bool is_only(const request_actions& all) {
@@ -21,7 +20,7 @@ bool is_only(const request_actions& all) {
 } // namespace
 
 TEST_CASE("without a sink it runs once user code is set up") {
-  request_state s{false, 1};
+  request_state s{false, 1, drain_max};
   CHECK(is_only<make_body>(s.on_spawned()));
   CHECK(s.phase() == replica_phase::starting);
   CHECK(is_only<open_gate>(s.on_body({}, start)));
@@ -29,7 +28,7 @@ TEST_CASE("without a sink it runs once user code is set up") {
 }
 
 TEST_CASE("a setup that fails ends it with the reason") {
-  request_state s{false, 1};
+  request_state s{false, 1, drain_max};
   s.on_spawned();
   CHECK(is_only<finish>(s.on_body(fail(errc::internal, "no database"), start)));
   CHECK(s.phase() == replica_phase::failed);
@@ -37,7 +36,7 @@ TEST_CASE("a setup that fails ends it with the reason") {
 }
 
 TEST_CASE("a sink that is away is tried again, one that can never open is fatal") {
-  request_state s{true, 1};
+  request_state s{true, 1, drain_max};
   s.on_spawned();
   CHECK(is_only<open_sink>(s.on_body({}, start)));
   CHECK(s.on_sink_open(fail(errc::unavailable, "refused"), start).empty());
@@ -55,7 +54,7 @@ TEST_CASE("a sink that is away is tried again, one that can never open is fatal"
 }
 
 TEST_CASE("a drain waits for what has begun and for its results, then tears down") {
-  request_state s{false, 1};
+  request_state s{false, 1, drain_max};
   s.on_spawned();
   s.on_body({}, start);
   CHECK(is_only<close_gate>(s.on_drain(start)));
@@ -71,18 +70,27 @@ TEST_CASE("a drain waits for what has begun and for its results, then tears down
 }
 
 TEST_CASE("a drain does not wait for ever") {
-  request_state s{false, 1};
+  request_state s{false, 1, drain_max};
   s.on_spawned();
   s.on_body({}, start);
   s.on_drain(start);
-  CHECK(s.on_tick(false, start + limits::drain_timeout - 1ms).empty());
-  CHECK(is_only<tear_down>(s.on_tick(false, start + limits::drain_timeout)));
+  CHECK(s.on_tick(false, start + drain_max - 1ms).empty());
+  SUBCASE("for user code, which is not torn down while it runs") {
+    CHECK(is_only<finish>(s.on_tick(false, start + drain_max)));
+    CHECK(s.phase() == replica_phase::down);
+    CHECK(!s.last_error().empty());
+  }
+  SUBCASE("for the sink") {
+    s.on_idle();
+    CHECK(s.on_tick(false, start + drain_max - 1ms).empty());
+    CHECK(is_only<tear_down>(s.on_tick(false, start + drain_max)));
+  }
 }
 
 TEST_CASE("user code that does not return is not waited for when a drain is asked") {
-  request_state s{true, 1};
+  request_state s{true, 1, drain_max};
   s.on_spawned();
-  const auto ends = start + limits::drain_timeout;
+  const auto ends = start + drain_max;
   SUBCASE("in setup") {
     CHECK(s.on_tick(true, start + 1h).empty());
     s.on_drain(start + 1h);
@@ -98,6 +106,7 @@ TEST_CASE("user code that does not return is not waited for when a drain is aske
     s.on_body({}, start);
     s.on_sink_open({}, start);
     s.on_drain(start);
+    s.on_idle();
     CHECK(is_only<tear_down>(s.on_tick(false, ends)));
     CHECK(s.on_tick(false, ends + 1s).empty()); // it has a little time of its own
     CHECK(is_only<finish>(s.on_tick(false, ends + 10s)));
@@ -107,7 +116,7 @@ TEST_CASE("user code that does not return is not waited for when a drain is aske
 }
 
 TEST_CASE("a drain while it starts takes effect once the step under way has ended") {
-  request_state s{true, 1};
+  request_state s{true, 1, drain_max};
   s.on_spawned();
   SUBCASE("during setup") {
     CHECK(s.on_drain(start).empty());
