@@ -58,7 +58,7 @@ void answer(change& it, const std::string& request_id, submit_reply reply) {
 }
 
 /// Makes `version` what should run. What a person or the autoscaler chose stays where
-/// the new version asks for the same number as the old one did.
+/// the new version asks for the same number as the old one did, up to what it allows.
 void aim_at(flow_record& flow, flow_version version) {
   const auto before = flow.versions.find(flow.stored.target);
   if (flow.stored.target == flow.stored.current)
@@ -71,7 +71,7 @@ void aim_at(flow_record& flow, flow_version version) {
       const auto& olds = before->second->spec.processors;
       auto old = std::ranges::find(olds, spec.name, &processor_spec::name);
       if (old != olds.end() && old->num_replicas == spec.num_replicas)
-        count = chosen->second;
+        count = std::min(chosen->second, spec.max_replicas);
     }
     scale[spec.name] = count;
   }
@@ -82,6 +82,16 @@ void aim_at(flow_record& flow, flow_version version) {
   flow.batches.clear();
   flow.stored.update_error.clear();
   flow.retries.clear();
+}
+
+/// How many replicas `version` allows its processor; 0 if it has none of that name.
+std::uint32_t replicas_max(const flow_record& flow, flow_version version, const processor_name& name) {
+  const auto found = flow.versions.find(version);
+  if (found == flow.versions.end())
+    return 0;
+  const auto& processors = found->second->spec.processors;
+  const auto spec = std::ranges::find(processors, name, &processor_spec::name);
+  return spec == processors.end() ? 0 : spec->max_replicas;
 }
 
 /// Keeps the newest versions, those in use and those that replicas still run.
@@ -152,14 +162,12 @@ void take(change& it, const scale_request& what) {
     return it.refuse(errc::invalid_argument, what.flow.value + "/" + what.processor.value + ": at most "
                                                + std::to_string(it.state.limits.replicas_per_processor_max)
                                                + " replicas, asked for " + std::to_string(what.replicas));
-  const auto& processors = flow->versions.at(flow->stored.target)->spec.processors;
-  const auto spec = std::ranges::find(processors, what.processor, &processor_spec::name);
-  if (spec != processors.end() && what.replicas > spec->max_replicas)
-    return it.refuse(errc::invalid_argument, what.flow.value + "/" + what.processor.value + ": at most "
-                                               + std::to_string(spec->max_replicas)
-                                               + (spec->max_replicas == 1 ? " replica" : " replicas")
-                                               + ", the flow's max_replicas; asked for "
-                                               + std::to_string(what.replicas));
+  const auto count_max = replicas_max(*flow, flow->stored.target, what.processor);
+  if (what.replicas > count_max)
+    return it.refuse(errc::invalid_argument,
+                     what.flow.value + "/" + what.processor.value + ": at most " + std::to_string(count_max)
+                       + (count_max == 1 ? " replica" : " replicas") + ", the flow's max_replicas; asked for "
+                       + std::to_string(what.replicas));
   if (wanted->second == what.replicas)
     return;
   it.tell("info", subject_of(what.flow),
@@ -167,7 +175,7 @@ void take(change& it, const scale_request& what) {
             + std::to_string(what.replicas) + " replicas");
   wanted->second = what.replicas;
   if (auto before = flow->stored.scale_before.find(what.processor); before != flow->stored.scale_before.end())
-    before->second = what.replicas;
+    before->second = std::min(what.replicas, replicas_max(*flow, flow->stored.current, what.processor));
   flow->retries.erase(what.processor);
   it.store(*flow);
 }

@@ -186,14 +186,14 @@ bool is_due_for_retry(change& it, flow_record& flow, const replica_record& repli
   return it.at.now >= *retry.retry_at;
 }
 
-/// Once a processor's replicas have run for long, its next failure is a first one again.
+/// Once a processor's replicas have run for long, its next failure is a first one again. That includes one whose failed
+/// replica has gone with its node, not by a retry.
 void forgive(change& it, flow_record& flow, const std::vector<replica_record*>& replicas) {
   for (auto retry = flow.retries.begin(); retry != flow.retries.end();) {
-    const bool is_well =
-      !retry->second.retry_at && std::ranges::all_of(replicas, [&](const replica_record* replica) {
-        return replica->stored.processor != retry->first
-               || (replica->up_since && it.at.now - *replica->up_since >= limits::host_restart_window);
-      });
+    const bool is_well = std::ranges::all_of(replicas, [&](const replica_record* replica) {
+      return replica->stored.processor != retry->first
+             || (replica->up_since && it.at.now - *replica->up_since >= limits::host_restart_window);
+    });
     retry = is_well ? flow.retries.erase(retry) : std::next(retry);
   }
 }

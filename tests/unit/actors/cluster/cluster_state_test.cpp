@@ -345,6 +345,43 @@ TEST_CASE_FIXTURE(
   CHECK(flow().stored.scale.at(price) == 3);
 }
 
+TEST_CASE_FIXTURE(fixture, "a chosen scale is never more than the version allows") {
+  join("a", 100);
+  does(submit_of(1));
+  settle();
+  auto narrow = submit_of(1);
+  narrow.spec.processors[0].max_replicas = 1;
+  SUBCASE("of an update to one that allows less") {
+    does(scale_request{orders, price, 4});
+    does(narrow);
+    CHECK(flow().stored.scale.at(price) == 1);
+  }
+  SUBCASE("of one that comes back because the update failed") {
+    does(narrow);
+    settle();
+    does(submit_of(1));
+    CHECK(flow().phase == flow_phase::updating);
+    does(scale_request{orders, price, 8});
+    CHECK(flow().stored.scale.at(price) == 8);
+    CHECK(flow().stored.scale_before.at(price) == 1);
+  }
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a failure is forgiven when its replica went with its node and the next one runs well") {
+  join("a");
+  does(submit_of(1));
+  does(std::shared_ptr<const node::node_report>{report_of("a", host::replica_phase::failed)});
+  does(tick{});
+  REQUIRE(flow().retries.contains(price));
+  join("b");
+  does(drain_node_request{node_id{"a"}});
+  settle();
+  REQUIRE(count("b") == 1);
+  pass(limits::host_restart_window + 2s);
+  CHECK(flow().retries.empty());
+}
+
 TEST_CASE_FIXTURE(fixture,
                   "a flow leaves a node with a crash loop, and a loop on every node is shown as it is") {
   join("a", 100);
