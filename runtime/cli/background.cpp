@@ -28,7 +28,7 @@ std::string encode(const config::ready_info& info) {
   std::string text;
   for (const auto& field : {std::string{"ready"}, info.role, info.node_id, std::to_string(info.pid),
                             info.link_address, info.control_address, info.control_socket, info.state_dir,
-                            info.join_token, info.ca_fingerprint, info.http_address})
+                            info.join_token, info.ca_fingerprint, info.http_address, info.warning})
     text += field + '\0';
   return text;
 }
@@ -51,7 +51,7 @@ std::vector<std::string> fields_of(const std::string& text) {
 
 std::optional<result<config::ready_info>> decode(const std::string& text) {
   auto fields = fields_of(text);
-  if (fields.size() == 11 && fields[0] == "ready") {
+  if (fields.size() == 12 && fields[0] == "ready") {
     config::ready_info info;
     info.role = fields[1];
     info.node_id = fields[2];
@@ -63,6 +63,7 @@ std::optional<result<config::ready_info>> decode(const std::string& text) {
     info.join_token = fields[8];
     info.ca_fingerprint = fields[9];
     info.http_address = fields[10];
+    info.warning = fields[11];
     return info;
   }
   if (fields.size() == 2) {

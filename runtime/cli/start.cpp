@@ -38,6 +38,7 @@ result<void> join_local_head(const environment& env, config::node_options& optio
                 "no head is running below " + options.base_dir
                   + "; start one with `sluice start --head`, or name one with --address HOST:PORT");
   }
+  options.address_auto = !is_named;
   options.address = head->link_address;
   if (!options.join_token.empty())
     return {};
@@ -181,6 +182,8 @@ int run(const environment& env, const start_arguments& args) {
   if (!claimed)
     return complain(env, claimed.error());
   auto say = [&](const config::ready_info& info, const std::string& log_file) {
+    if (!info.warning.empty())
+      env.err << "warning: " << info.warning << "\n";
     if (args.output == "json")
       env.out << to_json(info) << std::flush;
     else

@@ -13,11 +13,13 @@ struct node_options {
   bool head = false;                   ///< run the head; with `worker` both in one process
   bool worker = true;                  ///< run hosts; only a head may say no
   std::string address;                 ///< workers: "HOST:PORT" of the head's link
+  bool address_auto = false;           ///< workers: it is this machine's head, wherever that listens by now
   std::string base_dir;                ///< `$SLUICE_HOME` or `~/.sluice`
   std::string state_dir;               ///< exists with mode 0700 and is claimed before the node starts
   std::string listen = "127.0.0.1";    ///< IP address that link and control bind to
   bool listen_given = false;           ///< somebody chose `listen`
   std::uint16_t link_port = 7410;      ///< 0 = any free one
+  bool link_port_given = false;        ///< somebody chose `link_port`; else a head takes the one it had
   std::uint16_t control_port = 7411;   ///< head only; 0 = any free one
   std::uint16_t relay_port = 0;        ///< for other nodes' requests to replicas here; 0 = any free one
   std::string http = "127.0.0.1:8000"; ///< HOST:PORT of the public HTTP listener; port 0 = any free one
@@ -48,6 +50,7 @@ struct ready_info {
   std::string join_token;        ///< head only: one, freshly made, to print; empty = none was made
   std::string ca_fingerprint;    ///< head only: SHA-256 in hex
   std::string http_address = {}; ///< "http://HOST:PORT" of the public listener; empty without a worker
+  std::string warning = {};      ///< what whoever started it should know; empty = nothing
 
   friend bool operator==(const ready_info&, const ready_info&) = default;
 };

@@ -27,7 +27,7 @@ constexpr std::array settings_table{
   setting{"address", "", "HOST:PORT of the head to join, or auto: the head on this machine"},
   setting{"state-dir", "", "folder for this node's state; default: below $SLUICE_HOME or ~/.sluice"},
   setting{"listen", "127.0.0.1", "IP address to listen on; 0.0.0.0 lets other machines in"},
-  setting{"link-port", "7410", "port for workers and hosts; 0 = any free one"},
+  setting{"link-port", "7410", "port for workers; a head keeps the one it had; 0 = any free one"},
   setting{"control-port", "7411", "port for clients elsewhere; 0 = any free one"},
   setting{"relay-port", "0", "port for requests from other nodes to replicas here; 0 = any free one"},
   setting{"http", "127.0.0.1:8000", "HOST:PORT where flows' routes are served; port 0 = any free one"},
@@ -263,6 +263,7 @@ result<node_options> convert(const settings& from) {
   to.log_level = from.text("log-level");
   if (auto done = check_port(from, "link-port", to.link_port); !done)
     return fail(done);
+  to.link_port_given = !from.is_default("link-port");
   if (auto done = check_port(from, "control-port", to.control_port); !done)
     return fail(done);
   to.listen_given = !from.is_default("listen");

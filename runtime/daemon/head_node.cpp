@@ -2,6 +2,7 @@
 #include "runtime/daemon/daemon.hpp"
 #include "runtime/daemon/housekeeping.hpp"
 #include "runtime/daemon/identity.hpp"
+#include "runtime/daemon/link_port.hpp"
 #include "runtime/daemon/log.hpp"
 #include "runtime/daemon/signals.hpp"
 #include "runtime/daemon/worker_part.hpp"
@@ -25,7 +26,6 @@
 #include <caf/send.hpp>
 
 #include <filesystem>
-#include <fstream>
 #include <random>
 #include <unistd.h>
 
@@ -74,6 +74,7 @@ public:
     info.http_address = worker_ ? worker_->http_address() : "";
     info.state_dir = options_.state_dir;
     info.ca_fingerprint = identity_.ca_fingerprint;
+    info.warning = port_warning_;
     if (auto token =
           identity_.join_tokens->create(identity_.ca_fingerprint, std::chrono::system_clock::now()))
       info.join_token = pki::to_string(*token);
@@ -129,7 +130,7 @@ private:
       return fail(tls);
     link_credentials_ = *tls;
     link::listener_options listen;
-    listen.at = {options_.listen, options_.link_port, {}};
+    listen.at = {options_.listen, 0, {}};
     listen.link.self = {.role = link::peer_role::head,
                         .cluster_id = identity_.cluster_id,
                         .name = "head",
@@ -169,24 +170,24 @@ private:
     log_line("link", "the head's certificates are renewed");
   }
 
-  // With port 0 a head that comes back takes the port it had, if it is still free: its
-  // workers know no other.
   result<void> listen_at_known_port(link::listener_options listen) {
-    auto memory = fs::path{options_.state_dir} / "link-port";
-    result<std::unique_ptr<link::listener>> listener = fail(errc::conflict, "");
-    if (unsigned known = 0; listen.at.port == 0 && std::ifstream{memory} >> known && known <= 65535) {
-      auto again = listen;
-      again.at.port = static_cast<std::uint16_t>(known);
-      listener = link::listen(io_, std::move(again));
-    }
-    if (!listener && listener.error().code == errc::conflict)
+    const auto choice =
+      choose_link_port(options_.link_port, options_.link_port_given, read_link_port(options_.state_dir));
+    listen.at.port = choice.port;
+    auto listener = link::listen(io_, listen);
+    if (!listener && choice.or_any && listener.error().code == errc::conflict) {
+      listen.at.port = 0;
       listener = link::listen(io_, std::move(listen));
+    }
     if (!listener)
-      return fail(listener.error().code,
-                  listener.error().message + "; "
-                    + listen_advice(listener.error().code, options_.listen, "link-port"));
+      return tl::unexpected{cannot_listen(choice, listener.error(), options_.listen)};
     listener_ = std::move(*listener);
-    std::ofstream{memory} << listener_->port() << "\n";
+    port_warning_ = moved_warning(choice, listener_->port(), link_address());
+    if (!port_warning_.empty())
+      log_line("link", port_warning_, log_level::warning);
+    if (auto kept = keep_link_port(options_.state_dir, listener_->port()); !kept)
+      log_line("link", kept.error().message + "; after a restart workers may not find this head",
+               log_level::warning);
     return {};
   }
 
@@ -331,6 +332,7 @@ private:
   queue::admin_handle queue_;
   cluster::handle cluster_;
   std::unique_ptr<link::listener> listener_;
+  std::string port_warning_;
   std::unique_ptr<artifact::artifact_admission> admission_;
   std::unique_ptr<control::control_server> control_;
   std::unique_ptr<worker_part> worker_;

@@ -65,6 +65,8 @@ incarnation make_incarnation();
 struct host_port {
   std::string host;
   std::uint16_t port = 0;
+
+  friend bool operator==(const host_port&, const host_port&) = default;
 };
 
 /// Splits "HOST:PORT"; `invalid_argument` when it is something else.

@@ -1,8 +1,10 @@
+#include "runtime/config/state_dir.hpp"
 #include "runtime/daemon/address.hpp"
 #include "runtime/daemon/daemon.hpp"
 #include "runtime/daemon/housekeeping.hpp"
 #include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/log.hpp"
+#include "runtime/daemon/moving_connector.hpp"
 #include "runtime/daemon/signals.hpp"
 #include "runtime/daemon/worker_part.hpp"
 #include "runtime/run_actors.hpp"
@@ -125,7 +127,7 @@ private:
     link.tls = std::move(*tls);
     link.expect_role = link::peer_role::head;
     peer::options peer;
-    peer.connector = link::make_tcp_connector(io_, address.host, address.port, std::move(link));
+    peer.connector = make_connector(address, std::move(link));
     peer.random = [random = std::make_shared<std::mt19937_64>(std::random_device{}())] {
       return std::uniform_real_distribution<double>{0.0, 1.0}(*random);
     };
@@ -143,6 +145,21 @@ private:
     renewal_ =
       spawn_periodic(sys_, renewal_interval, [this](caf::event_based_actor* self) { renew_if_due(self); });
     return {};
+  }
+
+  /// A worker that was told an address keeps to it; one that found the head of this machine looks again each time.
+  std::unique_ptr<link::connector> make_connector(const host_port& address, link::link_options link) {
+    auto make = [this, link = std::move(link)](const host_port& at) {
+      return link::make_tcp_connector(io_, at.host, at.port, link);
+    };
+    if (!options_.address_auto)
+      return make(address);
+    auto look_up = [base = options_.base_dir]() -> std::optional<host_port> {
+      auto head = config::find_head(base);
+      auto at = head ? parse_address(head->link_address) : fail(errc::not_found, "");
+      return at ? std::optional{*at} : std::nullopt;
+    };
+    return std::make_unique<moving_connector>(address, std::move(look_up), std::move(make));
   }
 
   /// The key stays; the certificate is replaced on disk and for the next links.

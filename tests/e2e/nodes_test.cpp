@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <arpa/inet.h>
+#include <csignal>
 #include <netinet/in.h>
 #include <random>
 #include <sys/socket.h>
@@ -29,6 +30,27 @@ void throw_at(std::uint16_t port, const std::string& bytes) {
     static_cast<void>(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL));
   close(fd);
 }
+
+/// Another program on a port of 127.0.0.1.
+class port_holder {
+public:
+  explicit port_holder(std::uint16_t port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int on = 1; // connections of whoever had it may linger
+    setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(port);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+    REQUIRE(listen(fd_, 1) == 0);
+  }
+  ~port_holder() { close(fd_); }
+  port_holder(const port_holder&) = delete;
+  port_holder& operator=(const port_holder&) = delete;
+
+private:
+  int fd_;
+};
 
 } // namespace
 
@@ -164,4 +186,49 @@ TEST_CASE("draining a node moves its replicas elsewhere") {
     CHECK(replica.at("node").as_string() != node);
   cluster.put_jobs("in", 1, 1000);
   CHECK(eventually([&] { return cluster.depth("out") == 1000; }));
+}
+
+TEST_CASE("a head comes back where its workers look for it, and says so when that port is another's") {
+  cli_cluster cluster;
+  cluster.start_head({"--no-worker"});
+  cluster.start_worker(); // --address auto
+  cluster.must({"submit", program("probe_flow")});
+  cluster.wait_running("probe");
+  const auto port_of_head = [&] {
+    auto address = cli_cluster::record_of(cluster.head_dir(), "link_address");
+    return address.substr(address.rfind(':') + 1);
+  };
+  const auto port = port_of_head();
+  const auto kill_head = [&] {
+    const auto pid = cluster.head_pid();
+    kill(pid, SIGKILL);
+    REQUIRE(eventually([pid] { return !process_alive(pid); }));
+  };
+  const auto start_again = [&](std::vector<std::string> extra) {
+    std::vector<std::string> args{"start", "--head", "--no-worker", "--control-port", "0"};
+    args.insert(args.end(), extra.begin(), extra.end());
+    return cluster.sluice(args);
+  };
+
+  kill_head();
+  auto same = start_again({}); // without the --link-port of its first start
+  REQUIRE_MESSAGE(same.exit_code == 0, same.err);
+  CHECK(port_of_head() == port);
+  CHECK_MESSAGE(same.err.empty(), same.err);
+  cluster.put_jobs("in", 1, 100);
+  CHECK(eventually([&] { return cluster.depth("out") == 100; }));
+
+  kill_head();
+  port_holder other{static_cast<std::uint16_t>(std::stoi(port))};
+  auto refused = start_again({});
+  CHECK(refused.exit_code == 6);
+  CHECK_MESSAGE(contains(refused.err, "127.0.0.1:" + port), refused.err);
+  CHECK_MESSAGE(contains(refused.err, "keeps the port"), refused.err);
+
+  auto moved = start_again({"--link-port", "0"});
+  REQUIRE_MESSAGE(moved.exit_code == 0, moved.err);
+  CHECK(port_of_head() != port);
+  CHECK_MESSAGE(contains(moved.err, "warning: the link port was " + port), moved.err);
+  cluster.put_jobs("in", 101, 100); // the worker found its head by itself, and does so again
+  CHECK(eventually([&] { return cluster.depth("out") == 200; }, 60s));
 }

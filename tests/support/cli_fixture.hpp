@@ -80,6 +80,7 @@ public:
     info.link_address = "127.0.0.1:7410";
     info.state_dir = options.state_dir;
     info.join_token = options.head ? "slj1.first" : "";
+    info.warning = node_warns;
     on_ready(info);
     if (while_serving)
       while_serving();
@@ -94,6 +95,7 @@ public:
   std::optional<failure> connect_fails;
   result<flow_spec> described{flow_spec{}};
   result<void> node_runs;
+  std::string node_warns;
   std::function<void()> while_serving;
   std::function<void()> on_pause;
   config::node_options node_options; ///< of the last start in this process

@@ -114,6 +114,13 @@ TEST_CASE_FIXTURE(start_fixture, "what keeps a head from serving is told with it
   CHECK_FALSE(config::holder_of(base() / "head"));
 }
 
+TEST_CASE_FIXTURE(start_fixture, "what a node warns of goes to stderr, beside the answer") {
+  node_warns = "the link port was 5000 until now";
+  CHECK(run({"start", "--head", "--block"}) == cli::ok);
+  CHECK(err_has("warning: the link port was 5000 until now"));
+  CHECK(out_has("head is up"));
+}
+
 TEST_CASE_FIXTURE(start_fixture, "a second head on the same state is refused with the pid of the first") {
   auto first = config::claim_state_dir(base() / "head");
   CHECK(run({"start", "--head"}) == cli::conflict);
@@ -145,12 +152,14 @@ TEST_CASE_FIXTURE(start_fixture, "a worker finds the head of its machine and get
   auto local = fake_local_head();
   CHECK(run({"start", "--address", "auto", "--block"}) == cli::ok);
   CHECK(node_options.address == "127.0.0.1:4444");
+  CHECK(node_options.address_auto); // it looks again after each loss of the link
   CHECK(node_options.join_token == "slj1.made");
   CHECK(node_options.state_dir == (base() / "worker-1").string());
   CHECK(head.targets.back().address == "unix:/the/socket");
   CHECK(out_has("worker is up"));
   CHECK(run({"start", "--address", "127.0.0.1:4444", "--block"}) == cli::ok); // the same head by its address
   CHECK(node_options.join_token == "slj1.made");
+  CHECK_FALSE(node_options.address_auto);
 }
 
 TEST_CASE_FIXTURE(start_fixture,
@@ -264,13 +273,13 @@ TEST_CASE("a child that takes too long goes on and is named") {
 
 TEST_CASE("what a child says arrives unchanged, newlines and all") {
   temp_dir dir;
-  auto ready = cli::run_in_background(dir.path() / "log", std::chrono::seconds{10},
-                                      [](const cli::say_ready& say) -> result<void> {
-                                        say({"head", "n", 7, "l", "c", "s", "/with\nnewline", "", "f"});
-                                        return {};
-                                      });
+  auto ready = cli::run_in_background(
+    dir.path() / "log", std::chrono::seconds{10}, [](const cli::say_ready& say) -> result<void> {
+      say({"head", "n", 7, "l", "c", "s", "/with\nnewline", "", "f", "", "moved"});
+      return {};
+    });
   REQUIRE(ready);
-  CHECK(*ready == config::ready_info{"head", "n", 7, "l", "c", "s", "/with\nnewline", "", "f"});
+  CHECK(*ready == config::ready_info{"head", "n", 7, "l", "c", "s", "/with\nnewline", "", "f", "", "moved"});
   while (waitpid(-1, nullptr, WNOHANG) == 0) {
   }
   auto refused = cli::run_in_background(

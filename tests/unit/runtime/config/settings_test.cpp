@@ -134,6 +134,7 @@ TEST_CASE_FIXTURE(settings_fixture, "a head has all options") {
   expected.listen = "0.0.0.0";
   expected.listen_given = true;
   expected.link_port = 0;
+  expected.link_port_given = true;
   expected.control_port = 65535;
   expected.cpus = 2.5;
   expected.memory_bytes = 4ull << 30;
