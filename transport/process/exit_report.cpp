@@ -46,6 +46,18 @@ std::optional<std::string> find_missing_library(const std::vector<std::string>& 
   return std::nullopt;
 }
 
+std::string_view who_killed(oom_verdict by_kernel) {
+  switch (by_kernel) {
+  case oom_verdict::yes:
+    return "out of memory: killed by the kernel";
+  case oom_verdict::maybe:
+    return "killed by SIGKILL (maybe by the kernel, out of memory)";
+  case oom_verdict::no:
+    break;
+  }
+  return "killed by SIGKILL (not by Sluice)";
+}
+
 } // namespace
 
 std::string_view without_timestamp(std::string_view line) {
@@ -73,8 +85,7 @@ std::string describe_exit(const exit_status& status, const exit_context& context
   if (status.signal == SIGKILL && context.we_killed && !context.kill_reason.empty())
     return context.kill_reason;
   if (status.signal == SIGKILL && !context.we_killed)
-    return context.kernel_was_short ? "out of memory: killed by the kernel"
-                                    : "killed by SIGKILL (not by Sluice)";
+    return std::string{who_killed(context.by_kernel)};
   if (status.signal == SIGTERM && !context.we_terminated)
     return "killed by SIGTERM (not by Sluice)";
   if (status.signal == SIGABRT)

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "transport/process/oom_watch.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,10 +16,10 @@ struct exit_status {
 
 /// What is known about an end besides its status.
 struct exit_context {
-  bool we_terminated = false;    ///< we sent SIGTERM
-  bool we_killed = false;        ///< we sent SIGKILL
-  bool kernel_was_short = false; ///< the kernel's OOM killer was at work meanwhile
-  std::string kill_reason = {};  ///< why we sent SIGKILL; empty = nothing to say
+  bool we_terminated = false;              ///< we sent SIGTERM
+  bool we_killed = false;                  ///< we sent SIGKILL
+  oom_verdict by_kernel = oom_verdict::no; ///< whether it was the kernel that sent SIGKILL
+  std::string kill_reason = {};            ///< why we sent SIGKILL; empty = nothing to say
 };
 
 /// "SIGSEGV"; "signal 63" for those without a name.
@@ -25,7 +27,7 @@ std::string signal_name(int number);
 
 /// "exited with code 3" · "killed by SIGSEGV" · "killed by SIGABRT after an uncaught
 /// std::runtime_error: text" · "out of memory: killed by the kernel" · "killed by SIGKILL
-/// (not by Sluice)" · the reason of our own kill · "exited with code 127: libx.so.1: cannot open shared object file".
+/// (maybe by the kernel, out of memory)" · "killed by SIGKILL (not by Sluice)" · the reason of our own kill · "exited with code 127: libx.so.1: cannot open shared object file".
 /// `log_tail` are its last lines with their time stamps.
 std::string describe_exit(const exit_status& status, const exit_context& context,
                           const std::vector<std::string>& log_tail);

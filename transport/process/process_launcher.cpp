@@ -1,7 +1,6 @@
 #include "transport/process/process_launcher.hpp"
 
 #include "transport/process/host_environment.hpp"
-#include "transport/process/resources.hpp"
 
 #include <caf/send.hpp>
 
@@ -62,7 +61,6 @@ struct process_launcher::entry {
   node::launch_order order;
   node::host_observer to;
   std::unique_ptr<flight_recorder> recorder;
-  std::uint64_t kernel_kills_before = 0;
   // guarded by the launcher's mutex
   bool is_started = false;
   bool is_cancelled = false;
@@ -75,7 +73,8 @@ process_launcher::process_launcher(launcher_options options, log_directory& logs
   collector_ = std::make_unique<log_collector>([] {
     return std::chrono::duration_cast<std::chrono::milliseconds>(wall_now().time_since_epoch()).count();
   });
-  supervisor_ = std::make_unique<supervisor>();
+  supervisor_ = std::make_unique<supervisor>(oom_watch::interval,
+                                             [this] { oom_watch_.look(std::chrono::steady_clock::now()); });
   preparer_ = std::make_unique<work_thread>(launches_waiting_max);
 }
 
@@ -140,7 +139,6 @@ void process_launcher::prepare(const entry_ptr& which) {
   if (!ends)
     return give_up(which, ends.error());
   which->recorder = std::move(*recorder);
-  which->kernel_kills_before = kernel_oom_kills();
 
   supervisor::order what;
   what.options.program_fd = program->get();
@@ -200,7 +198,8 @@ void process_launcher::on_exited(const entry_ptr& which, const exit_status& how)
     context = which->context;
     report->suspects = to_suspects(*which->recorder, which->hung_after);
   }
-  context.kernel_was_short = kernel_oom_kills() > which->kernel_kills_before;
+  if (how.signal == SIGKILL && !context.we_killed)
+    context.by_kernel = oom_watch_.judge(std::chrono::steady_clock::now());
   collector_->finish(
     which->order.host.value,
     [how, context, report](const log_collector::log_lines& log_tail) {

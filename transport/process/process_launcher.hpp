@@ -3,6 +3,7 @@
 #include "transport/process/flight_recorder.hpp"
 #include "transport/process/log_collector.hpp"
 #include "transport/process/log_store.hpp"
+#include "transport/process/oom_watch.hpp"
 #include "transport/process/supervisor.hpp"
 #include "transport/process/work_thread.hpp"
 #include "actors/node/host_launcher_port.hpp"
@@ -62,6 +63,7 @@ private:
   log_directory& logs_;
   std::mutex mutex_; ///< guards `hosts_` and the flags of entries
   std::map<host_id, entry_ptr> hosts_;
+  oom_watch oom_watch_{find_oom_counter()}; ///< on the supervisor's thread
   // In this order: the first to go prepares no more, the next kills and reaps, the last
   // has then read every word.
   std::unique_ptr<log_collector> collector_;

@@ -107,6 +107,14 @@ node::machine_sample proc_resources::sample_machine() {
   return out;
 }
 
-std::uint64_t kernel_oom_kills() { return number_after(read_file("/proc/vmstat", 64 << 10), "oom_kill "); }
+std::string read_small_file(const std::string& path) { return read_file(path, 64 << 10); }
+
+std::optional<std::uint64_t> kernel_oom_kills_in(const std::string& path) {
+  constexpr std::string_view name = "oom_kill ";
+  const auto text = "\n" + read_small_file(path);
+  if (text.find("\n" + std::string{name}) == std::string::npos)
+    return std::nullopt;
+  return number_after(text, "\n" + std::string{name});
+}
 
 } // namespace sluice::process

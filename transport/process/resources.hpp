@@ -3,6 +3,8 @@
 #include "actors/node/resource_port.hpp"
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 namespace sluice::process {
 
@@ -13,8 +15,11 @@ public:
   node::machine_sample sample_machine() override;
 };
 
-/// How many processes the kernel has killed on this machine for want of memory; 0 if it
-/// does not say.
-std::uint64_t kernel_oom_kills();
+/// The beginning of a file of the kernel; empty if it cannot be read.
+std::string read_small_file(const std::string& path);
+
+/// How many processes the kernel has killed for want of memory, by the line "oom_kill N" of a file of its own;
+/// nullopt if the file does not say.
+std::optional<std::uint64_t> kernel_oom_kills_in(const std::string& path);
 
 } // namespace sluice::process

@@ -20,8 +20,13 @@ struct supervisor::entry {
   std::function<void(const exit_status&)> exited;
 };
 
-supervisor::supervisor()
-  : guard_(io_.get_executor()), watch_(group_watch::start()), thread_([this] { io_.run(); }) {}
+supervisor::supervisor(std::chrono::milliseconds interval, std::function<void()> on_tick)
+  : guard_(io_.get_executor()), interval_(interval), on_tick_(std::move(on_tick)),
+    watch_(group_watch::start()), thread_([this] {
+      if (on_tick_)
+        wait_for_tick();
+      io_.run();
+    }) {}
 
 supervisor::~supervisor() {
   asio::post(io_, [this] { stop(); });
@@ -89,8 +94,19 @@ void supervisor::reap(std::uint64_t key) {
     guard_.reset();
 }
 
+void supervisor::wait_for_tick() {
+  ticks_.expires_after(interval_);
+  ticks_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (cancelled || stopping_)
+      return;
+    on_tick_();
+    wait_for_tick();
+  });
+}
+
 void supervisor::stop() {
   stopping_ = true;
+  ticks_.cancel();
   for (auto& [key, each] : children_)
     ::kill(each->pid, SIGKILL);
   if (children_.empty())

@@ -6,7 +6,9 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -30,7 +32,9 @@ public:
     std::function<void(const exit_status&)> on_exited; ///< once, if it started
   };
 
-  supervisor();
+  supervisor() : supervisor(std::chrono::milliseconds{0}, nullptr) {}
+  /// @param on_tick runs on the supervisor's thread every `interval`; none = nothing does
+  supervisor(std::chrono::milliseconds interval, std::function<void()> on_tick);
 
   /// Kills all children and waits for their ends, which are still told.
   ~supervisor();
@@ -48,12 +52,16 @@ private:
 
   void start_now(std::uint64_t key, order& what);
   void reap(std::uint64_t key);
+  void wait_for_tick();
   void stop();
 
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
   std::map<std::uint64_t, std::unique_ptr<entry>> children_; ///< on the thread only
   bool stopping_ = false;
+  std::chrono::milliseconds interval_;
+  std::function<void()> on_tick_;
+  boost::asio::steady_timer ticks_{io_};
   std::unique_ptr<group_watch> watch_; ///< none where it could not be made
   std::thread thread_;
 };

@@ -28,8 +28,11 @@ TEST_CASE("a signal is named, and so is who sent it") {
   CHECK(describe_exit({0, SIGSEGV}, {}, {}) == "killed by SIGSEGV");
   CHECK(describe_exit({0, SIGKILL}, {}, {}) == "killed by SIGKILL (not by Sluice)");
   CHECK(describe_exit({0, SIGKILL}, {.we_killed = true}, {}) == "killed by SIGKILL");
-  CHECK(describe_exit({0, SIGKILL}, {.kernel_was_short = true}, {}) == "out of memory: killed by the kernel");
-  CHECK(describe_exit({0, SIGKILL}, {.we_killed = true, .kernel_was_short = true}, {})
+  CHECK(describe_exit({0, SIGKILL}, {.by_kernel = oom_verdict::yes}, {})
+        == "out of memory: killed by the kernel");
+  CHECK(describe_exit({0, SIGKILL}, {.by_kernel = oom_verdict::maybe}, {})
+        == "killed by SIGKILL (maybe by the kernel, out of memory)");
+  CHECK(describe_exit({0, SIGKILL}, {.we_killed = true, .by_kernel = oom_verdict::yes}, {})
         == "killed by SIGKILL");
   CHECK(describe_exit({0, SIGKILL}, {.we_killed = true, .kill_reason = "hung: no report"}, {})
         == "hung: no report");
