@@ -1,5 +1,7 @@
 #include "runtime/cli/background.hpp"
 
+#include <sluice/core/disk_errc.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -164,7 +166,7 @@ result<config::ready_info> run_in_background(const std::filesystem::path& log_fi
                                              const std::function<result<void>(const say_ready&)>& work) {
   int log_fd = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (log_fd < 0)
-    return fail(errc::unavailable, "cannot write " + log_file.string() + ": " + std::strerror(errno));
+    return fail(errc_of_disk(errno), "cannot write " + log_file.string() + ": " + std::strerror(errno));
   struct stat before {};
   ::fstat(log_fd, &before);
   int ends[2];

@@ -15,7 +15,7 @@ struct node_options {
   std::string address;                 ///< workers: "HOST:PORT" of the head's link
   bool address_auto = false;           ///< workers: it is this machine's head, wherever that listens by now
   std::string base_dir;                ///< `$SLUICE_HOME` or `~/.sluice`
-  std::string state_dir;               ///< exists with mode 0700 and is claimed before the node starts
+  std::string state_dir;               ///< exists, is private and claimed before the node starts
   std::string listen = "127.0.0.1";    ///< IP address that link and control bind to
   bool listen_given = false;           ///< somebody chose `listen`
   std::uint16_t link_port = 7410;      ///< 0 = any free one

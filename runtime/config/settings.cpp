@@ -25,7 +25,9 @@ constexpr std::array settings_table{
   setting{"head", "false", "run the head of a cluster"},
   setting{"worker", "true", "run flows on this node; only a head can do without"},
   setting{"address", "", "HOST:PORT of the head to join, or auto: the head on this machine"},
-  setting{"state-dir", "", "folder for this node's state; default: below $SLUICE_HOME or ~/.sluice"},
+  setting{"state-dir", "",
+          "folder for this node's state, made private or private already; default: below $SLUICE_HOME or "
+          "~/.sluice"},
   setting{"listen", "127.0.0.1", "IP address to listen on; 0.0.0.0 lets other machines in"},
   setting{"link-port", "7410", "port for workers; a head keeps the one it had; 0 = any free one"},
   setting{"control-port", "7411", "port for clients elsewhere; 0 = any free one"},

@@ -1,6 +1,7 @@
 #include "runtime/config/state_dir.hpp"
 
 #include <sluice/codec/json_writer.hpp>
+#include <sluice/core/disk_errc.hpp>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
@@ -25,9 +26,57 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int workers_per_machine_max = 1000;
+constexpr auto lock_name = "lock";
 
 tl::unexpected<failure> disk_failure(const fs::path& path) {
-  return fail(errc::unavailable, "cannot use " + path.string() + ": " + std::strerror(errno));
+  return fail(errc_of_disk(errno), "cannot use " + path.string() + ": " + std::strerror(errno));
+}
+
+/// Ours holds a lock at least, or who its node is.
+bool is_state_dir(const fs::path& dir) {
+  std::error_code ignored;
+  return fs::exists(dir / lock_name, ignored) || fs::exists(dir / "identity", ignored);
+}
+
+/// A folder that was there already is taken as it is or refused: it may be somebody's for another purpose.
+result<void> check_found_dir(const fs::path& dir) {
+  struct stat facts {};
+  if (::stat(dir.c_str(), &facts) != 0)
+    return disk_failure(dir);
+  const auto cannot = "cannot keep state in " + dir.string() + ": ";
+  std::error_code unreadable;
+  if (!is_state_dir(dir) && !fs::is_empty(dir, unreadable) && !unreadable)
+    return fail(
+      errc::invalid_argument,
+      cannot
+        + "it has files in it and is no state folder of Sluice; choose a --state-dir that is empty or "
+          "not there yet, for example "
+        + (dir / "sluice").string());
+  if (facts.st_uid != ::geteuid())
+    return fail(errc::permission_denied, cannot + "it belongs to another user (id "
+                                           + std::to_string(facts.st_uid)
+                                           + "); start as that user, or choose another --state-dir");
+  if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return fail(errc::permission_denied,
+                cannot
+                  + "others may use it, and it will hold keys and records; close it with: "
+                    "chmod 700 "
+                  + dir.string() + ", or choose a --state-dir that is not there yet, which is made private");
+  return {};
+}
+
+/// Makes the folder with mode 0700, or checks the one that is there.
+result<void> prepare_state_dir(const fs::path& dir) {
+  std::error_code error;
+  const bool is_new = fs::create_directories(dir, error);
+  if (error)
+    return fail(errc_of_disk(error.value()),
+                "cannot make the state folder " + dir.string() + ": " + error.message());
+  if (!is_new)
+    return check_found_dir(dir);
+  if (::chmod(dir.c_str(), S_IRWXU) != 0)
+    return disk_failure(dir);
+  return {};
 }
 
 /// A lock that belongs to the open file: it is shared over fork, and looking at it (unlike
@@ -113,13 +162,9 @@ void state_claim::sign() const {
 }
 
 result<state_claim> claim_state_dir(const fs::path& dir) {
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error)
-    return fail(errc::unavailable, "cannot make the state folder " + dir.string() + ": " + error.message());
-  if (::chmod(dir.c_str(), 0700) != 0)
-    return disk_failure(dir);
-  auto path = dir / "lock";
+  if (auto ready = prepare_state_dir(dir); !ready)
+    return fail(ready);
+  auto path = dir / lock_name;
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
     return disk_failure(path);
@@ -149,7 +194,7 @@ result<claimed_dir> claim_worker_dir(const fs::path& base) {
 }
 
 std::optional<pid_t> holder_of(const fs::path& dir) {
-  int fd = ::open((dir / "lock").c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = ::open((dir / lock_name).c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return std::nullopt;
   state_claim closed_at_end{fd};
@@ -182,7 +227,8 @@ result<void> write_node_record(const fs::path& dir, const node_record& record) {
   std::error_code error;
   fs::rename(next, dir / "node.json", error);
   if (error)
-    return fail(errc::unavailable, "cannot write " + (dir / "node.json").string() + ": " + error.message());
+    return fail(errc_of_disk(error.value()),
+                "cannot write " + (dir / "node.json").string() + ": " + error.message());
   return {};
 }
 

@@ -31,8 +31,9 @@ private:
   int fd_ = -1;
 };
 
-/// Makes the folder (mode 0700) if needed and claims it. Fails with `conflict`, naming the holder's
-/// pid, when another process has it, and with `unavailable` when the disk refuses.
+/// Makes the folder (mode 0700) if needed and claims it. One that is there must be empty or a state folder
+/// (`invalid_argument`), and this user's alone (`permission_denied`): its mode is never changed. Fails with `conflict`,
+/// naming the holder's pid, when another process has it, and as `errc_of_disk` says when the disk refuses.
 result<state_claim> claim_state_dir(const std::filesystem::path& dir);
 
 struct claimed_dir {

@@ -2,6 +2,8 @@
 
 #include "transport/pki/secret_file.hpp"
 
+#include <sluice/core/disk_errc.hpp>
+
 #include <charconv>
 #include <future>
 #include <random>
@@ -32,7 +34,7 @@ result<fs::path> identity_dir(const fs::path& state_dir) {
   if (!why)
     fs::permissions(dir, fs::perms::owner_all, why);
   if (why)
-    return fail(errc::unavailable, "cannot make " + dir.string() + ": " + why.message());
+    return fail(errc_of_disk(why.value()), "cannot make " + dir.string() + ": " + why.message());
   return dir;
 }
 

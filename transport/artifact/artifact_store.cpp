@@ -1,5 +1,7 @@
 #include "transport/artifact/artifact_store.hpp"
 
+#include <sluice/core/disk_errc.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -19,9 +21,7 @@ constexpr std::string_view damaged_folder = "damaged";
 constexpr std::size_t damaged_kept_max = 4;
 
 failure io_failure(const std::string& what, const fs::path& path, int error) {
-  const auto code =
-    error == ENOSPC || error == EDQUOT || error == EFBIG ? errc::exhausted : errc::unavailable;
-  return {code, "cannot " + what + " " + path.string() + ": " + std::strerror(error)};
+  return {errc_of_disk(error), "cannot " + what + " " + path.string() + ": " + std::strerror(error)};
 }
 
 result<void> write_all(int fd, const fs::path& path, std::string_view bytes) {
@@ -154,9 +154,8 @@ result<std::unique_ptr<artifact_store>> artifact_store::open(fs::path root) {
   std::error_code error;
   for (const auto& folder : {root, root / unfinished_folder, root / damaged_folder}) {
     fs::create_directories(folder, error);
-    if (error || ::chmod(folder.c_str(), 0700) != 0)
-      return fail(errc::unavailable, "cannot make the artifact store " + folder.string() + ": "
-                                       + (error ? error.message() : std::strerror(errno)));
+    if (const int why = error ? error.value() : ::chmod(folder.c_str(), 0700) != 0 ? errno : 0)
+      return tl::unexpected{io_failure("make the artifact store", folder, why)};
   }
   for (fs::directory_iterator each{root / unfinished_folder, error}, end; !error && each != end;
        each.increment(error)) {

@@ -87,7 +87,7 @@ private:
   int socket_port_ = 0; ///< gRPC's sign that the socket is bound
 };
 
-/// Makes the socket's directory private and takes a socket away that nobody serves.
+/// Makes the socket's directory, private, if it is not there, and takes a socket away that nobody serves.
 result<void> prepare_socket(const std::string& path) {
   if (path.size() >= sizeof(sockaddr_un::sun_path))
     return fail(errc::invalid_argument,
@@ -95,8 +95,8 @@ result<void> prepare_socket(const std::string& path) {
                   + " bytes and a socket's may have 107; choose a shorter --state-dir");
   auto directory = std::filesystem::path{path}.parent_path();
   std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error || ::chmod(directory.c_str(), 0700) != 0)
+  const bool is_new = std::filesystem::create_directories(directory, error);
+  if (error || (is_new && ::chmod(directory.c_str(), 0700) != 0))
     return fail(errc::unavailable, "cannot make " + directory.string()
                                      + " private: " + (error ? error.message() : std::strerror(errno)));
   if (::unlink(path.c_str()) != 0 && errno != ENOENT)

@@ -1,5 +1,7 @@
 #include "transport/pki/secret_file.hpp"
 
+#include <sluice/core/disk_errc.hpp>
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -53,16 +55,16 @@ result<void> write_secret(const std::filesystem::path& path, std::string_view te
   auto beside = path.string() + ".XXXXXX";
   open_file file{::mkostemp(beside.data(), O_CLOEXEC)}; // made with 0600
   if (file.get() < 0)
-    return cannot("write beside", path, errc::unavailable);
+    return cannot("write beside", path, errc_of_disk(errno));
   if (!write_all(file.get(), text) || ::fsync(file.get()) != 0 || !file.close()
       || ::rename(beside.c_str(), path.c_str()) != 0) {
-    auto why = cannot("write", path, errc::unavailable);
+    auto why = cannot("write", path, errc_of_disk(errno));
     ::unlink(beside.c_str());
     return why;
   }
   open_file folder{::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (folder.get() < 0 || ::fsync(folder.get()) != 0)
-    return cannot("sync the folder of", path, errc::unavailable);
+    return cannot("sync the folder of", path, errc_of_disk(errno));
   return {};
 }
 

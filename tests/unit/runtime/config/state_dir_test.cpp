@@ -27,6 +27,59 @@ TEST_CASE("a state dir is made private and claimed by one") {
   CHECK(second.error().message.find(std::to_string(getpid())) != std::string::npos);
 }
 
+TEST_CASE("a folder that was there keeps its mode, and is refused if others may use it") {
+  temp_dir base;
+  const auto dir = base.path() / "own";
+  const auto mode_of = [&] {
+    struct stat entry {};
+    REQUIRE(stat(dir.c_str(), &entry) == 0);
+    return entry.st_mode & 07777;
+  };
+  std::filesystem::create_directory(dir);
+  for (mode_t open : {0755, 0750, 01777}) {
+    REQUIRE(chmod(dir.c_str(), open) == 0);
+    auto refused = claim_state_dir(dir);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errc::permission_denied);
+    CHECK_MESSAGE(refused.error().message.find("chmod 700 " + dir.string()) != std::string::npos,
+                  refused.error().message);
+    CHECK(mode_of() == open);
+    CHECK(std::filesystem::is_empty(dir));
+  }
+  REQUIRE(chmod(dir.c_str(), 0700) == 0);
+  CHECK(claim_state_dir(dir));
+  REQUIRE(chmod(dir.c_str(), 0711) == 0); // opened after its first start
+  CHECK(claim_state_dir(dir).error().code == errc::permission_denied);
+  CHECK(mode_of() == 0711);
+}
+
+TEST_CASE("a folder with other things in it is not taken, whatever its mode") {
+  temp_dir base;
+  const auto dir = base.path() / "photos";
+  std::filesystem::create_directory(dir);
+  REQUIRE(chmod(dir.c_str(), 0755) == 0);
+  write_file(dir / "holiday.jpg", "x");
+  for (mode_t mode : {0755, 0700}) {
+    REQUIRE(chmod(dir.c_str(), mode) == 0);
+    auto refused = claim_state_dir(dir);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errc::invalid_argument);
+    CHECK_MESSAGE(refused.error().message.find("is no state folder of Sluice") != std::string::npos,
+                  refused.error().message);
+  }
+  CHECK_FALSE(std::filesystem::exists(dir / "lock"));
+  CHECK(claim_state_dir(dir / "sluice"));
+  REQUIRE(chmod(dir.c_str(), 0700) == 0);
+  std::filesystem::create_directory(dir / "identity"); // a copy without the lock is still a node's state
+  CHECK(claim_state_dir(dir));
+}
+
+TEST_CASE("a new state dir is private however it is written") {
+  temp_dir base;
+  CHECK(claim_state_dir(base.path() / "a" / ""));
+  CHECK(claim_state_dir(base.path() / "b" / "."));
+}
+
 TEST_CASE("a claim that is gone leaves the dir free") {
   temp_dir base;
   {
@@ -78,7 +131,7 @@ TEST_CASE("a folder that cannot be made is said with its path") {
   write_file(base.path() / "file", "x");
   auto claim = claim_state_dir(base.path() / "file" / "head");
   REQUIRE_FALSE(claim);
-  CHECK(claim.error().code == errc::unavailable);
+  CHECK(claim.error().code == errc::unavailable); // ENOTDIR
   CHECK(claim.error().message.find("file") != std::string::npos);
 }
 
