@@ -138,7 +138,7 @@ void print_ready(const environment& env, const config::ready_info& info, const s
   line("state    ", info.state_dir);
   line("log      ", log_file);
   if (!is_head) {
-    env.out << "\nnext:\n  sluice status\n  sluice stop\n";
+    env.out << "\nnext:\n  sluice status\n  sluice stop --state-dir " << info.state_dir << "\n";
     return;
   }
   env.out << "\n";
@@ -160,17 +160,24 @@ result<void> serve(const environment& env, const config::node_options& options,
                    const config::state_claim& claim, const std::string& log_file, const say_ready& on_ready) {
   claim.sign();
   config::remove_node_record(options.state_dir); // of a process that was killed
+  const auto listed = config::list_node(options.base_dir, options.state_dir);
   const auto& runner = options.head ? env.run_head : env.run_worker;
   auto done = runner(options, [&](const config::ready_info& info) {
     config::node_record record{info.role,         info.node_id,         info.pid,
                                info.link_address, info.control_address, info.control_socket,
                                log_file,          unix_ms_now(),        info.http_address};
+    auto told = info;
+    const auto warn = [&](const failure& why, const std::string& what) {
+      told.warning += (told.warning.empty() ? "" : "\nwarning: ") + why.message + "; " + what;
+    };
     if (auto written = config::write_node_record(options.state_dir, record); !written)
-      env.err << "warning: " << written.error().message
-              << "; `sluice stop` will not find this node's address\n";
-    on_ready(info);
+      warn(written.error(), "commands will not find this node's address");
+    if (!listed)
+      warn(listed.error(), "`sluice stop` finds this node only with --state-dir " + options.state_dir);
+    on_ready(told);
   });
   config::remove_node_record(options.state_dir);
+  config::unlist_node(options.base_dir);
   return done;
 }
 

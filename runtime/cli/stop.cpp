@@ -98,6 +98,16 @@ result<std::vector<config::found_node>> find_targets(const environment& env, con
   return found;
 }
 
+failure nothing_to_stop(const stop_arguments& args) {
+  if (args.state_dir.empty())
+    return {errc::not_found, args.workers_only ? "no worker is running here" : "nothing is running here"};
+  const auto dir = fs::absolute(args.state_dir);
+  std::error_code ignored;
+  return {errc::not_found, "no node is running with the state folder " + dir.string()
+                             + (fs::exists(dir, ignored) ? "" : ", which is not there")
+                             + "; `sluice stop` without --state-dir stops all that `start` began"};
+}
+
 int run(const environment& env, const stop_arguments& args) {
   auto patience = config::parse_duration(args.wait);
   if (!patience)
@@ -106,8 +116,7 @@ int run(const environment& env, const stop_arguments& args) {
   if (!targets)
     return complain(env, targets.error());
   if (targets->empty()) {
-    env.err << "nothing is running here\n";
-    return ok;
+    return complain(env, nothing_to_stop(args));
   }
   auto heads_begin = std::stable_partition(targets->begin(), targets->end(),
                                            [](const config::found_node& node) { return !is_head(node); });
@@ -130,8 +139,9 @@ action declare(CLI::App& app, const environment& env) {
 
 const command stop_command{
   "stop", "Stop the nodes that `start` began on this machine",
-  "Workers first, then the head. Each finishes what it has in flight; flows go on when the\n"
-  "nodes are started again.",
+  "All of this user and $SLUICE_HOME, also those with a --state-dir of their own. Workers first, then\n"
+  "the head. Each finishes what it has in flight; flows go on when the nodes are started again.\n"
+  "Ends with 3 when there is nothing to stop.",
   "  sluice stop\n"
   "  sluice stop --state-dir ~/.sluice/worker-1",
   declare};

@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 
 constexpr int workers_per_machine_max = 1000;
 constexpr auto lock_name = "lock";
+constexpr auto list_name = "run"; ///< below the base folder: of the nodes that keep their state elsewhere
 
 tl::unexpected<failure> disk_failure(const fs::path& path) {
   return fail(errc_of_disk(errno), "cannot use " + path.string() + ": " + std::strerror(errno));
@@ -138,6 +139,21 @@ bool lock_whole_file(int fd) {
     ::poll(nullptr, 0, pause_ms);
   }
   return true;
+}
+
+bool is_below(const fs::path& base, const fs::path& dir) {
+  std::error_code ignored;
+  return fs::equivalent(base, dir.parent_path(), ignored);
+}
+
+/// The state folder that an entry of the list names, if the process that made the entry still has it.
+std::optional<fs::path> dir_of_entry(const fs::path& entry) {
+  std::ifstream in{entry, std::ios::binary};
+  fs::path dir{std::string{std::istreambuf_iterator<char>{in}, {}}};
+  auto pid = dir.is_absolute() ? holder_of(dir) : std::nullopt;
+  if (!pid || entry.filename() != std::to_string(*pid))
+    return std::nullopt;
+  return dir;
 }
 
 } // namespace
@@ -261,17 +277,46 @@ std::optional<node_record> read_node_record(const fs::path& dir) {
   return record;
 }
 
+result<void> list_node(const fs::path& base, const fs::path& dir) {
+  if (is_below(base, dir))
+    return {};
+  const auto folder = base / list_name;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  for (const auto& entry : fs::directory_iterator{folder, error})
+    if (std::error_code ignored; !dir_of_entry(entry.path()))
+      fs::remove(entry.path(), ignored);
+  const auto path = folder / std::to_string(::getpid());
+  std::ofstream out{path, std::ios::binary | std::ios::trunc};
+  out << dir.string() << std::flush;
+  return out ? result<void>{} : disk_failure(path);
+}
+
+void unlist_node(const fs::path& base) {
+  std::error_code ignored; // an entry whose process has gone means nothing
+  fs::remove(base / list_name / std::to_string(::getpid()), ignored);
+}
+
 std::vector<found_node> find_nodes(const fs::path& base) {
   std::vector<found_node> found;
+  const auto add = [&](const fs::path& dir) {
+    auto pid = holder_of(dir);
+    if (!pid)
+      return;
+    auto record = read_node_record(dir);
+    if (record && record->pid != *pid)
+      record.reset(); // left by an earlier process
+    found.push_back({dir, *pid, std::move(record)});
+  };
   std::error_code error;
   for (const auto& entry : fs::directory_iterator{base, error})
-    if (auto pid = holder_of(entry.path())) {
-      auto record = read_node_record(entry.path());
-      if (record && record->pid != *pid)
-        record.reset(); // left by an earlier process
-      found.push_back({entry.path(), *pid, std::move(record)});
-    }
-  auto is_head = [](const found_node& node) { return node.dir.filename() == "head"; };
+    add(entry.path());
+  for (const auto& entry : fs::directory_iterator{base / list_name, error})
+    if (auto dir = dir_of_entry(entry.path()); dir && !is_below(base, *dir))
+      add(*dir);
+  auto is_head = [](const found_node& node) {
+    return node.record ? node.record->role == "head" : node.dir.filename() == "head";
+  };
   std::sort(found.begin(), found.end(), [&](const found_node& a, const found_node& b) {
     return std::pair{is_head(a), a.dir} < std::pair{is_head(b), b.dir};
   });

@@ -68,14 +68,20 @@ void remove_node_record(const std::filesystem::path& dir);
 /// Reads it; nullopt when there is none that makes sense.
 std::optional<node_record> read_node_record(const std::filesystem::path& dir);
 
-/// A claimed folder below `base`.
+/// Notes in `<base>/run/<our pid>` where this process keeps its state, so that `find_nodes` finds it. To be called by
+/// who has claimed the folder; nothing for one directly below `base`. Entries of processes that are gone go.
+result<void> list_node(const std::filesystem::path& base, const std::filesystem::path& dir);
+/// Takes that away.
+void unlist_node(const std::filesystem::path& base);
+
+/// A claimed folder below `base`, or one of a node that was listed there.
 struct found_node {
   std::filesystem::path dir;
   pid_t pid = 0;
   std::optional<node_record> record; ///< absent while it starts
 };
 
-/// All nodes of this machine that run below `base`, workers first.
+/// All nodes of this machine that run below `base` or are listed there, workers first.
 std::vector<found_node> find_nodes(const std::filesystem::path& base);
 
 /// The head below `base`, if it serves.

@@ -224,8 +224,46 @@ TEST_CASE_FIXTURE(start_fixture,
   CHECK(kill(other.pid(), 0) == 0);
   CHECK(run({"stop", "--state-dir", (dir.path() / "elsewhere").string()}) == cli::ok);
   CHECK(other.wait() == SIGTERM);
-  CHECK(run({"stop"}) == cli::ok);
+  CHECK(run({"stop"}) == cli::not_found);
   CHECK(err_has("nothing is running here"));
+}
+
+TEST_CASE_FIXTURE(start_fixture,
+                  "stop ends nodes with state folders of their own, or only the one that is named") {
+  while_serving = [] {
+    for (;;)
+      ::pause(); // until SIGTERM
+  };
+  on_pause = [] { poll(nullptr, 0, 1); };
+  const auto here = (dir.path() / "here").string();
+  const auto there = (dir.path() / "there").string();
+  std::vector<pid_t> pids;
+  for (const auto& own : {here, there}) {
+    CHECK(run({"start", "--address", "h:1", "--state-dir", own}) == cli::ok);
+    CHECK(out_has("sluice stop --state-dir " + own));
+    auto pid = config::holder_of(own);
+    REQUIRE(pid);
+    pids.push_back(*pid);
+  }
+  CHECK(run({"stop", "--state-dir", here}) == cli::ok);
+  CHECK_FALSE(config::holder_of(here));
+  CHECK(config::holder_of(there));
+  CHECK(run({"stop", "--state-dir", here}) == cli::not_found);
+  CHECK(err_has("no node is running with the state folder " + here + ";"));
+  CHECK(run({"stop", "--state-dir", (dir.path() / "nosuch").string()}) == cli::not_found);
+  CHECK(err_has("nosuch, which is not there;"));
+  CHECK(run({"stop"}) == cli::ok);
+  CHECK(out_has("stopped worker node-1"));
+  CHECK_FALSE(config::holder_of(there));
+  for (auto pid : pids)
+    waitpid(pid, nullptr, 0);
+}
+
+TEST_CASE_FIXTURE(start_fixture, "a node that ends by itself is not listed any more") {
+  while_serving = [this] { CHECK(config::find_nodes(base()).size() == 1); };
+  CHECK(run({"start", "--address", "h:1", "--block", "--state-dir", (dir.path() / "own").string()})
+        == cli::ok);
+  CHECK(std::filesystem::is_empty(base() / "run"));
 }
 
 TEST_CASE_FIXTURE(start_fixture, "stop --workers leaves the head") {

@@ -170,3 +170,28 @@ TEST_CASE("running nodes are found, workers first; what a killed one left is not
   CHECK_FALSE(find_head(base.path()));
   CHECK(find_nodes(base.path() / "none").empty());
 }
+
+TEST_CASE("nodes with state elsewhere are found while the process that listed them has it") {
+  temp_dir home, elsewhere;
+  const auto base = home.path() / "home";
+  auto own = claim_state_dir(elsewhere.path() / "own");
+  auto usual = claim_state_dir(base / "worker-1");
+  REQUIRE(own);
+  REQUIRE(list_node(base, base / "worker-1")); // found anyway
+  CHECK_FALSE(std::filesystem::exists(base / "run"));
+  REQUIRE(list_node(base, elsewhere.path() / "own"));
+  auto found = find_nodes(base);
+  REQUIRE(found.size() == 2);
+  CHECK((found[0].dir == elsewhere.path() / "own" || found[1].dir == elsewhere.path() / "own"));
+  CHECK(found[0].pid == getpid());
+  write_file(base / "run" / "1", (elsewhere.path() / "own").string()); // not the process that has it
+  write_file(base / "run" / "2", "nowhere");
+  CHECK(find_nodes(base).size() == 2);
+  REQUIRE(list_node(base, elsewhere.path() / "own"));
+  CHECK_FALSE(std::filesystem::exists(base / "run" / "1"));
+  CHECK_FALSE(std::filesystem::exists(base / "run" / "2"));
+  *own = state_claim{};
+  CHECK(find_nodes(base).size() == 1);
+  unlist_node(base);
+  CHECK(std::filesystem::is_empty(base / "run"));
+}
