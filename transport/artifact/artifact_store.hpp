@@ -37,7 +37,8 @@ public:
   /// announced. Called at most once.
   result<process::unique_fd> seal();
 
-  /// Puts the artifact in place in one step; seals it first if that was not done.
+  /// Puts the artifact in place in one step; seals it first if that was not done. One that is there, whole, stays
+  /// the file that it is.
   result<artifact_id> commit();
 
 private:
@@ -98,6 +99,7 @@ private:
   explicit artifact_store(std::filesystem::path root) : root_(std::move(root)) {}
 
   std::filesystem::path path_of(const artifact_id& id) const { return root_ / id.value; }
+  bool holds_whole(const artifact_id& id) const;
   void quarantine(const artifact_id& id);
   result<void> sync_root() const;
 

@@ -75,6 +75,29 @@ TEST_CASE_FIXTURE(store_fixture, "what was put is read back, runnable and read-o
   CHECK(unfinished() == 0);
 }
 
+TEST_CASE_FIXTURE(store_fixture, "what is stored whole stays the file that it is when it is put again") {
+  auto id = put("a program");
+  const auto path = root / id.value;
+  struct stat before {
+  }, after{};
+  REQUIRE(::stat(path.c_str(), &before) == 0);
+  std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - 24h);
+  CHECK(put("a program") == id);
+  REQUIRE(::stat(path.c_str(), &after) == 0);
+  CHECK(after.st_ino == before.st_ino);
+  CHECK(unfinished() == 0);
+  auto removed = store->collect_garbage({}, 1h, std::filesystem::file_time_type::clock::now());
+  CHECK(*removed == 0); // it was put just now
+}
+
+TEST_CASE_FIXTURE(store_fixture, "what is damaged is replaced when it is put again") {
+  auto id = put("a program");
+  std::filesystem::remove(root / id.value);
+  test::write_file(root / id.value, "a Program");
+  CHECK(put("a program") == id);
+  CHECK(store->open_verified(id));
+}
+
 TEST_CASE_FIXTURE(store_fixture, "a truncated upload leaves nothing") {
   auto id = hash_of("a program");
   auto incoming = store->begin(id, 9);
