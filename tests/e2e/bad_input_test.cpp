@@ -163,7 +163,12 @@ TEST_CASE("an artifact that changed on the head's disk reaches no worker; submit
   cluster.must({"submit", program("probe_flow"), "--detach"}); // nobody to run it yet
   damage(cluster.head_dir());
   auto worker = cluster.start_worker();
-  CHECK(eventually([&] { return contains(cluster.must({"get", "flow/probe"}), "SHA-256"); }, 60s));
+  CHECK(eventually(
+    [&] {
+      return contains(cluster.must({"get", "flow/probe"}), "does not match its hash");
+    },
+    60s));
+  CHECK(contains(read_file(worker / "node.log"), "flow 'probe' version 1 cannot run here"));
   CHECK(files_in(worker / "artifacts") == 0);
   CHECK(cluster.host_pids("probe").empty());
 

@@ -2,6 +2,16 @@
 
 namespace sluice::artifact {
 
+namespace {
+
+/// What came over an authenticated link is what the head has: its file is bad, and asking again changes nothing.
+tl::unexpected<failure> damaged_there(const artifact_id& id, const std::string& how) {
+  return fail(errc::corrupt, "the head's copy of " + id.value.substr(0, 12)
+                               + " does not match its hash: " + how + "; submit the flow again");
+}
+
+} // namespace
+
 artifact_fetcher::artifact_fetcher(artifact_store& store, read_remote read)
   : store_(store), read_(std::move(read)),
     thread_(std::make_unique<process::work_thread>(fetches_waiting_max)) {}
@@ -49,13 +59,16 @@ result<void> artifact_fetcher::fetch(const artifact_id& id, std::uint64_t size_b
     if (!piece)
       return fail(piece.error().code, "cannot fetch it: " + piece.error().message);
     if (piece->empty())
-      return fail(errc::corrupt, "truncated: it ends after " + std::to_string(offset) + " of "
-                                   + std::to_string(size_bytes) + " bytes");
+      return damaged_there(id, "it ends after " + std::to_string(offset) + " of " + std::to_string(size_bytes)
+                                 + " bytes");
     if (auto done = incoming->append(*piece); !done)
       return done;
     offset += piece->size();
   }
-  if (auto done = incoming->commit(); !done)
+  auto done = incoming->commit();
+  if (!done && done.error().code == errc::corrupt)
+    return damaged_there(id, done.error().message);
+  if (!done)
     return fail(done);
   return {};
 }

@@ -399,6 +399,19 @@ TEST_CASE_FIXTURE(node_fixture, "a fetch that is answered late starts the host t
   CHECK(launcher->launches.size() == 1);
 }
 
+TEST_CASE_FIXTURE(node_fixture, "a damaged artifact is told once, with flow and version") {
+  artifacts->outcome = fail(errc::corrupt, "the head's copy of aa does not match its hash");
+  connect_head();
+  wish(1);
+  advance(1min);
+  CHECK(artifacts->asked.size() > 2);
+  CHECK(notices
+        == std::vector<std::string>{
+          "flow 'orders' version 1 cannot run here: the head's copy of aa does not match its hash"});
+  CHECK(head_saw->reports.back().hosts.at(0).detail
+        == "artifact: the head's copy of aa does not match its hash");
+}
+
 TEST_CASE_FIXTURE(node_fixture, "logs are read through the store, and its refusal is passed on") {
   node::log_request request;
   request.flow = flow_name{"orders"};

@@ -54,7 +54,13 @@ TEST_CASE_FIXTURE(fetch_fixture, "other bytes than asked for are refused, and as
   lie[5] = 'y';
   artifact_fetcher fetcher{*store, [&](auto&, auto offset, auto size) { return serve(lie, offset, size); }};
   auto id = id_of(bytes);
-  CHECK(wait_for(fetcher, id, bytes.size()).error().code == errc::corrupt);
+  auto refused = wait_for(fetcher, id, bytes.size());
+  CHECK(refused.error().code == errc::corrupt);
+  CHECK_MESSAGE(refused.error().message.starts_with("the head's copy of " + id.value.substr(0, 12)
+                                                    + " does not match its hash: the SHA-256 of the bytes is "
+                                                    + id_of(lie).value),
+                refused.error().message);
+  CHECK_MESSAGE(refused.error().message.ends_with("; submit the flow again"), refused.error().message);
   CHECK_FALSE(store->contains(id));
   lie = bytes;
   CHECK(wait_for(fetcher, id, bytes.size()));
@@ -66,7 +72,8 @@ TEST_CASE_FIXTURE(fetch_fixture, "a source that ends early or fails is told") {
                                return serve(std::string_view{bytes}.substr(0, 100), offset, size);
                              }};
   CHECK(wait_for(short_one, id, bytes.size()).error().message
-        == "truncated: it ends after 100 of 3145731 bytes");
+        == "the head's copy of " + id.value.substr(0, 12)
+             + " does not match its hash: it ends after 100 of 3145731 bytes; submit the flow again");
   artifact_fetcher failing{
     *store, [](auto&, auto, auto) -> result<std::string> { return fail(errc::unavailable, "no link"); }};
   auto got = wait_for(failing, id, bytes.size());
