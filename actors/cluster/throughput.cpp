@@ -8,10 +8,11 @@ void throughput::add(const node::node_report& report) {
   for (const auto& host : report.hosts)
     for (const auto& replica : host.replicas) {
       const auto id = std::pair{host.id, replica.id};
-      const counters count{replica.processed_total, replica.failed_total};
+      counters count{replica.processed_total, replica.failed_total, replica.last_error};
       counters last;
       if (auto found = before.find(id); found != before.end())
         last = found->second;
+      const bool is_same = count.processed >= last.processed && count.failed >= last.failed;
       auto& total = processors_[{host.flow, replica.processor}];
       total.processed_total +=
         count.processed >= last.processed ? count.processed - last.processed : count.processed;
@@ -19,7 +20,9 @@ void throughput::add(const node::node_report& report) {
       errors.failed_total += count.failed >= last.failed ? count.failed - last.failed : count.failed;
       if (!replica.last_error.empty())
         errors.last_error = replica.last_error;
-      now[id] = count;
+      else if (is_same && !last.error.empty() && errors.last_error == last.error)
+        errors.last_error.clear(); // a trouble that is over: the replica goes on without it
+      now[id] = std::move(count);
     }
   before = std::move(now);
   add_requests(report);

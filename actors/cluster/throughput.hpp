@@ -63,6 +63,7 @@ private:
   struct counters {
     std::uint64_t processed = 0;
     std::uint64_t failed = 0;
+    std::string error; ///< its last
   };
   struct entry {
     std::uint64_t processed_total = 0;

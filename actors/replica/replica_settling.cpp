@@ -82,11 +82,12 @@ actions state::on_pushed(std::uint64_t id, result<std::vector<queue::nack>> refu
   auto& [_, group] = *found;
   group.waiting = false;
   if (!refused) {
-    last_error_ = refused.error().message;
+    trouble_with(trouble::push) = refused.error().message;
     group.not_before = later(now, group.tries);
     advance(out, now);
     return out;
   }
+  trouble_with(trouble::push).clear();
   for (auto& why : *refused) {
     ++failed_total_;
     last_error_ = why.error;
@@ -112,6 +113,7 @@ actions state::on_committed(std::uint64_t id, result<std::vector<std::uint64_t>>
     return out;
   auto& group = found->second;
   group.waiting = false;
+  trouble_with(trouble::commit).clear();
   if (stale)
     conclude(id, std::move(*stale), out);
   else if (stale.error().code == errc::stale && is_queue())
@@ -119,10 +121,10 @@ actions state::on_committed(std::uint64_t id, result<std::vector<std::uint64_t>>
   else if (stale.error().code == errc::stale && group.content.position)
     group.at = group_in_flight::step::check;
   else {
-    last_error_ = stale.error().message;
-    if (is_transient(stale.error().code))
+    if (is_transient(stale.error().code)) {
+      trouble_with(trouble::commit) = stale.error().message;
       group.not_before = later(now, group.tries);
-    else
+    } else
       abandon(stale.error().message, out, now);
   }
   advance(out, now);
@@ -136,8 +138,9 @@ actions state::on_cursor_checked(std::uint64_t id, result<std::string> stored, t
     return out;
   auto& group = found->second;
   group.waiting = false;
+  trouble_with(trouble::commit).clear();
   if (!stored) {
-    last_error_ = stored.error().message;
+    trouble_with(trouble::commit) = stored.error().message;
     group.not_before = later(now, group.tries);
   } else if (*stored == std::to_string(*group.content.position)) {
     conclude(id, {}, out); // an earlier try was stored and its answer lost

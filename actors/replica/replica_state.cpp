@@ -58,8 +58,10 @@ actions state::on_spawned(time_point now) {
 }
 
 void state::begin_step(step next, actions& out, time_point now) {
-  if (next != step_)
+  if (next != step_) {
     step_tries_ = 0;
+    trouble_with(trouble::start).clear();
+  }
   step_ = next;
   step_waiting_ = true;
   switch (next) {
@@ -110,13 +112,21 @@ void state::begin_step(step next, actions& out, time_point now) {
 
 void state::step_failed(const failure& why, actions& out, time_point now) {
   step_waiting_ = false;
-  last_error_ = why.message;
   if (is_transient(why.code)) {
+    trouble_with(trouble::start) = why.message;
     step_not_before_ = later(now, ++step_tries_);
     return;
   }
-  fatal_ = why.message;
+  fatal_ = last_error_ = why.message;
   begin_drain(out, now);
+}
+
+const std::string& state::last_error() const noexcept {
+  if (!fatal_)
+    for (const auto& one : troubles_)
+      if (!one.empty())
+        return one;
+  return last_error_;
 }
 
 actions state::on_body(result<void> outcome, time_point now) {
@@ -241,11 +251,11 @@ actions state::on_taken(result<record_block> records, bool end, time_point now,
   actions out;
   taking_ = false;
   if (!records) {
-    last_error_ = records.error().message;
     if (!is_transient(records.error().code) && step_ == step::ready) {
-      fatal_ = last_error_;
+      fatal_ = last_error_ = records.error().message;
       begin_drain(out, now);
     } else {
+      trouble_with(trouble::take) = records.error().message;
       take_not_before_ = later(now, ++take_tries_);
       if (is_queue() && outcome_is_unknown(records.error().code))
         lease_unknown_since_ = now;
@@ -254,6 +264,7 @@ actions state::on_taken(result<record_block> records, bool end, time_point now,
     return out;
   }
   take_tries_ = 0;
+  trouble_with(trouble::take).clear();
   source_ended_ = source_ended_ || end;
   const auto count = records->count();
   if (step_ != step::ready) {
@@ -382,6 +393,7 @@ void state::finish_drain(actions& out, time_point now) {
 void state::limit_drain(time_point ends) { drain_ends_ = std::max(drain_ends_.value_or(ends), ends); }
 
 void state::cut_drain(actions& out, time_point now) {
+  troubles_ = {};
   last_error_ = "the drain did not end in time; " + std::to_string(in_hand_)
                 + (in_hand_ == 1 ? " record is" : " records are")
                 + " not settled and will be handed out again";
@@ -401,6 +413,7 @@ void state::cut_drain(actions& out, time_point now) {
 
 actions state::on_torn_down(result<void> outcome, time_point now) {
   actions out;
+  troubles_ = {};
   if (!outcome)
     last_error_ = outcome.error().message;
   begin_step(step::ended, out, now);

@@ -6,6 +6,7 @@
 
 #include <sluice/core/result.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -144,9 +145,14 @@ public:
   std::uint64_t processed_total() const noexcept { return processed_total_; }
   std::uint64_t failed_total() const noexcept { return failed_total_; }
   std::uint64_t stale_total() const noexcept { return stale_total_; }
-  const std::string& last_error() const noexcept { return last_error_; }
+  /// What does not work at the moment, else the last error that stays true: of a record, or of the end.
+  const std::string& last_error() const noexcept;
 
 private:
+  /// What is tried again until it works.
+  enum class trouble : std::uint8_t { start, take, push, commit };
+  std::string& trouble_with(trouble what) noexcept { return troubles_[static_cast<std::size_t>(what)]; }
+
   enum class step : std::uint8_t {
     body,
     sink,
@@ -218,6 +224,7 @@ private:
   std::uint64_t failed_total_ = 0;
   std::uint64_t stale_total_ = 0;
   std::string last_error_;
+  std::array<std::string, 4> troubles_; ///< by `trouble`; empty = it works
 };
 
 /// Whether trying the same again later can help.

@@ -42,6 +42,7 @@ request_actions request_state::on_sink_open(const result<void>& outcome, time_po
   if (drain_wanted_)
     return begin_tear_down(now);
   if (outcome) {
+    last_error_.clear(); // of earlier tries
     step_ = step::ready;
     phase_ = replica_phase::running; // (2)
     return {open_gate{}};

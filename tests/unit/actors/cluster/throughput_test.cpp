@@ -41,6 +41,22 @@ TEST_CASE("what one replica reports again and again counts once") {
   CHECK(it.errors_of(price, {}).last_error == "it broke");
 }
 
+TEST_CASE("a trouble that a replica got over is no last error; what an ended one said stays") {
+  throughput it;
+  const auto with_error = [](std::uint64_t host, const char* error) {
+    auto one = report(host, host, 10);
+    one.hosts.at(0).replicas.at(0).last_error = error;
+    return one;
+  };
+  it.add(with_error(1, "there is no link"));
+  CHECK(it.errors_of(price, {}).last_error == "there is no link");
+  it.add(with_error(1, ""));
+  CHECK(it.errors_of(price, {}).last_error.empty());
+  it.add(with_error(1, "it broke"));
+  it.add(with_error(2, "")); // another process
+  CHECK(it.errors_of(price, {}).last_error == "it broke");
+}
+
 TEST_CASE("a host that starts again counts from 0 and adds") {
   throughput it;
   it.add(report(1, 1, 10));

@@ -116,6 +116,21 @@ TEST_CASE_FIXTURE(fixture, "a repeated commit has the content of the first") {
   CHECK(replica.last_error() == "late");
 }
 
+TEST_CASE_FIXTURE(fixture, "what did not work for a while is no error any more once it works") {
+  const auto no_link = failure{errc::unavailable, "there is no link to the other process at the moment"};
+  replica.on_taken(tl::unexpected{no_link}, false, now);
+  CHECK(replica.last_error() == no_link.message);
+  replica.on_tick(now += 10s);
+  replica.on_taken(block(1, 1), false, now);
+  CHECK(replica.last_error().empty());
+  replica.on_done(done({1}), now);
+  replica.on_committed(1, tl::unexpected{no_link}, now);
+  CHECK(replica.last_error() == no_link.message);
+  CHECK(find<commit>(replica.on_tick(now += 10s)));
+  replica.on_committed(1, std::vector<std::uint64_t>{}, now);
+  CHECK(replica.last_error().empty());
+}
+
 TEST_CASE_FIXTURE(fixture, "a commit that is stale as a whole is dropped and counted, failures too") {
   replica.on_taken(block(1, 1), false, now);
   replica.on_taken(block(2, 8), false, now);
