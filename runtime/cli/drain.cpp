@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <vector>
 
 namespace sluice::cli {
 
@@ -62,6 +63,25 @@ int wait_drained(const environment& env, client::control_client& head, const kin
   });
 }
 
+/// The id of the only node whose id begins so. Where there is none it is left to the head to say so.
+result<std::string> whole_node_id(client::control_client& head, const std::string& typed) {
+  auto snapshot = head.snapshot(0);
+  std::vector<std::string> begin_so;
+  if (snapshot)
+    for (const auto& node : snapshot->nodes()) {
+      if (node.id() == typed)
+        return typed;
+      if (node.id().starts_with(typed))
+        begin_so.push_back(node.id());
+    }
+  if (begin_so.size() <= 1)
+    return begin_so.empty() ? typed : begin_so.front();
+  std::string all;
+  for (const auto& id : begin_so)
+    all += (all.empty() ? "" : ", ") + id;
+  return fail(errc::invalid_argument, "node/" + typed + " is not one node: " + all + " begin so");
+}
+
 int run(const environment& env, const drain_arguments& args) {
   auto target = split_target(args.target, {"flow", "node"});
   if (!target)
@@ -72,6 +92,13 @@ int run(const environment& env, const drain_arguments& args) {
   auto head = connect(env, *args.client);
   if (!head)
     return complain(env, head.error());
+  if (target->kind == "node") {
+    auto id = whole_node_id(**head, target->id);
+    if (!id)
+      return complain(env, id.error());
+    target->id = std::move(*id);
+  }
+  const auto name = target->kind + "/" + target->id;
   client::api::DrainRequest request;
   if (target->kind == "flow")
     request.set_flow(target->id);
@@ -83,9 +110,9 @@ int run(const environment& env, const drain_arguments& args) {
   if (args.client->format() == output::json)
     env.out << to_json(request);
   if (args.resume)
-    env.err << args.target << " takes work again\n";
+    env.err << name << " takes work again\n";
   else if (args.detach)
-    env.err << args.target << " is draining\n";
+    env.err << name << " is draining\n";
   else
     return wait_drained(env, **head, *target, *timeout);
   return ok;
@@ -93,7 +120,8 @@ int run(const environment& env, const drain_arguments& args) {
 
 action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<drain_arguments>();
-  app.add_option("TARGET", args->target, "flow/NAME or node/ID")->required();
+  app.add_option("TARGET", args->target, "flow/NAME or node/ID; of an id the beginning is enough")
+    ->required();
   app.add_flag("--resume", args->resume, "take work again");
   app.add_flag("--detach", args->detach, "do not wait until nothing is in flight");
   app.add_option("--wait", args->wait, "how long to wait [60s]")->type_name("SPAN");

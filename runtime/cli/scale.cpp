@@ -19,6 +19,15 @@ struct scale_arguments {
   client_options_ptr client;
 };
 
+/// Empty when it is not known.
+std::string phase_of(const result<client::api::SnapshotReply>& snapshot, const std::string& name) {
+  if (snapshot)
+    for (const auto& flow : snapshot->flows())
+      if (flow.name() == name)
+        return flow.phase();
+  return {};
+}
+
 int run(const environment& env, const scale_arguments& args) {
   auto slash = args.target.find('/');
   if (slash == std::string::npos || slash == 0 || slash + 1 == args.target.size())
@@ -37,8 +46,13 @@ int run(const environment& env, const scale_arguments& args) {
     return complain(env, done.error());
   if (args.client->format() == output::json)
     env.out << to_json(request);
-  env.err << args.target << " will have " << *replicas << (*replicas == 1 ? " replica" : " replicas")
-          << "; watch it with `sluice status --watch`\n";
+  const auto phase = phase_of((*head)->snapshot(0), request.flow());
+  env.err << args.target << " will have " << *replicas << (*replicas == 1 ? " replica" : " replicas");
+  if (phase == "draining" || phase == "drained")
+    env.err << " when its flow takes work again: it is " << phase << "; `sluice drain flow/" << request.flow()
+            << " --resume` does that\n";
+  else
+    env.err << "; watch it with `sluice status --watch`\n";
   return ok;
 }
 

@@ -212,7 +212,7 @@ TEST_CASE(
   write_file(config, "listen = \"203.0.113.7\"\n"); // an address, but of no machine
   auto elsewhere = cluster.sluice({"start", "--head", "--block", "--state-dir",
                                    (cluster.home() / "other").string(), "--config", config.string()});
-  CHECK(elsewhere.exit_code != 0);
+  CHECK(elsewhere.exit_code == 2);
   CHECK_MESSAGE(contains(elsewhere.err, "the setting listen is '203.0.113.7'"), elsewhere.err);
   write_file(config, "link_port = 70000\n");
   auto shown = cluster.sluice({"config", "show", "--config", config.string()});

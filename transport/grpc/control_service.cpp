@@ -165,7 +165,7 @@ result<void> grpc_control_server::start(const control_server_options& options,
     return fail(errc::conflict,
                 "cannot listen on the control port " + options.tcp_address
                   + ": another process has it, or the address is not this machine's; choose another "
-                    "with --control-port (0 = any free one), or another address with the setting listen");
+                    "with --control-port (0 = any free one), or another address with --listen");
   }
   if (!socket_path_.empty())
     ::chmod(socket_path_.c_str(), 0600);

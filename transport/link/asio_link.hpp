@@ -79,7 +79,7 @@ public:
 };
 
 /// Starts to listen. Fails with `conflict` when the address is in use, with
-/// `invalid_argument` when it is no address or is reachable from other machines
+/// `invalid_argument` when it is no address, not this machine's, or is reachable from other machines
 /// without TLS, and with `unavailable` for what else the system says.
 result<std::unique_ptr<listener>> listen(const io_thread& io, listener_options options);
 

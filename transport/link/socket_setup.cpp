@@ -78,9 +78,10 @@ result<int> open_tcp_listener(const std::string& host, std::uint16_t port, bool 
     ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   if (::bind(fd.get(), at.data(), static_cast<socklen_t>(at.size())) != 0
       || ::listen(fd.get(), backlog) != 0) {
-    auto code = errno == EADDRINUSE ? errc::conflict
-                : errno == EACCES   ? errc::permission_denied
-                                    : errc::unavailable;
+    auto code = errno == EADDRINUSE      ? errc::conflict
+                : errno == EACCES        ? errc::permission_denied
+                : errno == EADDRNOTAVAIL ? errc::invalid_argument
+                                         : errc::unavailable;
     return system_failure(code, "cannot listen on " + where);
   }
   return fd.take();

@@ -373,6 +373,30 @@ TEST_CASE_FIXTURE(cli_fixture, "scale passes the number on and refuses what is n
   CHECK(head.asked.size() == 2);
 }
 
+TEST_CASE_FIXTURE(cli_fixture, "scale of a drained flow says when it counts") {
+  for (auto phase : {"drained", "draining"}) {
+    head.snapshot = one_flow(phase, 1, 1);
+    CHECK(run({"scale", "orders/price", "4"}) == cli::ok);
+    CHECK_MESSAGE(err_has("orders/price will have 4 replicas when its flow takes work again: it is "
+                          + std::string{phase} + "; `sluice drain flow/orders --resume`"),
+                  err);
+  }
+  head.snapshot = one_flow("running", 1, 1);
+  CHECK(run({"scale", "orders/price", "1"}) == cli::ok);
+  CHECK(err_has("will have 1 replica; watch it"));
+}
+
+TEST_CASE_FIXTURE(cli_fixture,
+                  "of a node to drain the beginning of its id is enough, if no other begins so") {
+  head.snapshot = two_nodes();
+  CHECK(run({"drain", "node/node-a", "--detach"}) == cli::ok);
+  CHECK(err_has("node/node-aa11 is draining"));
+  CHECK(run({"drain", "node/node-aa11", "--resume"}) == cli::ok);
+  CHECK(run({"drain", "node/node-", "--detach"}) == cli::bad_usage);
+  CHECK(err_has("node/node- is not one node: node-aa11, node-bb22 begin so"));
+  CHECK(head.asked == std::vector<std::string>{"drain node/node-aa11", "resume node/node-aa11"});
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "drain waits until nothing is in flight") {
   head.snapshots = {one_flow("draining", 1, 1), one_flow("draining", 1, 1)};
   head.snapshot = one_flow("drained", 1, 1);
