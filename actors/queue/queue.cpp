@@ -100,12 +100,7 @@ void start_write(self_pointer self) {
   auto landed = [self](auto outcome) { self->state.queues->landed(std::move(outcome), now(self)); };
   if (flight->requeue) {
     at_store(
-      self,
-      [flight](store_port& store) {
-        const auto& move = *flight->requeue;
-        return store.requeue(move.queue, move.ids, move.after_id, move.first_seq, flight->batch.now);
-      },
-      landed);
+      self, [flight](store_port& store) { return store.requeue(*flight->requeue); }, landed);
   } else {
     at_store(
       self, [flight](store_port& store) { return store.write(flight->batch); }, landed);

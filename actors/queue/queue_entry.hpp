@@ -100,7 +100,8 @@ struct pending_requeue {
   std::vector<std::uint64_t> ids;
   answer<count_reply> to;
   std::uint64_t after_id = 0;
-  std::uint64_t count = 0; ///< moved so far
+  std::uint64_t id_max = 0; ///< the newest letter at the first step; 0 = before it
+  std::uint64_t count = 0;  ///< moved so far
 };
 
 using pending_request = std::variant<pending_append, pending_commit, pending_purge, pending_requeue>;

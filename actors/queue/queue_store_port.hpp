@@ -122,10 +122,21 @@ struct letters_outcome {
   std::vector<recount> recounts;
 };
 
+/// One step of moving letters back to their queue: those above `after_id`, up to `id_max`.
+struct requeue_step {
+  queue_name queue;
+  std::vector<std::uint64_t> ids; ///< only these, ascending; empty = all of the queue
+  std::uint64_t after_id = 0;
+  std::uint64_t id_max = 0; ///< 0 = the newest letter of the queue as it is now
+  std::uint64_t first_seq = 0;
+  wall_time now;
+};
+
 /// Letters that went back to their queue.
 struct requeue_outcome {
-  std::uint64_t count = 0;   ///< 0 = none was left
-  std::uint64_t id_last = 0; ///< go on above this letter
+  std::uint64_t count = 0;
+  std::uint64_t id_last = 0; ///< go on above this letter, up to `id_max`
+  std::uint64_t id_max = 0;  ///< as asked for, or found
   std::vector<recount> recounts;
 };
 
@@ -180,10 +191,9 @@ public:
   virtual result<letters_outcome> dead_letters(const queue_name& queue, std::uint64_t after_id,
                                                std::size_t count_max, std::size_t size_bytes_max) = 0;
 
-  /// Moves letters with id > `after_id` (`ids` empty = all of the queue, else only
-  /// these) to records from `first_seq` on, at most one segment's worth.
-  virtual result<requeue_outcome> requeue(const queue_name& queue, const std::vector<std::uint64_t>& ids,
-                                          std::uint64_t after_id, std::uint64_t first_seq, wall_time now) = 0;
+  /// Moves letters to records from `first_seq` on, at most one segment's worth. Ids grow, so
+  /// a letter that is buried again meanwhile has one above `id_max`. A step that moves none is the last.
+  virtual result<requeue_outcome> requeue(const requeue_step& what) = 0;
 
   /// Forgets all letters of `queue`; returns how many.
   virtual result<std::uint64_t> purge_dead_letters(const queue_name& queue) = 0;

@@ -78,13 +78,7 @@ public:
   /// the caller until `landed`.
   struct flight {
     write_batch batch;
-    struct letters {
-      queue_name queue;
-      std::vector<std::uint64_t> ids;
-      std::uint64_t after_id = 0;
-      std::uint64_t first_seq = 0;
-    };
-    std::optional<letters> requeue; ///< then this is to be done instead of the batch
+    std::optional<requeue_step> requeue; ///< then this is to be done instead of the batch
   };
   std::shared_ptr<flight> launch(wall_time now);
   bool wants_launch() const noexcept;

@@ -87,9 +87,9 @@ std::shared_ptr<queues_state::flight> queues_state::launch(wall_time now) {
 }
 
 std::shared_ptr<queues_state::flight> queues_state::launch_requeue(pending_requeue what, wall_time now) {
-  flight_->work->batch.now = now;
   auto& queue = *what.queue;
-  flight_->work->requeue = flight::letters{queue.name, what.ids, what.after_id, queue.seq_last + 1};
+  flight_->work->requeue =
+    requeue_step{queue.name, what.ids, what.after_id, what.id_max, queue.seq_last + 1, now};
   flight_->requests.emplace_back(std::move(what));
   return flight_->work;
 }
@@ -361,7 +361,7 @@ void queues_state::undo(pending_purge& undone, const failure& why, time_point no
 void queues_state::landed(result<requeue_outcome> outcome, time_point now) {
   assert(flight_ && flight_->work->requeue);
   auto what = std::move(std::get<pending_requeue>(flight_->requests.front()));
-  auto moved_at = flight_->work->batch.now;
+  auto moved_at = flight_->work->requeue->now;
   flight_.reset();
   if (!outcome)
     return what.to(fail(outcome));
@@ -374,10 +374,11 @@ void queues_state::landed(result<requeue_outcome> outcome, time_point now) {
   queue.dead_count -= std::min(queue.dead_count, outcome->count);
   what.count += outcome->count;
   what.after_id = outcome->id_last;
+  what.id_max = outcome->id_max;
   apply(outcome->recounts);
   changed(queue);
   serve(queue, now);
-  if (outcome->count == 0)
+  if (outcome->count == 0 || what.after_id >= what.id_max)
     return what.to(count_reply{what.count});
   pending_.emplace_back(std::move(what), 0); // behind the others: a long requeue holds up nobody
 }

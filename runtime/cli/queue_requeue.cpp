@@ -28,9 +28,14 @@ int run(const environment& env, const requeue_arguments& args) {
   request.mutable_ids()->Add(args.ids.begin(), args.ids.end());
   auto reply = (*head)->queue_requeue(request);
   if (!reply) {
-    const bool is_unknown = reply.error().code == errc::not_found;
-    auto known = is_unknown ? check_queue_known(**head, args.queue) : result<void>{};
-    return complain(env, known ? reply.error() : known.error());
+    const auto code = reply.error().code;
+    auto known = code == errc::not_found ? check_queue_known(**head, args.queue) : result<void>{};
+    const auto exit = complain(env, known ? reply.error() : known.error());
+    if (code == errc::timeout || code == errc::unavailable)
+      env.err
+        << "the letters may be back, in part or all, and the head may still be at it; see how far it is: "
+           "sluice queue list\nwhat is left then: the same again, with a longer --timeout\n";
+    return exit;
   }
   if (reply->count() == 0)
     if (auto known = check_queue_known(**head, args.queue); !known)
@@ -57,7 +62,8 @@ action declare(CLI::App& app, const environment& env) {
 } // namespace
 
 const command queue_requeue_command{"requeue", "Move dead letters back to the end of their queue",
-                                    "They start again with no attempts counted.",
+                                    "Those that are there when it begins, each once: what fails again stays\n"
+                                    "buried. They start again with no attempts counted.",
                                     "  sluice queue requeue orders\n"
                                     "  sluice queue requeue orders 17 18",
                                     declare};

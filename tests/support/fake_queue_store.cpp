@@ -171,26 +171,26 @@ result<queue::letters_outcome> fake_queue_store::dead_letters(const queue_name& 
   return out;
 }
 
-result<queue::requeue_outcome> fake_queue_store::requeue(const queue_name& name,
-                                                         const std::vector<std::uint64_t>& ids,
-                                                         std::uint64_t after_id, std::uint64_t first_seq,
-                                                         queue::wall_time now) {
+result<queue::requeue_outcome> fake_queue_store::requeue(const queue::requeue_step& what) {
   if (broken_)
     return tl::unexpected<failure>{*broken_};
   if (auto why = next_of(write_failures_for_test))
     return tl::unexpected<failure>{*why};
   queue::requeue_outcome out;
-  out.id_last = after_id;
-  auto& one = queues_for_test[name];
-  for (auto it = letters_for_test.upper_bound(after_id); it != letters_for_test.end() && out.count < 3;) {
+  out.id_last = what.after_id;
+  out.id_max = what.id_max != 0 ? what.id_max : letter_last_;
+  auto& one = queues_for_test[what.queue];
+  for (auto it = letters_for_test.upper_bound(what.after_id);
+       it != letters_for_test.end() && it->first <= out.id_max && out.count < 3;) {
     auto& [id, letter] = *it;
-    bool is_meant = letter.queue == name && (ids.empty() || std::count(ids.begin(), ids.end(), id) > 0);
+    bool is_meant = letter.queue == what.queue
+                    && (what.ids.empty() || std::count(what.ids.begin(), what.ids.end(), id) > 0);
     if (!is_meant) {
       ++it;
       continue;
     }
-    one.seq_last = first_seq + out.count++;
-    one.records[one.seq_last] = {letter.payload, 0, now};
+    one.seq_last = what.first_seq + out.count++;
+    one.records[one.seq_last] = {letter.payload, 0, what.now};
     out.id_last = id;
     it = letters_for_test.erase(it);
   }

@@ -37,9 +37,7 @@ public:
                                    std::size_t size_bytes_max) override;
   result<queue::letters_outcome> dead_letters(const queue_name& name, std::uint64_t after_id,
                                               std::size_t count_max, std::size_t size_bytes_max) override;
-  result<queue::requeue_outcome> requeue(const queue_name& name, const std::vector<std::uint64_t>& ids,
-                                         std::uint64_t after_id, std::uint64_t first_seq,
-                                         queue::wall_time now) override;
+  result<queue::requeue_outcome> requeue(const queue::requeue_step& what) override;
   result<std::uint64_t> purge_dead_letters(const queue_name& name) override;
   std::optional<failure> broken() const override { return broken_; }
 

@@ -18,6 +18,8 @@ namespace {
 
 /// For one request to an actor of the head, which answers from memory or after a sync.
 constexpr std::chrono::milliseconds actor_timeout{10'000};
+/// For one that moves as many dead letters as there are.
+constexpr std::chrono::milliseconds requeue_timeout{600'000};
 
 constexpr std::size_t name_bytes_max = 256; ///< of anything that names something
 constexpr int args_count_max = 256;
@@ -37,10 +39,11 @@ grpc::Status end(grpc::ServerContext* context, const result<T>& done) {
 }
 
 /// How long an actor may take: as long as the client waits, and not without end.
-std::chrono::milliseconds time_left(const grpc::ServerContext* context) {
+std::chrono::milliseconds time_left(const grpc::ServerContext* context,
+                                    std::chrono::milliseconds longest = actor_timeout) {
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(context->deadline()
                                                                     - std::chrono::system_clock::now());
-  return std::clamp(left, std::chrono::milliseconds{1}, actor_timeout);
+  return std::clamp(left, std::chrono::milliseconds{1}, longest);
 }
 
 result<void> check_name(const char* what, const std::string& name) {
@@ -330,7 +333,7 @@ grpc::Status control_rpc::QueueDeadLetters(grpc::ServerContext* context,
 grpc::Status control_rpc::QueueRequeue(grpc::ServerContext* context, const v1::QueueRequeueRequest* request,
                                        v1::QueueRequeueReply* reply) {
   auto answer = ask<queue::count_reply>(
-    sys_, backend_.queues, time_left(context),
+    sys_, backend_.queues, time_left(context, requeue_timeout),
     queue::requeue_request{queue_name{request->queue()}, {request->ids().begin(), request->ids().end()}});
   if (answer)
     reply->set_count(answer->count);

@@ -66,9 +66,7 @@ public:
                                    std::size_t size_bytes_max) override;
   result<queue::letters_outcome> dead_letters(const queue_name& name, std::uint64_t after_id,
                                               std::size_t count_max, std::size_t size_bytes_max) override;
-  result<queue::requeue_outcome> requeue(const queue_name& name, const std::vector<std::uint64_t>& ids,
-                                         std::uint64_t after_id, std::uint64_t first_seq,
-                                         queue::wall_time now) override;
+  result<queue::requeue_outcome> requeue(const queue::requeue_step& what) override;
   result<std::uint64_t> purge_dead_letters(const queue_name& name) override;
   std::optional<failure> broken() const override { return broken_; }
 
@@ -82,8 +80,8 @@ private:
 
   void write_all(const queue::write_batch& batch);
   void bury(const queue::grave& grave, queue::wall_time now);
-  letter_table::found next_letters(std::int64_t queue_id, const std::vector<std::uint64_t>& ids,
-                                   std::uint64_t after_id);
+  letter_table::found next_letters(std::int64_t queue_id, const queue::requeue_step& what,
+                                   std::uint64_t id_max);
 
   queue::store_room room();
   void complain(const std::string& what);
@@ -324,15 +322,17 @@ result<queue::letters_outcome> queue_store::dead_letters(const queue_name& name,
   });
 }
 
-letter_table::found queue_store::next_letters(std::int64_t queue_id, const std::vector<std::uint64_t>& ids,
-                                              std::uint64_t after_id) {
+letter_table::found queue_store::next_letters(std::int64_t queue_id, const queue::requeue_step& what,
+                                              std::uint64_t id_max) {
+  const auto& ids = what.ids;
   if (ids.empty())
-    return letters_.read(queue_id, after_id, queue::segment_count_max, queue::segment_size_bytes_max / 2);
+    return letters_.read(queue_id, what.after_id, queue::segment_count_max, queue::segment_size_bytes_max / 2,
+                         id_max);
   letter_table::found out;
-  out.id_last = after_id;
+  out.id_last = what.after_id;
   std::size_t size = 0;
-  auto it = std::upper_bound(ids.begin(), ids.end(), after_id);
-  for (; it != ids.end() && out.letters.size() < queue::segment_count_max
+  auto it = std::upper_bound(ids.begin(), ids.end(), what.after_id);
+  for (; it != ids.end() && *it <= id_max && out.letters.size() < queue::segment_count_max
          && size < queue::segment_size_bytes_max / 2;
        ++it) {
     auto one = letters_.read_one(queue_id, *it);
@@ -346,23 +346,21 @@ letter_table::found queue_store::next_letters(std::int64_t queue_id, const std::
   return out;
 }
 
-result<queue::requeue_outcome> queue_store::requeue(const queue_name& name,
-                                                    const std::vector<std::uint64_t>& ids,
-                                                    std::uint64_t after_id, std::uint64_t first_seq,
-                                                    queue::wall_time now) {
+result<queue::requeue_outcome> queue_store::requeue(const queue::requeue_step& what) {
   return guarded<queue::requeue_outcome>([&]() -> queue::requeue_outcome {
-    const auto* row = rows_.find(name);
+    const auto* row = rows_.find(what.queue);
     if (row == nullptr)
       return {};
-    auto found = next_letters(row->id, ids, after_id);
-    queue::requeue_outcome out{found.letters.size(), found.id_last, {}};
+    const auto id_max = what.id_max != 0 ? what.id_max : letters_.id_max(row->id);
+    auto found = next_letters(row->id, what, id_max);
+    queue::requeue_outcome out{found.letters.size(), found.id_last, id_max, {}};
     if (found.letters.empty() && found.damaged.empty())
       return out;
     transact([&] {
       keep_letters(found.damaged);
       record_block_builder records;
       for (const auto& [queue_id, letter] : found.letters) {
-        records.add(first_seq + records.count(), 0, letter.payload);
+        records.add(what.first_seq + records.count(), 0, letter.payload);
         letters_.remove(letter.id);
       }
       if (records.count() == 0)
@@ -370,8 +368,8 @@ result<queue::requeue_outcome> queue_store::requeue(const queue_name& name,
       auto& changed = *rows_.change(row->id);
       changed.count += records.count();
       changed.dead_count -= std::min<std::uint64_t>(changed.dead_count, records.count());
-      changed.seq_last = first_seq + records.count() - 1;
-      segments_.insert(row->id, {name, first_seq, records.finish(), now});
+      changed.seq_last = what.first_seq + records.count() - 1;
+      segments_.insert(row->id, {what.queue, what.first_seq, records.finish(), what.now});
     });
     for (auto& counted : recounts_) // as it is after the letters went back
       if (const auto* of = rows_.find(counted.queue))

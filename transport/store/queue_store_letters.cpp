@@ -44,12 +44,13 @@ letter_table::letter_table(sqlite_database& database)
     insert_(database.prepare(
       "INSERT INTO dead(queue_id, flow, processor, attempts, error, buried_ms, payload, sum) "
       "VALUES(?,?,?,?,?,?,?,?)")),
-    all_(database.prepare(select("id > ? ORDER BY id"))),
-    of_queue_(database.prepare(select("id > ? AND queue_id = ? ORDER BY id"))),
+    all_(database.prepare(select("id > ? AND id <= ? ORDER BY id"))),
+    of_queue_(database.prepare(select("id > ? AND id <= ? AND queue_id = ? ORDER BY id"))),
     one_(database.prepare(select("id = ? AND queue_id = ?"))),
     remove_(database.prepare("DELETE FROM dead WHERE id = ?")),
     remove_all_(database.prepare("DELETE FROM dead WHERE queue_id = ?")),
-    count_(database.prepare("SELECT count(*) FROM dead WHERE queue_id = ?")) {}
+    count_(database.prepare("SELECT count(*) FROM dead WHERE queue_id = ?")),
+    id_max_(database.prepare("SELECT max(id) FROM dead WHERE queue_id = ?")) {}
 
 void letter_table::insert(std::int64_t queue_id, const queue::grave& grave, std::string_view payload,
                           queue::wall_time now) {
@@ -83,13 +84,14 @@ bool letter_table::take_row(sqlite_statement& row, found& into) {
 }
 
 letter_table::found letter_table::read(std::optional<std::int64_t> queue_id, std::uint64_t after_id,
-                                       std::size_t count_max, std::size_t size_bytes_max) {
+                                       std::size_t count_max, std::size_t size_bytes_max,
+                                       std::uint64_t id_max) {
   found out;
   out.id_last = after_id;
   auto& rows = queue_id ? of_queue_ : all_;
-  rows.bind(1, after_id);
+  rows.bind(1, after_id).bind(2, id_max);
   if (queue_id)
-    rows.bind(2, *queue_id);
+    rows.bind(3, *queue_id);
   sqlite_reset guard{rows};
   for (std::size_t size = 0; out.letters.size() < count_max && rows.step();) {
     auto next = rows.bytes(7).size();
@@ -121,6 +123,12 @@ std::uint64_t letter_table::count(std::int64_t queue_id) {
   count_.bind(1, queue_id);
   sqlite_reset guard{count_};
   return count_.step() ? count_.number(0) : 0;
+}
+
+std::uint64_t letter_table::id_max(std::int64_t queue_id) {
+  id_max_.bind(1, queue_id);
+  sqlite_reset guard{id_max_};
+  return id_max_.step() ? id_max_.number(0) : 0;
 }
 
 } // namespace sluice::store

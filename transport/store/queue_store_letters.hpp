@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ struct letter_row {
 /// The table of dead letters. Runs inside its caller's transactions.
 class letter_table {
 public:
+  static constexpr std::uint64_t id_any_max = std::numeric_limits<std::int64_t>::max();
+
   static void create(sqlite_database& database);
   explicit letter_table(sqlite_database& database);
 
@@ -32,9 +35,9 @@ public:
     std::uint64_t id_last = 0;
   };
 
-  /// Letters of a queue (none = of all) with id > `after_id`.
+  /// Letters of a queue (none = of all) with `after_id` < id <= `id_max`.
   found read(std::optional<std::int64_t> queue_id, std::uint64_t after_id, std::size_t count_max,
-             std::size_t size_bytes_max);
+             std::size_t size_bytes_max, std::uint64_t id_max = id_any_max);
 
   /// One letter of a queue, in `letters` or `damaged`, if it is there.
   found read_one(std::int64_t queue_id, std::uint64_t id);
@@ -43,11 +46,14 @@ public:
   std::uint64_t remove_all(std::int64_t queue_id);
   std::uint64_t count(std::int64_t queue_id);
 
+  /// The newest letter of a queue; 0 = it has none.
+  std::uint64_t id_max(std::int64_t queue_id);
+
 private:
   bool take_row(sqlite_statement& row, found& into);
 
   sqlite_database& database_;
-  sqlite_statement insert_, all_, of_queue_, one_, remove_, remove_all_, count_;
+  sqlite_statement insert_, all_, of_queue_, one_, remove_, remove_all_, count_, id_max_;
 };
 
 } // namespace sluice::store

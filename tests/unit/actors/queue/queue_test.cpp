@@ -207,6 +207,37 @@ TEST_CASE_FIXTURE(queue_fixture,
   CHECK((*again.begin()).seq == 2);
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a requeue moves what was there when it began, each letter once") {
+  auto burial_of = [&](const lease_reply& got) {
+    auto request = commit_of("in", {});
+    request.attempts_max = 1;
+    for (auto record : got.records)
+      request.nacks.push_back({record.seq, "poison", true});
+    return request;
+  };
+  ask<append_reply>(queues, append_of("in", numbered(1, 7))); // more than two steps of the fake
+  commit(burial_of(take("in")));
+  REQUIRE(stat("in").dead_count == 7);
+  runner->is_held = true;
+  auto moved = ask_later<count_reply>(queues, requeue_request{queue_name{"in"}, {}});
+  auto leased = ask_later<lease_reply>(queues, lease_of("in", 500, 1min));
+  for (int i = 0; i < 100 && !moved->has_value(); ++i) { // what comes back fails at once
+    run();
+    runner->release_one();
+    run();
+    if (!leased->has_value())
+      continue;
+    ask_later<commit_reply>(queues, burial_of((*leased)->value()));
+    leased = ask_later<lease_reply>(queues, lease_of("in", 500, 1min));
+  }
+  REQUIRE(moved->has_value());
+  CHECK((*moved)->value().count == 7);
+  runner->is_held = false;
+  runner->release();
+  run();
+  CHECK(stat("in").dead_count + stat("in").depth_count == 7);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "an unrenewed lease runs out, a renewed one does not") {
   put("in", {"a"});
   take("in");

@@ -186,6 +186,13 @@ TEST_CASE_FIXTURE(queue_fixture, "requeue says how many came back, and when some
   CHECK(head.asked == std::vector<std::string>{"requeue in 0", "requeue in 3", "requeue in 1"});
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a requeue whose answer does not come may have moved letters, and says so") {
+  head.refuse = failure{errc::timeout, "no answer within 10s"};
+  CHECK(run({"queue", "requeue", "in"}) == cli::unreachable);
+  CHECK_MESSAGE(err_has("the letters may be back, in part or all"), err);
+  CHECK_MESSAGE(err_has("a longer --timeout"), err);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "purge forgets one of the two") {
   CHECK(run({"queue", "purge", "in"}) == cli::ok);
   CHECK(run({"queue", "purge", "in", "--dead-letters", "-o", "json"}) == cli::ok);

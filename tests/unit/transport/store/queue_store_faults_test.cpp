@@ -88,7 +88,7 @@ TEST_CASE_FIXTURE(
   CHECK_FALSE(store->read(name("q"), 0, 1, 1).has_value());
   CHECK_FALSE(store->load().has_value());
   CHECK_FALSE(store->dead_letters({}, 0, 1, 1).has_value());
-  CHECK_FALSE(store->requeue(name("q"), {}, 0, 4, wall).has_value());
+  CHECK_FALSE(store->requeue({name("q"), {}, 0, 0, 4, wall}).has_value());
   CHECK_FALSE(store->purge_dead_letters(name("q")).has_value());
   auto found = after_restart();
   REQUIRE(found.size() >= 2); // the third may be there or not: it was not answered

@@ -138,9 +138,9 @@ TEST_CASE_FIXTURE(queue_store_fixture,
   CHECK(letters[1].queue.empty());
   CHECK(letters[1].payload == "line");
   CHECK(store->load()->queues[0].dead_count == 1);
-  auto moved = *store->requeue(name("q"), {}, 0, 4, wall);
+  auto moved = *store->requeue({name("q"), {}, 0, 0, 4, wall});
   CHECK(moved.count == 1);
-  CHECK(store->requeue(name("q"), {}, moved.id_last, 5, wall)->count == 0);
+  CHECK(store->requeue({name("q"), {}, moved.id_last, moved.id_max, 5, wall})->count == 0);
   CHECK(all("q") == strings{"1:a", "3:c", "4:b"});
   CHECK(store->load()->queues[0].dead_count == 0);
   CHECK(store->load()->queues[0].seq_last == 4);
@@ -150,7 +150,7 @@ TEST_CASE_FIXTURE(queue_store_fixture, "chosen letters go back, the others stay"
   put("q", 1, numbered(1, 10));
   for (std::uint64_t seq = 1; seq <= 10; ++seq)
     bury("q", seq, "no");
-  auto moved = *store->requeue(name("q"), {3, 5, 999}, 0, 11, wall);
+  auto moved = *store->requeue({name("q"), {3, 5, 999}, 0, 0, 11, wall});
   CHECK(moved.count == 2);
   CHECK(all("q") == strings{"11:r3", "12:r5"});
   CHECK(store->dead_letters(name("q"), 0, 100, 1 << 20)->letters.size() == 8);
@@ -159,6 +159,24 @@ TEST_CASE_FIXTURE(queue_store_fixture, "chosen letters go back, the others stay"
   CHECK(*store->purge_dead_letters(name("q")) == 8);
   CHECK(*store->purge_dead_letters(name("q")) == 0);
   CHECK(*store->purge_dead_letters(name("none")) == 0);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "letters that are newer than the first step of a requeue stay") {
+  put("q", 1, numbered(1, 3));
+  put("other", 1, {"x"});
+  bury("q", 1, "no");
+  bury("q", 2, "no");
+  bury("other", 1, "no");
+  auto first = *store->requeue({name("q"), {1}, 0, 0, 4, wall});
+  CHECK(first.count == 1);
+  CHECK(first.id_max == 2);
+  bury("q", 4, "again");
+  CHECK(store->requeue({name("q"), {4}, first.id_last, first.id_max, 5, wall})->count == 0);
+  auto second = *store->requeue({name("q"), {}, first.id_last, first.id_max, 5, wall});
+  CHECK(second.count == 1);
+  CHECK(second.id_last == 2);
+  CHECK(store->dead_letters(name("q"), 0, 100, 1 << 20)->letters.size() == 1);
+  CHECK(store->requeue({name("none"), {}, 0, 0, 1, wall})->id_max == 0);
 }
 
 TEST_CASE_FIXTURE(queue_store_fixture, "empty and large records come back as they were") {
