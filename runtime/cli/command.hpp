@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/cli/input.hpp"
 #include "runtime/config/options.hpp"
 #include "runtime/config/settings.hpp"
 #include "sdk/client/control_client.hpp"
@@ -39,7 +40,8 @@ using node_runner = std::function<result<void>(const config::node_options&,
 /// What a command may touch. Tests pass string streams, a fake client and a pause that
 /// returns at once.
 struct environment {
-  std::istream& in;
+  /// Opens a file, or with "-" the standard input. A failure says which and why.
+  std::function<result<byte_reader>(const std::string& path)> open_input;
   std::ostream& out; ///< data
   std::ostream& err; ///< talk
   terminal out_terminal;
@@ -54,6 +56,9 @@ struct environment {
   node_runner run_worker;
   /// Waits. False = the user pressed Ctrl-C.
   std::function<bool(std::chrono::milliseconds)> pause;
+  /// The signal that asked the process to end; 0 = none. From the first call on the first SIGINT or
+  /// SIGTERM no longer ends the process by itself; the next one does.
+  std::function<int()> ending_signal;
   std::function<std::chrono::steady_clock::time_point()> now;
   std::function<std::string()> make_id; ///< a random id for requests
   bool json_errors = false;             ///< `-o json`: what went wrong is JSON too

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <random>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -20,8 +21,38 @@ namespace sluice::cli {
 
 namespace {
 
-std::atomic<bool> was_interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
+std::atomic<int> signal_caught{0};
+static_assert(std::atomic<int>::is_always_lock_free, "set by a signal handler");
+
+/// Readable once a signal was caught.
+int wake_fd() {
+  static const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return fd;
+}
+
+/// From now on the first `signal` is noted, and the second ends the process.
+void catch_once(int signal) {
+  static_cast<void>(wake_fd()); // made here, not in the handler
+  struct sigaction on_signal {};
+  on_signal.sa_flags = SA_RESETHAND;
+  on_signal.sa_handler = [](int caught) {
+    const auto error = errno;
+    signal_caught = caught;
+    static_cast<void>(::eventfd_write(wake_fd(), 1));
+    errno = error;
+  };
+  ::sigaction(signal, &on_signal, nullptr);
+}
+
+int ending_signal() {
+  static const bool installed = [] {
+    catch_once(SIGINT);
+    catch_once(SIGTERM);
+    return true;
+  }();
+  static_cast<void>(installed);
+  return signal_caught;
+}
 
 std::optional<std::string> read_variable(const std::string& name) {
   const auto* text = std::getenv(name.c_str());
@@ -48,18 +79,18 @@ terminal terminal_of(int fd) {
 /// Waits. From the first wait on, Ctrl-C no longer ends the process but the wait.
 bool pause_until_interrupted(std::chrono::milliseconds span) {
   static const bool installed = [] {
-    struct sigaction on_interrupt {};
-    on_interrupt.sa_handler = [](int) { was_interrupted = true; };
-    ::sigaction(SIGINT, &on_interrupt, nullptr);
+    if (signal_caught == 0)
+      catch_once(SIGINT);
     return true;
   }();
   static_cast<void>(installed);
   auto until = std::chrono::steady_clock::now() + span;
-  while (!was_interrupted) {
+  while (signal_caught == 0) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (left.count() <= 0)
       return true;
-    ::poll(nullptr, 0, static_cast<int>(left.count())); // a signal ends it early
+    pollfd wake{wake_fd(), POLLIN, 0};
+    ::poll(&wake, 1, static_cast<int>(left.count()));
   }
   return false;
 }
@@ -81,7 +112,7 @@ result<flow_spec> describe(const std::filesystem::path& binary, const std::vecto
 environment make_process_environment(node_runner run_head, node_runner run_worker) {
   // gRPC's own lines say again, for its developers, what our failures say for people.
   ::setenv("GRPC_VERBOSITY", "NONE", 0);
-  return environment{.in = std::cin,
+  return environment{.open_input = [](const std::string& path) { return open_file(path, wake_fd()); },
                      .out = std::cout,
                      .err = std::cerr,
                      .out_terminal = terminal_of(STDOUT_FILENO),
@@ -94,6 +125,7 @@ environment make_process_environment(node_runner run_head, node_runner run_worke
                      .run_head = std::move(run_head),
                      .run_worker = std::move(run_worker),
                      .pause = pause_until_interrupted,
+                     .ending_signal = ending_signal,
                      .now = [] { return std::chrono::steady_clock::now(); },
                      .make_id = random_id};
 }

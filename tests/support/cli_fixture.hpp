@@ -4,7 +4,9 @@
 #include "tests/support/subprocess.hpp"
 #include "runtime/cli/command.hpp"
 
+#include <csignal>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <sstream>
 #include <string>
@@ -24,11 +26,16 @@ public:
 
   /// Runs one command line; the exit code. `out` and `err` hold what it printed.
   int run(const std::vector<std::string>& args, const std::string& input = {}) {
-    std::istringstream in{input};
+    if (!input.empty())
+      pieces.push_back({cli::input_piece::outcome::bytes, input});
     std::ostringstream out_stream;
     std::ostringstream err_stream;
     cli::environment env{
-      .in = in,
+      .open_input = [this](const std::string& path) -> result<cli::byte_reader> {
+        if (path != "-")
+          return cli::open_file(path, -1);
+        return [this](auto) { return result<cli::input_piece>{next_piece()}; };
+      },
       .out = out_stream,
       .err = err_stream,
       .out_terminal = out_terminal,
@@ -57,9 +64,11 @@ public:
             on_pause();
           return pauses_until_interrupt-- > 0;
         },
+      .ending_signal = [this] { return ended_by; },
       .now = [this] { return std::chrono::steady_clock::time_point{} + clock; },
       .make_id = [] { return std::string{"an-id"}; }};
     auto code = cli::run(env, args);
+    pieces.clear();
     out = out_stream.str();
     err = err_stream.str();
     return code;
@@ -67,6 +76,16 @@ public:
 
   bool out_has(std::string_view text) const { return out.find(text) != std::string::npos; }
   bool err_has(std::string_view text) const { return err.find(text) != std::string::npos; }
+
+  cli::input_piece next_piece() {
+    if (pieces.empty())
+      return {cli::input_piece::outcome::end};
+    auto next = std::move(pieces.front());
+    pieces.pop_front();
+    if (next.came == cli::input_piece::outcome::signal)
+      ended_by = SIGTERM;
+    return next;
+  }
 
   result<void> run_node(const config::node_options& options,
                         const std::function<void(const config::ready_info&)>& on_ready) {
@@ -100,6 +119,8 @@ public:
   std::function<void()> on_pause;
   config::node_options node_options; ///< of the last start in this process
   int pauses_until_interrupt = 1'000'000;
+  std::deque<cli::input_piece> pieces; ///< what the standard input gives before `input`
+  int ended_by = 0;                    ///< the signal that asks the command to end
   std::chrono::milliseconds clock{0};
   std::string out;
   std::string err;

@@ -111,6 +111,7 @@ queue::admin_handle spawn_fake_queues(caf::actor_system& sys, std::shared_ptr<fa
                             + x.producer + " " + std::to_string(x.producer_seq),
                           queue::append_reply{x.records.count()});
         locked guard{state->mutex};
+        state->fingerprints.push_back(x.fingerprint);
         if (!state->refuse)
           for (auto record : x.records)
             state->stored.emplace_back(record.payload);

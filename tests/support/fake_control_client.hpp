@@ -14,6 +14,7 @@ namespace sluice::test {
 /// What a fake head answers and what it was asked. Outlives the clients made of it.
 struct fake_head {
   std::optional<failure> refuse;                    ///< every call is answered so
+  std::size_t refuse_after_puts = 0;                ///< puts up to this many are taken all the same
   std::deque<failure> refuse_first;                 ///< the next calls are answered so, one each
   client::api::SnapshotReply snapshot;              ///< shown when `snapshots` is empty
   std::deque<client::api::SnapshotReply> snapshots; ///< shown once each, first
@@ -95,7 +96,7 @@ public:
   }
 
   result<client::api::QueuePutReply> queue_put(const client::api::QueuePutRequest& x) override {
-    if (auto why = refusal())
+    if (auto why = refusal(); why && head_.puts.size() >= head_.refuse_after_puts)
       return tl::unexpected{*why};
     head_.puts.push_back(x);
     client::api::QueuePutReply reply;

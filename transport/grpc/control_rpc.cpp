@@ -10,7 +10,10 @@
 #include <sluice/core/name_rule.hpp>
 #include <sluice/core/version.hpp>
 
+#include <xxhash.h>
+
 #include <algorithm>
+#include <utility>
 
 namespace sluice::control {
 
@@ -292,10 +295,13 @@ grpc::Status control_rpc::QueuePut(grpc::ServerContext* context, const v1::Queue
                                    v1::QueuePutReply* reply) {
   if (auto done = check_put(*request); !done)
     return end(context, done);
-  auto answer =
-    ask<queue::append_reply>(sys_, backend_.queues, time_left(context),
-                             queue::append_request{queue_name{request->queue()}, block_of(*request),
-                                                   request->producer(), request->producer_seq()});
+  auto records = block_of(*request);
+  // So that a number that comes back with other records is refused, and not taken for a repeat.
+  const auto fingerprint = XXH3_64bits(records.bytes().data(), records.bytes().size()) | 1;
+  auto answer = ask<queue::append_reply>(sys_, backend_.queues, time_left(context),
+                                         queue::append_request{queue_name{request->queue()},
+                                                               std::move(records), request->producer(),
+                                                               request->producer_seq(), fingerprint});
   if (answer)
     reply->set_count(answer->count);
   return end(context, answer);

@@ -293,6 +293,22 @@ TEST_CASE_FIXTURE(control_fixture, "records are stored in order and found again"
   CHECK(records->records(0).payload() == std::string("\x00\xff", 2));
 }
 
+TEST_CASE_FIXTURE(control_fixture, "a put is told from another of the same number by its records") {
+  auto& api_client = serve();
+  for (auto* payload : {"1", "1", "2"}) {
+    api::QueuePutRequest put;
+    put.set_queue("in");
+    put.add_payloads(payload);
+    put.set_producer("p");
+    put.set_producer_seq(4);
+    CHECK(api_client.queue_put(put).has_value());
+  }
+  REQUIRE(head->fingerprints.size() == 3);
+  CHECK(head->fingerprints[0] != 0);
+  CHECK(head->fingerprints[0] == head->fingerprints[1]);
+  CHECK(head->fingerprints[0] != head->fingerprints[2]);
+}
+
 TEST_CASE_FIXTURE(control_fixture, "a put with a wrong name, too many or too large records stores nothing") {
   auto& api_client = serve();
   api::QueuePutRequest put;
