@@ -57,9 +57,7 @@ struct queue_entry {
   std::optional<time_point> event_at;        ///< as registered in `events_`
   std::optional<wall_time> unread_oldest_at; ///< of what is stored above the window, as far as known
 
-  std::uint64_t appended_total = 0;
-  std::uint64_t settled_total = 0;
-  std::uint64_t retried_total = 0;
+  std::uint64_t retried_total = 0; ///< since the queues were opened
 
   /// Records that nobody has and that wait for nothing.
   std::uint64_t ready_count() const noexcept {

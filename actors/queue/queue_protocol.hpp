@@ -168,9 +168,9 @@ struct queue_stat {
   std::uint64_t delayed_count = 0; ///< wait for their next attempt
   std::uint64_t dead_count = 0;
   std::chrono::milliseconds oldest_age{0};
-  std::uint64_t appended_total = 0; ///< since the queues were opened, as the two below
-  std::uint64_t settled_total = 0;
-  std::uint64_t retried_total = 0;
+  std::uint64_t appended_total = 0; ///< since the queue was made; a letter that is put back counts again
+  std::uint64_t settled_total = 0;  ///< of these, no longer in it: done, buried or purged
+  std::uint64_t retried_total = 0;  ///< since the queues were opened
 };
 
 struct stats_request {

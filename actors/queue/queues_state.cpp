@@ -237,8 +237,8 @@ stats_reply queues_state::stats(wall_time now) const {
     stat.leased_count = queue->leases.leased_count();
     stat.delayed_count = queue->leases.delayed_count();
     stat.dead_count = queue->dead_count;
-    stat.appended_total = queue->appended_total;
-    stat.settled_total = queue->settled_total;
+    stat.appended_total = queue->seq_last; // every record gets the next seq
+    stat.settled_total = queue->seq_last - std::min(queue->seq_last, queue->depth_count);
     stat.retried_total = queue->retried_total;
     std::optional<wall_time> oldest;
     if (auto held = queue->leases.oldest())

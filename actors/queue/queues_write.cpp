@@ -251,7 +251,6 @@ void queues_state::land(in_flight& done, time_point now) {
     auto size = stored.records.bytes().size();
     queue.depth_count += count;
     queue.seq_last = last;
-    queue.appended_total += count;
     bool follows = !queue.reading && queue.ready.known_to() + 1 == stored.first_seq;
     bool fits =
       queue.ready.size_bytes() + size <= bounds_.window_bytes
@@ -305,7 +304,6 @@ void queues_state::land(pending_commit& done, time_point now) {
     for (auto range : verdict.acked)
       acked += range.count();
     queue.leases.settled(verdict, now, jitter_);
-    queue.settled_total += acked;
     queue.retried_total += verdict.retried.size();
     queue.dead_count += verdict.buried.size();
     queue.depth_count -= std::min<std::uint64_t>(queue.depth_count, acked + verdict.buried.size());

@@ -19,9 +19,13 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command queue_list_command{"list", "List queues with what waits in them", "",
-                                 "  sluice queue list\n"
-                                 "  sluice queue list -o json",
-                                 declare};
+const command queue_list_command{
+  "list", "List queues with what waits in them",
+  "IN and OUT count since the queue was made: IN = OUT + DEPTH. Done, buried and purged\n"
+  "records are out; a dead letter that is put back is in again. RETRIED counts since\n"
+  "the head started.",
+  "  sluice queue list\n"
+  "  sluice queue list -o json",
+  declare};
 
 } // namespace sluice::cli

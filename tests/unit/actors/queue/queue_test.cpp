@@ -207,6 +207,33 @@ TEST_CASE_FIXTURE(queue_fixture,
   CHECK((*again.begin()).seq == 2);
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "what went in and out is known after a restart, and adds up") {
+  const auto adds_up = [&](std::uint64_t appended, std::uint64_t gone) {
+    for (int restarts = 0; restarts < 2; ++restarts) {
+      const auto now = stat("in");
+      CHECK(now.appended_total == appended);
+      CHECK(now.settled_total == gone);
+      CHECK(now.depth_count == appended - gone);
+      open();
+    }
+  };
+  ask<append_reply>(queues, append_of("in", numbered(1, 9)));
+  adds_up(9, 0);
+  take("in", 3);
+  commit(commit_of("in", {1, 2}));
+  adds_up(9, 2);
+  take("in", 2);
+  auto poison = commit_of("in", {});
+  poison.attempts_max = 1;
+  poison.nacks.push_back({3, "boom", true});
+  commit(std::move(poison));
+  adds_up(9, 3);
+  ask<count_reply>(queues, requeue_request{queue_name{"in"}, {}});
+  adds_up(10, 3);
+  ask<count_reply>(queues, purge_request{queue_name{"in"}, purge_what::records});
+  adds_up(10, 10);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a requeue moves what was there when it began, each letter once") {
   auto burial_of = [&](const lease_reply& got) {
     auto request = commit_of("in", {});
