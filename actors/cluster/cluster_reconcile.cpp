@@ -374,9 +374,23 @@ std::pair<flow_phase, std::string> assess(const flow_record& flow, const tally& 
   return {flow_phase::running, {}};
 }
 
-void tell_phase(change& it, const flow_record& flow, flow_phase before) {
-  if (flow.phase == before)
+/// While failing replicas are tried again, a flow goes to and fro between its phases. That is news when it begins,
+/// when it gets worse, and when all of the flow runs.
+bool is_news(const flow_record& flow) {
+  if (!flow.told || flow.told->second != flow.stored.target)
+    return true;
+  const auto told = flow.told->first;
+  if (flow.phase == told)
+    return false;
+  if (flow.phase == flow_phase::degraded)
+    return told != flow_phase::failed;
+  return flow.phase != flow_phase::running || told == flow_phase::drained || flow.detail.empty();
+}
+
+void tell_phase(change& it, flow_record& flow) {
+  if (flow.phase == flow_phase::starting || !is_news(flow))
     return;
+  flow.told = {flow.phase, flow.stored.target};
   const auto subject = "flow/" + flow.stored.name.value;
   const auto version = "version " + std::to_string(flow.stored.target.value);
   switch (flow.phase) {
@@ -484,9 +498,8 @@ void reconcile(change& it) {
   }
   groups = group_by_flow(it.state);
   for (auto& [name, flow] : it.state.flows) {
-    const auto before = flow.phase;
     std::tie(flow.phase, flow.detail) = assess(flow, count(it, flow, groups[name]));
-    tell_phase(it, flow, before);
+    tell_phase(it, flow);
   }
   update_routes(it.state);
   send_orders(it);

@@ -148,6 +148,7 @@ struct flow_record {
   std::optional<update_progress> progress; ///< while an update is under way; begins anew with the head
   flow_phase phase = flow_phase::starting;
   std::string detail;
+  std::optional<std::pair<flow_phase, flow_version>> told; ///< by the newest event about how it goes
 };
 
 /// All the cluster knows, apart from the text of past events. A value: copy it to try

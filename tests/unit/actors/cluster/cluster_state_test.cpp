@@ -444,6 +444,44 @@ TEST_CASE_FIXTURE(fixture, "a failed update gives back the scale from before it"
   CHECK(state.replicas.size() == 2);
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "a flow whose replicas are tried again in vain is told of once, until it has run in full") {
+  join("a", 100);
+  does(submit_of(2));
+  settle();
+  std::vector<std::string> said;
+  const auto seen = [&](host::replica_phase first, host::replica_phase second) {
+    auto report = report_of("a");
+    report->hosts[0].replicas[0].phase = first;
+    report->hosts[0].replicas[0].last_error = "no such file";
+    report->hosts[0].replicas[1].phase = second;
+    does(std::shared_ptr<const node::node_report>{report});
+    for (const auto& line : last.changes.events)
+      said.push_back(line.text);
+  };
+  using phase = host::replica_phase;
+  for (int tries = 0; tries < 3; ++tries) {
+    seen(phase::failed, phase::running);
+    CHECK(flow().phase == flow_phase::degraded);
+    seen(phase::starting, phase::running);
+    CHECK(flow().phase == flow_phase::running);
+  }
+  CHECK(said == std::vector<std::string>{"is degraded: price failed on a: no such file"});
+  said.clear();
+  for (int tries = 0; tries < 3; ++tries) { // now both of them
+    seen(phase::failed, phase::running);
+    seen(phase::failed, phase::failed);
+    seen(phase::starting, phase::failed);
+    seen(phase::starting, phase::starting);
+    seen(phase::starting, phase::running);
+  }
+  CHECK(said == std::vector<std::string>{"version 1 failed: price failed on a: no such file"});
+  said.clear();
+  seen(phase::running, phase::running);
+  seen(phase::failed, phase::running);
+  CHECK(said == std::vector<std::string>{"version 1 runs", "is degraded: price failed on a: no such file"});
+}
+
 TEST_CASE_FIXTURE(fixture, "a scale request names what is there, and has a bound") {
   does(submit_of(1));
   CHECK(does(scale_request{orders, processor_name{"x"}, 1}).refused->message
