@@ -18,6 +18,7 @@ using namespace cluster;
 constexpr int schema_version = 1;
 constexpr int application_id = 0x51c1c100;                   ///< marks our file for `file` and for ourselves
 constexpr int checkpoint_pages = 1000;                       ///< of the log, then it is moved into the file
+constexpr std::size_t room_bytes = 64 << 10;                 ///< kept in file and log for a full disk
 constexpr std::string_view deleted_prefix = "version_last/"; ///< of a counter; the name of the flow follows
 constexpr int busy_timeout_ms = 2000; ///< somebody looks into the file with another program
 
@@ -47,9 +48,21 @@ errc reaction_to(const SQLite::Exception& what) {
   case SQLITE_CORRUPT:
   case SQLITE_NOTADB:
     return errc::corrupt;
+  case SQLITE_FULL:
+    return errc::exhausted;
   default:
     return errc::unavailable;
   }
+}
+
+/// Where somebody asked for what could not be written, this is the answer.
+std::string text_of(const std::string& file, const SQLite::Exception& what) {
+  if (what.getErrorCode() != SQLITE_FULL)
+    return file + ": " + what.what();
+  return file
+         + ": no space is left on its disk, so nothing was changed; free some and ask again. What runs goes "
+           "on, and "
+           "status, list, get, logs and stop work";
 }
 
 class cluster_store : public store_port {
@@ -73,17 +86,20 @@ public:
     if (health != "ok")
       return fail(errc::corrupt, name_ + " is damaged: " + health);
     db_.exec("PRAGMA journal_mode=WAL");
-    db_.exec("PRAGMA synchronous=FULL");
     sqlite3_wal_hook(db_.getHandle(), on_commit, this);
-    if (tables != 0)
-      return {};
+    if (tables == 0)
+      make_tables();
+    keep_room();
+    return {};
+  }
+
+  void make_tables() {
     SQLite::Transaction all{db_};
     db_.exec("CREATE TABLE rows (kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,"
              " checksum INTEGER NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID");
     db_.exec("PRAGMA application_id=" + std::to_string(application_id));
     db_.exec("PRAGMA user_version=" + std::to_string(schema_version));
     all.commit();
-    return {};
   }
 
   result<stored_state> load() override {
@@ -241,18 +257,61 @@ private:
     });
   }
 
+  /// Pages that are free in the file, and a log that is as long: with these a drain, a resume or a scale can be stored when
+  /// the disk is full. They are what helps then. Written and dropped in two transactions, else nothing is written.
+  void keep_room() {
+    db_.exec("PRAGMA synchronous=NORMAL"); // only what begins the log anew needs to be on disk
+    try {
+      put("counter", "room", std::string(room_bytes, '-'));
+      drop("counter", "room");
+      begin_log_anew();
+    } catch (const SQLite::Exception& what) {
+      if (what.getErrorCode() != SQLITE_FULL)
+        throw;
+    }
+    db_.exec("PRAGMA synchronous=FULL");
+  }
+
+  /// Moves the log into the file, so that the next transaction overwrites its beginning.
+  bool begin_log_anew() {
+    const auto code =
+      sqlite3_wal_checkpoint_v2(db_.getHandle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+    note_failed_sync(code, sqlite3_errstr(code));
+    return code == SQLITE_OK;
+  }
+
+  void note_failed_sync(int code, const std::string& what) {
+    if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+      broken_ = failure{errc::unavailable, name_ + ": a sync failed, what is on disk is not known: " + what};
+  }
+
+  /// `work` is a whole transaction, and changes nothing else: on a full disk it is done again where the log can begin anew.
   template <class Work>
   auto guarded(Work work) -> decltype(work()) {
+    try {
+      return guarded_once(work);
+    } catch (const SQLite::Exception& full) {
+      if (begin_log_anew())
+        try {
+          return guarded_once(work);
+        } catch (const SQLite::Exception&) { // as full as before
+        }
+      return fail(reaction_to(full), text_of(name_, full));
+    }
+  }
+
+  /// Throws when the disk is full.
+  template <class Work>
+  auto guarded_once(Work& work) -> decltype(work()) {
     if (broken_)
       return tl::unexpected<failure>{*broken_};
     try {
       return work();
     } catch (const SQLite::Exception& what) {
-      const auto code = what.getExtendedErrorCode();
-      if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
-        broken_ =
-          failure{errc::unavailable, name_ + ": a sync failed, what is on disk is not known: " + what.what()};
-      return fail(reaction_to(what), name_ + ": " + what.what());
+      if (what.getErrorCode() == SQLITE_FULL)
+        throw;
+      note_failed_sync(what.getExtendedErrorCode(), what.what());
+      return fail(reaction_to(what), text_of(name_, what));
     }
   }
 
@@ -300,7 +359,7 @@ result<std::shared_ptr<store_port>> open_cluster_store(const std::filesystem::pa
       return fail(prepared);
     return store;
   } catch (const SQLite::Exception& what) {
-    return fail(reaction_to(what), file.string() + ": " + what.what());
+    return fail(reaction_to(what), text_of(file.string(), what));
   }
 }
 
