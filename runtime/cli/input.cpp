@@ -1,5 +1,6 @@
 #include "runtime/cli/input.hpp"
 
+#include <sluice/core/disk_errc.hpp>
 #include <sluice/core/limits.hpp>
 
 #include <array>
@@ -19,25 +20,13 @@ namespace {
 
 constexpr std::size_t piece_bytes_max = 256u << 10;
 
-errc code_of(int error) noexcept {
-  switch (error) {
-  case ENOENT:
-  case ENOTDIR:
-    return errc::not_found;
-  case EACCES:
-  case EPERM:
-    return errc::permission_denied;
-  case EISDIR:
-    return errc::invalid_argument;
-  default:
-    return errc::internal;
-  }
-}
-
 tl::unexpected<failure> cannot_read(const std::string& what, int error) {
   const std::string why = error == EISDIR ? "it is a folder; name a file, or - for the standard input"
                                           : std::string{std::strerror(error)};
-  return fail(code_of(error), "cannot read " + what + ": " + why);
+  const auto code = error == ENOENT || error == ENOTDIR ? errc::not_found
+                    : error == EISDIR                   ? errc::invalid_argument
+                                                        : errc_of_disk(error, errc::internal);
+  return fail(code, "cannot read " + what + ": " + why);
 }
 
 /// An open file; the standard input is left open.

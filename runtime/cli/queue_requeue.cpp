@@ -54,7 +54,11 @@ int run(const environment& env, const requeue_arguments& args) {
 action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<requeue_arguments>();
   app.add_option("QUEUE", args->queue, "which queue")->required();
-  app.add_option("ID", args->ids, "which dead letters [all of the queue]")->check(count_check());
+  app
+    .add_option(
+      "ID", args->ids,
+      "which dead letters, by their ids as `sluice queue dead-letters` shows them [all of the queue]")
+    ->check(count_check(1));
   args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };
 }

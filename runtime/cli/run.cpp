@@ -3,11 +3,14 @@
 #include "runtime/config/suggest.hpp"
 
 #include <sluice/codec/json_writer.hpp>
+#include <sluice/core/disk_errc.hpp>
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
+#include <cstring>
 #include <ostream>
 
 namespace sluice::cli {
@@ -224,9 +227,14 @@ int run(const environment& env, const std::vector<std::string>& args) {
   auto here = env;
   here.json_errors = asks_for_json(args);
   const auto code = dispatch(here, args);
+  errno = 0;
   env.out.flush();
-  if (code == ok && !env.out)
-    return complain(here, {errc::internal, "the output could not be written"});
+  if (code == ok && !env.out) {
+    const auto error = errno; // 0: it failed before
+    return complain(here, {errc_of_disk(error, errc::internal),
+                           std::string{"the output could not be written"}
+                             + (error == 0 ? "" : std::string{": "} + std::strerror(error))});
+  }
   return code;
 }
 

@@ -3,11 +3,15 @@
 #include "runtime/config/quantity.hpp"
 #include "runtime/config/suggest.hpp"
 
+#include <sluice/core/disk_errc.hpp>
+
 #include <toml++/toml.h>
 
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -93,10 +97,18 @@ std::optional<std::string> labels_of(const toml::table& table) {
 }
 
 result<std::string> read_text(const fs::path& path) {
+  const auto cannot = [&](int error) {
+    return fail(error == EISDIR ? errc::invalid_argument : errc_of_disk(error, errc::not_found),
+                "cannot read " + path.string() + ": " + std::strerror(error));
+  };
   std::ifstream in{path, std::ios::binary};
+  if (!in)
+    return cannot(errno);
+  if (std::error_code unknown; fs::is_directory(path, unknown))
+    return cannot(EISDIR);
   std::ostringstream text;
-  if (!in || !(text << in.rdbuf() || text.str().empty()) || in.bad() || fs::is_directory(path))
-    return fail(errc::not_found, "cannot read " + path.string());
+  if (!(text << in.rdbuf() || text.str().empty()) || in.bad())
+    return cannot(EIO);
   return text.str();
 }
 

@@ -234,7 +234,9 @@ result<flow_spec> describe(int program_fd, const std::string& name, const descri
 result<flow_spec> describe(const std::filesystem::path& binary, const describe_options& options) {
   unique_fd file{::open(binary.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!file) {
-    const auto code = errno == ENOENT ? errc::not_found : errc::invalid_argument;
+    const auto code = errno == ENOENT   ? errc::not_found
+                      : errno == EACCES ? errc::permission_denied
+                                        : errc::invalid_argument;
     return fail(code, "cannot open '" + binary.string() + "': " + std::strerror(errno));
   }
   return describe(file.get(), binary.string(), options);

@@ -4,7 +4,7 @@
 
 namespace sluice {
 
-errc errc_of_disk(int error) noexcept {
+errc errc_of_disk(int error, errc otherwise) noexcept {
   switch (error) {
   case ENOSPC:
   case EDQUOT:
@@ -15,7 +15,7 @@ errc errc_of_disk(int error) noexcept {
   case EROFS:
     return errc::permission_denied;
   default:
-    return errc::unavailable;
+    return otherwise;
   }
 }
 

@@ -4,8 +4,8 @@
 
 namespace sluice {
 
-/// Returns the code for a file that the system refused with this `errno`: `exhausted` where there is no space,
-/// `permission_denied` where the user may not, else `unavailable`.
-errc errc_of_disk(int error) noexcept;
+/// The code for a file that the system refused with this `errno`: `exhausted` where there is no space, `permission_denied`
+/// where the user may not, else `otherwise`.
+errc errc_of_disk(int error, errc otherwise = errc::unavailable) noexcept;
 
 } // namespace sluice

@@ -119,7 +119,10 @@ TEST_CASE_FIXTURE(settings_fixture, "a named file must exist") {
   auto loaded = load();
   REQUIRE_FALSE(loaded);
   CHECK(loaded.error().code == errc::not_found);
-  CHECK(says(loaded.error(), "missing.toml"));
+  CHECK(says(loaded.error(), "missing.toml: No such file or directory"));
+  file = dir.path().string();
+  CHECK(load().error().code == errc::invalid_argument);
+  CHECK(says(load().error(), "Is a directory"));
 }
 
 TEST_CASE_FIXTURE(settings_fixture, "a head has all options") {
