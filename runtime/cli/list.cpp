@@ -114,10 +114,14 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command list_command{"list", "List nodes, flows, processors, replicas, hosts, queues or events",
-                           "Filters name a field as `-o json` shows it, nested ones with dots.",
-                           "  sluice list replicas -f phase=running\n"
-                           "  sluice list processors -f spec.source.kind=queue -o json",
-                           declare};
+const command list_command{
+  "list", "List nodes, flows, processors, replicas, hosts, queues or events",
+  "Filters name a field as `-o json` shows it, nested ones with dots.\n"
+  "DONE and ERRORS of a processor are what the head was told since it started: replicas that\n"
+  "ended before that are not in it, nor what one did in the moment before its host died. IN and OUT\n"
+  "of a queue count since it was made, and miss nothing.",
+  "  sluice list replicas -f phase=running\n"
+  "  sluice list processors -f spec.source.kind=queue -o json",
+  declare};
 
 } // namespace sluice::cli

@@ -82,9 +82,11 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command status_command{"status", "Show nodes, flows, backlogs and the last events on one screen", "",
-                             "  sluice status --watch\n"
-                             "  sluice status -o json",
-                             declare};
+const command status_command{
+  "status", "Show nodes, flows, backlogs and the last events on one screen",
+  "DONE counts what the head was told since it started; `sluice list --help` says more.",
+  "  sluice status --watch\n"
+  "  sluice status -o json",
+  declare};
 
 } // namespace sluice::cli
