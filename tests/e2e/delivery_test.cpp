@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <map>
 #include <set>
 
@@ -157,4 +158,28 @@ TEST_CASE("a bounded queue that is full holds producers back, lets consumers go 
   CHECK(cluster.depth("in") == 0);
   cluster.put_jobs("in", 1, 100);
   CHECK(eventually([&] { return cluster.depth("out") == stored + 100; }));
+}
+
+TEST_CASE("a put whose answers are lost is resumed, and stores each line once") {
+  cli_cluster cluster;
+  cluster.start_head({"--no-worker"});
+  std::string lines;
+  for (int i = 0; i < 5000; ++i)
+    lines += R"({"id":)" + std::to_string(i) + "}\n";
+  const auto file = (cluster.home() / "jobs.jsonl").string();
+  write_file(file, lines);
+  for (int round = 1; round <= 3; ++round) { // the stopped head may or may not have the block
+    kill(cluster.head_pid(), SIGSTOP);
+    const auto lost = cluster.sluice({"queue", "put", "in", file, "--timeout", "500ms", "--wait", "0s"});
+    kill(cluster.head_pid(), SIGCONT);
+    CHECK(lost.exit_code == 5);
+    CHECK(lost.err.find("may be stored or not") != std::string::npos);
+    const std::string flag = " --resume ";
+    const auto at = lost.err.find(flag);
+    REQUIRE_MESSAGE(at != std::string::npos, lost.err);
+    const auto begin = at + flag.size();
+    const auto point = lost.err.substr(begin, lost.err.find('\n', begin) - begin);
+    cluster.must({"queue", "put", "in", file, "--resume", point});
+    CHECK(cluster.depth("in") == 5000u * static_cast<unsigned>(round));
+  }
 }
