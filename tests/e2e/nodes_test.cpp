@@ -41,7 +41,8 @@ public:
     at.sin_family = AF_INET;
     at.sin_port = htons(port);
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    REQUIRE(bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+    // A process that was killed may be gone before the last of its threads, and with it its sockets.
+    REQUIRE(eventually([&] { return bind(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0; }));
     REQUIRE(listen(fd_, 1) == 0);
   }
   ~port_holder() { close(fd_); }
