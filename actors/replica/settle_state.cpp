@@ -2,11 +2,18 @@
 
 #include "actors/replica/replica_policy.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <iterator>
 #include <utility>
 
 namespace sluice::replica {
+
+namespace {
+
+std::size_t size_of(const queue::burial& burial) { return burial.payload.size() + burial.error.size(); }
+
+} // namespace
 
 settle_group leased_settle::cut() {
   assert(!ready_.empty());
@@ -32,8 +39,10 @@ void ordered_settle::taken(const record_block& records, const std::vector<refuse
       open_.push_back(next->seq);
     open_.push_back(record.seq);
   }
-  if (!records.empty())
+  if (!records.empty()) {
     blocks_.push_back({records, open_.back()});
+    held_bytes_ += records.bytes().size();
+  }
   for (; next != refused.end(); ++next)
     open_.push_back(next->seq);
 }
@@ -50,6 +59,7 @@ void ordered_settle::add(const work_done& chunk) {
 }
 
 void ordered_settle::bury(std::uint64_t seq, queue::burial why) {
+  held_bytes_ += size_of(why);
   done_.insert_or_assign(seq, outcome{{}, {}, 0, std::move(why)});
 }
 
@@ -61,23 +71,57 @@ std::string_view ordered_settle::payload_of(std::uint64_t seq) const {
   return {};
 }
 
+/// Finds the sizes of records in the order in which they are given out, in one walk over the blocks.
+class ordered_settle::input_cursor {
+public:
+  explicit input_cursor(const std::deque<kept_block>& blocks) : block_(blocks.begin()), end_(blocks.end()) {
+    enter();
+  }
+
+  /// 0 for a record that is in no block. @pre seq is not below that of the last call
+  std::size_t size_of(std::uint64_t seq) {
+    for (; block_ != end_ && block_->seq_last < seq; enter())
+      ++block_;
+    if (block_ == end_)
+      return 0;
+    while (at_ != block_->records.end() && (*at_).seq < seq)
+      ++at_;
+    return at_ != block_->records.end() && (*at_).seq == seq ? (*at_).payload.size() : 0;
+  }
+
+private:
+  void enter() {
+    if (block_ != end_)
+      at_ = block_->records.begin();
+  }
+
+  std::deque<kept_block>::const_iterator block_;
+  std::deque<kept_block>::const_iterator end_;
+  record_block::iterator at_;
+};
+
 settle_group ordered_settle::cut() {
   settle_group group;
   record_block_builder results;
-  for (auto at = done_.begin(); ready() && at->first == open_.front(); at = done_.erase(at)) {
+  input_cursor inputs{blocks_};
+  std::size_t burials_bytes = 0;
+  std::size_t refusable_bytes = 0; // inputs, buried in place of their results if the sink refuses these
+  for (auto at = done_.begin();
+       !open_.empty() && at != done_.end() && at->first == open_.front() && group.count() < group_count_max
+       && burials_bytes + std::max(results.size_bytes(), refusable_bytes) < group_bytes_max;
+       at = done_.erase(at)) {
     auto& found = at->second;
-    if (found.burial)
+    if (found.burial) {
+      burials_bytes += size_of(*found.burial);
       group.burials.push_back(std::move(*found.burial));
-    else
+    } else
       group.acks.push_back(at->first);
+    if (found.count > 0)
+      refusable_bytes += inputs.size_of(at->first);
     for (auto record = found.first; found.count > 0; --found.count, ++record)
       results.add((*record).seq, 0, (*record).payload);
     group.position = at->first;
     open_.pop_front();
-    if (group.count() >= group_count_max || results.size_bytes() >= group_bytes_max) {
-      done_.erase(at);
-      break;
-    }
   }
   if (results.count() > 0)
     group.results.push_back(results.finish());
@@ -86,8 +130,11 @@ settle_group ordered_settle::cut() {
       break;
     group.inputs.push_back(block.records);
   }
-  while (!blocks_.empty() && group.position && blocks_.front().seq_last <= *group.position)
-    blocks_.pop_front();
+  group.freed_bytes = burials_bytes;
+  for (; !blocks_.empty() && group.position && blocks_.front().seq_last <= *group.position;
+       blocks_.pop_front())
+    group.freed_bytes += blocks_.front().records.bytes().size();
+  held_bytes_ -= group.freed_bytes;
   return group;
 }
 

@@ -29,6 +29,7 @@ struct settle_group {
   std::vector<queue::burial> burials;    ///< only where it is none
   std::optional<std::uint64_t> position; ///< all up to here is settled with this group
   std::vector<record_block> inputs;      ///< with `position`: where the payloads of `acks` are
+  std::size_t freed_bytes = 0;           ///< of `ordered_settle::held_bytes`, once this group is settled
 
   std::size_t count() const noexcept { return acks.size() + nacks.size() + burials.size(); }
 };
@@ -71,10 +72,14 @@ public:
 
   /// Whether the front is done, so that `cut` has something to give.
   bool ready() const noexcept { return !open_.empty() && done_.contains(open_.front()); }
+  /// Takes as much as one commit may carry, even when the sink refuses all of it and the records are buried.
+  /// @pre ready()
   settle_group cut();
 
   /// Taken and not given out by `cut`.
   std::size_t open_count() const noexcept { return open_.size(); }
+  /// Of the blocks and burials that wait here.
+  std::size_t held_bytes() const noexcept { return held_bytes_; }
 
 private:
   struct outcome {
@@ -90,7 +95,10 @@ private:
     record_block records;
     std::uint64_t seq_last = 0;
   };
+  class input_cursor;
+
   std::deque<kept_block> blocks_; ///< until their last record is given out
+  std::size_t held_bytes_ = 0;
 };
 
 /// The payload of a record in one of the blocks; empty if it is in none.

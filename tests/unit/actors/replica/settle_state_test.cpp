@@ -135,6 +135,75 @@ TEST_CASE("an ordered group keeps the bounds of a commit") {
   CHECK(settle.cut().position == 10'001);
 }
 
+TEST_CASE("records that are given up count with their payloads, so that their commit fits a frame") {
+  constexpr std::size_t record_bytes = 1 << 20;
+  const auto bytes_of = [](const settle_group& group) {
+    std::size_t total = 0;
+    for (const auto& burial : group.burials)
+      total += burial.payload.size() + burial.error.size();
+    return total;
+  };
+  ordered_settle settle;
+  std::vector<refused_record> refused;
+  for (std::uint64_t seq = 1; seq <= 40; ++seq)
+    refused.push_back({seq, {}, {}});
+  settle.taken({}, refused);
+  for (std::uint64_t seq = 1; seq <= 40; ++seq)
+    settle.bury(seq, {std::string(record_bytes, 'x'), "no line", 1});
+  std::uint64_t position = 0;
+  while (settle.ready()) {
+    const auto group = settle.cut();
+    CHECK(bytes_of(group) <= group_bytes_max + record_bytes + 100);
+    CHECK(group.position == position + group.count());
+    position = *group.position;
+  }
+  CHECK(position == 40);
+  CHECK(settle.open_count() == 0);
+  CHECK(settle.held_bytes() == 0);
+}
+
+TEST_CASE("a group whose results are small can be refused as a whole and still fits a frame") {
+  constexpr std::size_t record_bytes = 1 << 20;
+  ordered_settle settle;
+  seqs all;
+  for (std::uint64_t first = 1; first <= 40; first += 4) {
+    record_block_builder made;
+    for (auto seq = first; seq < first + 4; ++seq) {
+      made.add(seq, 0, std::string(record_bytes, 'x'));
+      all.push_back(seq);
+    }
+    settle.taken(made.finish());
+  }
+  SUBCASE("with results") {
+    settle.add(done(all));
+    seqs given;
+    while (settle.ready()) {
+      const auto group = settle.cut();
+      CHECK(group.count() <= 5);
+      given.insert(given.end(), group.acks.begin(), group.acks.end());
+    }
+    CHECK(given == all);
+  }
+  SUBCASE("without, there is nothing that can be refused") {
+    settle.add(done(all, 0));
+    CHECK(settle.cut().count() == 40);
+  }
+  CHECK(settle.held_bytes() == 0);
+}
+
+TEST_CASE("what is held is told until the last record of a block is given out") {
+  ordered_settle settle;
+  const auto records = block(1, 3);
+  settle.taken(records, {{9, "refused", "no"}});
+  settle.bury(9, {"refused", "no", 1});
+  CHECK(settle.held_bytes() == records.bytes().size() + 9);
+  settle.add(done({1, 2}));
+  CHECK(settle.cut().freed_bytes == 0);
+  settle.add(done({3}));
+  CHECK(settle.cut().freed_bytes == records.bytes().size() + 9);
+  CHECK(settle.held_bytes() == 0);
+}
+
 TEST_CASE("in any order of ends, each record is given out once and the position only grows") {
   for (unsigned seed = 0; seed < 200; ++seed) {
     std::mt19937 random{seed};
