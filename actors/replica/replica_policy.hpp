@@ -1,6 +1,9 @@
 #pragma once
 
+#include <sluice/core/limits.hpp>
+
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 namespace sluice::replica {
@@ -19,6 +22,10 @@ constexpr std::uint32_t block_growth_max = 8;
 /// Blocks that may be in hand, taken and not settled: enough that user code goes on while
 /// two commits of a few milliseconds each are on their way to a busy disk.
 constexpr std::uint32_t blocks_in_hand_max = 8;
+
+/// Bytes of records of a source that is no queue which may be in hand before no more is taken: records may be
+/// large, and are kept until they are settled.
+constexpr std::size_t bytes_in_hand_max = blocks_in_hand_max * limits::block_size_bytes_max;
 
 constexpr std::chrono::milliseconds backoff_min{100};
 constexpr std::chrono::milliseconds backoff_max{5000};

@@ -234,7 +234,16 @@ void state::advance(actions& out, time_point now) {
 bool state::may_take(time_point now) const noexcept {
   return !taking_ && !source_ended_ && !lease_unknown_since_ && now >= take_not_before_
          && unprocessed_ <= count_next_
-         && in_hand_ < std::uint64_t{blocks_in_hand_max} * std::max(opts_.batch_size, 1u);
+         && in_hand_ < std::uint64_t{blocks_in_hand_max} * std::max(opts_.batch_size, 1u)
+         && held_bytes() < bytes_in_hand_max;
+}
+
+/// Of records in hand that do not come from a queue.
+std::size_t state::held_bytes() const noexcept {
+  auto total = ordered_.held_bytes();
+  for (const auto& [_, group] : groups_)
+    total += group.content.freed_bytes;
+  return total;
 }
 
 void state::take_more(actions& out, time_point now) {

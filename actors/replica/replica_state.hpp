@@ -105,7 +105,7 @@ struct group_in_flight {
 /// Starting goes through: body set up, sink opened, cursor read, source opened. An open
 /// that may succeed later is tried again with back-off. Running keeps two blocks going, one
 /// in user code and one behind it, sized by `records_next`, and holds back when
-/// `blocks_in_hand_max` of them are taken and not settled: a slow sink slows the source.
+/// `blocks_in_hand_max` of them, or `bytes_in_hand_max`, are taken and not settled: a slow sink slows the source.
 /// Draining takes nothing, gives back what user code has not begun, and settles the rest. What is not
 /// settled within `drain_max`, since user code does not return or a sink takes nothing, goes back, too:
 /// a drain always ends, and a body whose calls go on is not torn down under them.
@@ -182,6 +182,7 @@ private:
   void abandon(std::string why, actions& out, time_point now);
   void begin_drain(actions& out, time_point now);
   bool may_take(time_point now) const noexcept;
+  std::size_t held_bytes() const noexcept;
   bool is_queue() const noexcept { return opts_.source == source_kind::queue; }
   time_point later(time_point now, std::uint32_t tries);
 

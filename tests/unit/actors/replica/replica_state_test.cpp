@@ -1,3 +1,4 @@
+#include "actors/replica/replica_policy.hpp"
 #include "actors/replica/replica_state.hpp"
 
 #include <sluice/core/limits.hpp>
@@ -6,6 +7,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 using namespace sluice;
 using namespace sluice::replica;
@@ -172,6 +174,51 @@ TEST_CASE("a refused lease is no lost answer: nothing has to be given back") {
   CHECK(find<release>(todo));
   CHECK_FALSE(find<take>(todo));
   CHECK(find<take>(here.replica.on_released(true, true, here.now)));
+}
+
+TEST_CASE("large records of a file are not read on while the sink is away, and are once they are settled") {
+  time_point now{1h};
+  state_options opts;
+  opts.source = source_kind::position;
+  opts.sink = sink_kind::port;
+  state replica{opts};
+  replica.on_spawned(now);
+  replica.on_body({}, now);
+  replica.on_sink_open({}, now);
+  replica.on_cursor(std::string{}, now);
+  auto todo = replica.on_source_open({}, now);
+  std::uint64_t seq = 0;
+  std::vector<std::uint64_t> pushed;
+  const auto is_asked = [&](const actions& all) {
+    for (const auto& each : all)
+      if (const auto* one = std::get_if<push>(&each))
+        pushed.push_back(one->group);
+    return find<take>(all) != nullptr;
+  };
+  bool asked = is_asked(todo);
+  for (int i = 0; i < 100 && asked; ++i) {
+    record_block_builder made;
+    made.add(++seq, 0, std::string(limits::block_size_bytes_max, 'x'));
+    asked = is_asked(replica.on_taken(made.finish(), false, now));
+    asked = is_asked(replica.on_done(done({seq}), now)) || asked;
+    for (auto group : std::exchange(pushed, {}))
+      asked = is_asked(replica.on_pushed(group, fail(errc::unavailable, "down"), now)) || asked;
+  }
+  CHECK(seq == blocks_in_hand_max);
+  std::uint64_t settled_count = 0;
+  for (int i = 0; i < 100 && settled_count < seq; ++i) {
+    now += 10s;
+    asked = is_asked(replica.on_tick(now)) || asked;
+    for (auto group : std::exchange(pushed, {})) {
+      todo = replica.on_pushed(group, std::vector<queue::nack>{}, now);
+      const auto* stored = find<commit>(todo);
+      REQUIRE(stored);
+      settled_count += replica.group(stored->group).content.count();
+      asked = is_asked(replica.on_committed(stored->group, std::vector<std::uint64_t>{}, now)) || asked;
+    }
+  }
+  CHECK(settled_count == seq);
+  CHECK(asked);
 }
 
 TEST_CASE("failures that time can mend are told from those it cannot") {
