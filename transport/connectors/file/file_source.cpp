@@ -114,7 +114,10 @@ private:
       if (!opened)
         return opened.error().code == errc::not_found ? result<bool>{true} : fail(opened);
     }
-    while (found.count() + refused.size() < count_max && found.size_bytes() < limits::block_size_bytes_max) {
+    std::size_t refused_bytes = 0;
+    std::size_t refused_counted = 0;
+    while (found.count() + refused.size() < count_max
+           && found.size_bytes() + refused_bytes < limits::block_size_bytes_max) {
       auto next = reader_->next(!opts_.tail);
       if (!next)
         return fail(next);
@@ -128,6 +131,8 @@ private:
         return true;
       }
       deliver(**next, found, refused);
+      for (; refused_counted < refused.size(); ++refused_counted)
+        refused_bytes += refused[refused_counted].payload.size();
     }
     return false;
   }

@@ -167,6 +167,20 @@ TEST_CASE_FIXTURE(fixture,
   }
 }
 
+TEST_CASE_FIXTURE(fixture, "what is refused counts as what is read in the bound of a block") {
+  std::string text = "a,b\n";
+  for (int i = 0; i < 10; ++i)
+    text += std::string(1 << 20, 'x') + "\n";
+  write_file(path, text);
+  auto from = make({{"format", "csv"}});
+  REQUIRE(from->open(0));
+  for (std::size_t expected : {4, 4, 2}) {
+    auto got = from->pull(100, 0ms);
+    REQUIRE(got);
+    CHECK(got->refused.size() == expected);
+  }
+}
+
 TEST_CASE_FIXTURE(fixture, "CSV may begin with a byte order mark, and have quotes that mean nothing") {
   write_file(path, "\xEF\xBB\xBFid,size\n1,5\" pipe\n2,6\" pipe\n");
   auto from = make({{"format", "csv"}});
