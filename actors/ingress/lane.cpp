@@ -19,13 +19,15 @@ void submit_in_turn(target_ptr port, exchange_ptr what) {
     return;
   }
   std::vector<turn> later;
+  struct turn_end { // before `later` goes, also when a target throws: what is dropped then may submit anew
+    ~turn_end() { queue = nullptr; }
+  } const end;
   queue = &later;
   port->submit(std::move(what));
   for (std::size_t i = 0; i < later.size(); ++i) {
     auto next = std::move(later[i]);
     next.port->submit(std::move(next.what));
   }
-  queue = nullptr;
 }
 
 failure not_now(bool is_failed) {

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -17,9 +18,12 @@ public:
   std::optional<failure> refuses; ///< at once, while set
   bool drops = false;             ///< at once, while set
   bool answers = false;           ///< at once, while set
+  bool throws = false;            ///< the next one, which is dropped
 
   void submit(exchange_ptr call) override {
     ++taken;
+    if (std::exchange(throws, false))
+      throw std::bad_alloc{};
     if (refuses)
       call->refuse(*refuses);
     else if (answers)

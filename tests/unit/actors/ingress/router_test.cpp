@@ -396,6 +396,20 @@ TEST_CASE_FIXTURE(router_fixture,
   CHECK(at(1).taken == 3);
 }
 
+TEST_CASE_FIXTURE(router_fixture, "a target that throws costs no request, and later ones go on") {
+  set(method::get, {1});
+  at(1).throws = true;
+  auto call = fake_exchange::make(method::get, "/p", now + 10s);
+  CHECK_THROWS_AS(routes->handle(call, nullptr), std::bad_alloc);
+  auto second = ask();
+  advance(2s);
+  CHECK(at(1).held.size() == 2);
+  at(1).answer();
+  at(1).answer();
+  CHECK(call->seen->status() == 200);
+  CHECK(second->status() == 200);
+}
+
 TEST_CASE_FIXTURE(router_fixture,
                   "a client that goes, or an answer that breaks off, closes no replica to others") {
   set(method::get, {1});
