@@ -2,11 +2,11 @@
 
 #include "transport/http/connection.hpp"
 #include "transport/link/send_cork.hpp"
+#include "transport/process/blocked_signals.hpp"
 
 #include <boost/asio/post.hpp>
 
 #include <array>
-#include <csignal>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -16,20 +16,6 @@ namespace {
 
 constexpr int handlers_per_turn = 64;
 constexpr auto tick_length = std::chrono::milliseconds{50};
-
-/// Signals belong to the process's own handling; a thread starts with its maker's mask.
-class blocked_signals {
-public:
-  blocked_signals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~blocked_signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-  sigset_t before_;
-};
 
 } // namespace
 
@@ -41,7 +27,7 @@ worker::worker(std::shared_ptr<environment> shared)
 worker::~worker() { stop(); }
 
 void worker::start() {
-  blocked_signals while_starting;
+  process::blocked_signals while_starting; // signals are for the process's own handling
   thread_ = std::thread{[this] {
     pthread_setname_np(pthread_self(), "sluice-http");
     run();

@@ -1,37 +1,19 @@
 #include "transport/link/io_core.hpp"
 
 #include "transport/link/io_thread.hpp"
+#include "transport/process/blocked_signals.hpp"
 
 #include <sluice/core/limits.hpp>
 
-#include <csignal>
 #include <pthread.h>
 #include <vector>
 
 namespace sluice::link {
 
-namespace {
-
-/// Signals belong to the process's own handling; a thread starts with its maker's mask.
-class blocked_signals {
-public:
-  blocked_signals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~blocked_signals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-  sigset_t before_;
-};
-
-} // namespace
-
 thread_local io_core* io_core::current_ = nullptr;
 
 io_core::io_core() : work_(context_.get_executor()) {
-  blocked_signals while_starting;
+  process::blocked_signals while_starting; // signals are for the process's own handling
   thread_ = std::thread{[this] {
     pthread_setname_np(pthread_self(), "sluice-link");
     current_ = this;

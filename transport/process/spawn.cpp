@@ -1,5 +1,7 @@
 #include "transport/process/spawn.hpp"
 
+#include "transport/process/blocked_signals.hpp"
+
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -180,22 +182,6 @@ failure to_failure(const child_error& what) {
   return {errc::internal, "cannot run the program: " + text};
 }
 
-/// Blocks every signal while the child could run our handlers.
-class signal_block {
-public:
-  signal_block() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~signal_block() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  signal_block(const signal_block&) = delete;
-  signal_block& operator=(const signal_block&) = delete;
-
-private:
-  sigset_t before_;
-};
-
 /// Returns the child, or what it said through the pipe.
 tl::expected<child, child_error> try_spawn(plan& p, failure& why_not) {
   int ends[2];
@@ -208,7 +194,7 @@ tl::expected<child, child_error> try_spawn(plan& p, failure& why_not) {
   p.report_fd = write_end.get();
   child out;
   {
-    signal_block quiet;
+    blocked_signals quiet; // while the child could run our handlers
     out.pid = ::fork();
     if (out.pid == 0)
       run_child(p);
