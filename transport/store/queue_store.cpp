@@ -90,6 +90,7 @@ private:
   void keep_letters(const std::vector<letter_row>& damaged);
   void repair_rows(const std::vector<std::int64_t>& damaged);
   void recount(std::int64_t queue_id);
+  const std::vector<queue::recount>& recounts_now();
 
   queue_store_options opts_;
   std::unique_ptr<sqlite_database> database_;
@@ -206,7 +207,7 @@ queue::store_room queue_store::room() {
 result<queue::write_outcome> queue_store::write(const queue::write_batch& batch) {
   auto outcome = guarded<queue::write_outcome>([&]() -> queue::write_outcome {
     transact([&] { write_all(batch); });
-    return {recounts_, room()};
+    return {recounts_now(), room()};
   });
   if (!outcome)
     return outcome;
@@ -371,10 +372,7 @@ result<queue::requeue_outcome> queue_store::requeue(const queue::requeue_step& w
       changed.seq_last = what.first_seq + records.count() - 1;
       segments_.insert(row->id, {what.queue, what.first_seq, records.finish(), what.now});
     });
-    for (auto& counted : recounts_) // as it is after the letters went back
-      if (const auto* of = rows_.find(counted.queue))
-        counted = {counted.queue, of->count, of->dead_count};
-    out.recounts = recounts_;
+    out.recounts = recounts_now();
     return out;
   });
 }
@@ -441,6 +439,14 @@ void queue_store::recount(std::int64_t queue_id) {
   row.count = segments_.recount(queue_id).count;
   row.dead_count = letters_.count(queue_id);
   recounts_.push_back({queue_name{row.name}, row.count, row.dead_count});
+}
+
+/// What was counted anew, with what the call has changed since: the caller takes it in place of its own sums.
+const std::vector<queue::recount>& queue_store::recounts_now() {
+  for (auto& counted : recounts_)
+    if (const auto* row = rows_.find(counted.queue))
+      counted = {counted.queue, row->count, row->dead_count};
+  return recounts_;
 }
 
 } // namespace

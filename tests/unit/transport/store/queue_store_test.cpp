@@ -258,6 +258,42 @@ TEST_CASE_FIXTURE(queue_store_fixture,
   }
 }
 
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "what was counted anew during a write is told with what the write itself has changed") {
+  put("q", 1, {"a", "b", "c"});
+  put("q", 4, {"d", "e"});
+  store.reset();
+  sql("UPDATE segments SET head_sum = 1 WHERE count = 3");
+  reopen();
+  auto outcome = try_write([&](write_batch& batch) {
+    batch.appends.push_back(segment_of("q", 6, numbered(6, 100)));
+    batch.settled.push_back({name("q"), {{2, 2}, {5, 5}}});
+  });
+  REQUIRE(outcome.has_value());
+  CHECK(damage.size() == 1);
+  REQUIRE(outcome->recounts.size() == 1);
+  CHECK(outcome->recounts[0].count == 101);
+  CHECK(store->load()->queues[0].count == 101);
+}
+
+TEST_CASE_FIXTURE(
+  queue_store_fixture,
+  "of records that were damaged when they were to be buried, what is told is what is stored") {
+  put("q", 1, {"aaaa", "bbbb", "cccc"});
+  store.reset();
+  sql("UPDATE segments SET data = CAST(replace(data, 'aaaa', 'aXaa') AS BLOB)");
+  reopen();
+  auto outcome = try_write([&](write_batch& batch) {
+    for (std::uint64_t seq : {1, 2})
+      batch.graves.push_back({name("q"), seq, {flow_name{"f"}, processor_name{"p"}}, 5, "no", {}});
+  });
+  REQUIRE(outcome.has_value());
+  REQUIRE(outcome->recounts.size() == 1);
+  CHECK(outcome->recounts[0].count == 1);
+  CHECK(outcome->recounts[0].dead_count == 1);
+  CHECK(store->load()->queues[0].count == 1);
+}
+
 TEST_CASE_FIXTURE(queue_store_fixture, "rows that changed places are noticed") {
   put("q", 1, {"a"});
   put("q", 2, {"b"});
