@@ -226,13 +226,13 @@ void queue_store::write_all(const queue::write_batch& batch) {
     row.count += segment.records.count();
     row.seq_last = std::max<std::uint64_t>(row.seq_last, segment.first_seq + segment.records.count() - 1);
   }
+  for (const auto& update : batch.attempts) { // before records go, so that nothing is left of those that do
+    if (const auto* row = rows_.change(update.queue, false))
+      segments_.set_attempts(row->id, update.where, update.attempts);
+  }
   for (const auto& settled : batch.settled) {
     if (auto* row = rows_.change(settled.queue, false))
       row->count -= std::min(row->count, segments_.settle(row->id, settled.ranges));
-  }
-  for (const auto& update : batch.attempts) {
-    if (const auto* row = rows_.change(update.queue, false))
-      segments_.set_attempts(row->id, update.where, update.attempts);
   }
   for (const auto& grave : batch.graves)
     bury(grave, batch.now);

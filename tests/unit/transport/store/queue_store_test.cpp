@@ -294,6 +294,18 @@ TEST_CASE_FIXTURE(
   CHECK(store->load()->queues[0].count == 1);
 }
 
+TEST_CASE_FIXTURE(queue_store_fixture, "attempts of records that go in the same write leave nothing behind") {
+  put("q", 1, {"a", "b"}); // purged when their leases have just ended
+  put("q", 3, {"c", "d"}); // one of them is given up
+  write([&](write_batch& batch) {
+    batch.attempts.push_back({name("q"), {1, 4}, 2});
+    batch.settled.push_back({name("q"), {{1, 3}}});
+    batch.graves.push_back({name("q"), 4, {flow_name{"f"}, processor_name{"p"}}, 5, "no", {}});
+  });
+  CHECK(rows("segments") == 0);
+  CHECK(rows("attempts") == 0);
+}
+
 TEST_CASE_FIXTURE(queue_store_fixture, "rows that changed places are noticed") {
   put("q", 1, {"a"});
   put("q", 2, {"b"});
