@@ -203,7 +203,7 @@ private:
     }
   }
 
-  /// What cannot go on ends the run; what hangs is told, for nothing here can end it.
+  /// What cannot go on ends the run, and so does what hangs.
   void tell_failures(const host::host_report& report) {
     for (const auto& one : progress_) {
       if (one.failure && told_.insert(one.name.value).second) {
@@ -216,11 +216,26 @@ private:
       auto spec = std::find_if(opts_.spec.processors.begin(), opts_.spec.processors.end(),
                                [&](const auto& each) { return each.name == replica.processor; });
       if (spec != opts_.spec.processors.end() && spec->timeout.count() > 0
-          && replica.busy_longest > spec->timeout && told_.insert(replica.processor.value + " hangs").second)
-        line_.say(replica.processor.value + ": a call takes longer than its timeout of "
-                  + std::to_string(spec->timeout.count())
-                  + " ms; a cluster would end the process and try again, here it goes on");
+          && replica.busy_longest > spec->timeout + limits::host_hang_grace)
+        tell_hung(replica, *spec);
     }
+  }
+
+  /// A thread cannot be ended. So the process is, as a cluster's node would do, and who starts it again goes on with the next
+  /// attempt; but not all that a flow serves for one request.
+  void tell_hung(const host::replica_report& replica, const processor_spec& spec) {
+    const auto what = replica.processor.value + ": a call takes longer than its timeout of "
+                      + std::to_string(spec.timeout.count()) + " ms";
+    if (spec.http) {
+      if (told_.insert(replica.processor.value + " hangs").second)
+        line_.say(what + "; a cluster would end the process and start another, here it goes on");
+      return;
+    }
+    if (draining_ || !system_->blame_hung(replica.id, spec.timeout))
+      return;
+    line_.say(what + ", and only the end of the process ends it; "
+              + (spec.source.kind == "queue" ? "the attempt counts, " : "") + "start again to go on");
+    std::_Exit(failed);
   }
 
   /// A service that is asked to end has done what it should; a run that would have come to its end has not.
@@ -233,6 +248,7 @@ private:
   void on_signal(int signal) {
     if (draining_ && (code_ == interrupted || code_ == terminated)) {
       line_.say("ended at once; what was in flight is done again next time");
+      system_->blame_nobody();
       std::_Exit(code_);
     }
     code_ = code_of(signal);
@@ -309,6 +325,8 @@ private:
 
   /// A run that has come to its end without some of its records has not done all that it was asked for.
   void tell_letters() {
+    if (has_ended_ && code_ == ok && system_->buried_count() > 0)
+      code_ = partly_failed;
     const bool has_failures =
       std::any_of(progress_.begin(), progress_.end(), [](const auto& one) { return one.failed_total > 0; });
     if (!has_failures)
@@ -398,11 +416,14 @@ int run_local(local_options opts) {
     opts.wait_for_signal = [signals](auto wait_max) { return signals->wait(wait_max); };
     opts.wake = [signals] { signals->wake(); };
   }
-  auto system = local_system::open(opts.state_dir);
+  std::vector<std::string> told;
+  auto system = local_system::open(opts.state_dir, &opts.spec, &told);
   if (!system) {
     std::cerr << "sluice: " << system.error().message << std::endl;
     return failed;
   }
+  for (const auto& each : told)
+    std::cerr << "sluice: " << each << std::endl;
   std::unique_ptr<http_front> front;
   if (has_routes(opts.spec)) {
     auto made = listen(opts, **system);

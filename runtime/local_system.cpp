@@ -38,7 +38,9 @@ result<Reply> local_system::ask(Request request) {
   return out;
 }
 
-result<std::unique_ptr<local_system>> local_system::open(const std::filesystem::path& state_dir) {
+result<std::unique_ptr<local_system>> local_system::open(const std::filesystem::path& state_dir,
+                                                         const flow_spec* to_run,
+                                                         std::vector<std::string>* told) {
   std::error_code error;
   const bool is_new = std::filesystem::create_directories(state_dir, error);
   if (!error && is_new)
@@ -51,15 +53,28 @@ result<std::unique_ptr<local_system>> local_system::open(const std::filesystem::
   auto store = store::open_queue_store(std::move(options));
   if (!store)
     return fail(store);
-  std::unique_ptr<local_system> system{new local_system{std::move(*store)}};
+  std::shared_ptr<process::flight_recorder> recorder;
+  std::size_t buried_count = 0;
+  if (to_run) { // before the queues are: they read what it changes
+    std::vector<std::string> unheard;
+    auto losses = local_losses::open(state_dir, *to_run, **store, told ? *told : unheard);
+    if (!losses)
+      return fail(losses);
+    recorder = losses->recorder();
+    buried_count = losses->buried_count();
+  }
+  std::unique_ptr<local_system> system{new local_system{std::move(*store), std::move(recorder)}};
+  system->buried_count_ = buried_count;
   // The store answers in order, so once it has answered this the queues know what they hold.
   if (auto loaded = system->ask<queue::peek_reply>(queue::peek_request{queue_name{"any"}, 0, 1}); !loaded)
     return fail(loaded);
   return system;
 }
 
-local_system::local_system(std::unique_ptr<queue::store_port> store)
-  : store_(std::make_shared<store::queue_store_thread>(std::move(store))) {
+local_system::local_system(std::unique_ptr<queue::store_port> store,
+                           std::shared_ptr<process::flight_recorder> recorder)
+  : recorder_(std::move(recorder)), threads_(std::make_shared<work::worker_threads>(recorder_)),
+    store_(std::make_shared<store::queue_store_thread>(std::move(store))) {
   queue::options options;
   options.store = store_;
   options.wall_clock = [] { return std::chrono::system_clock::now(); };
@@ -100,16 +115,12 @@ void local_system::start(const local_options& opts, std::uint64_t run) {
                              owner_,
                              registry,
                              threads_,
-                             nullptr,
+                             recorder_,
                              targets_,
                              {batch::make_environment(threads_->http_client()), run, true}});
   desired_.revision = 1;
-  std::uint64_t id = 0;
-  for (const auto& processor : opts.spec.processors) {
-    // Scaled to zero means "until there is work"; by hand there always may be.
-    for (std::uint32_t i = 0; i < std::max(processor.num_replicas, 1u); ++i)
-      desired_.replicas.push_back({replica_id{++id}, processor.name, host::replica_goal::run});
-  }
+  for (const auto& each : local_replicas(opts.spec))
+    desired_.replicas.push_back({each.id, each.processor->name, host::replica_goal::run});
   self_->send(host_, desired_);
 }
 
@@ -191,6 +202,16 @@ result<std::uint64_t> local_system::requeue(const queue_name& name) {
   return reply->count;
 }
 
+bool local_system::blame_hung(replica_id replica, std::chrono::milliseconds timeout) {
+  return recorder_
+         && recorder_->mark_hung(std::chrono::steady_clock::now().time_since_epoch(), timeout, replica);
+}
+
+void local_system::blame_nobody() {
+  if (recorder_)
+    recorder_->clear();
+}
+
 bool local_system::end() {
   if (std::exchange(ended_, true))
     return true;
@@ -206,7 +227,9 @@ bool local_system::end() {
   owner_ = host::node_handle{};
   queue_ = queue::admin_handle{};
   store_->stop();
-  return threads_->wait_all_ended(threads_end_max);
+  const bool all_ended = threads_->wait_all_ended(threads_end_max);
+  blame_nobody(); // a stop is nobody's fault
+  return all_ended;
 }
 
 } // namespace sluice::runtime

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/local.hpp"
+#include "runtime/local_losses.hpp"
 #include "runtime/run_actors.hpp"
 #include "transport/store/queue_store_thread.hpp"
 #include "transport/work/worker_threads.hpp"
@@ -31,8 +32,11 @@ namespace sluice::runtime {
 /// Used by one thread. `end` it before it goes.
 class local_system {
 public:
-  /// Opens the queues of `state_dir`. Fails when another process has them.
-  static result<std::unique_ptr<local_system>> open(const std::filesystem::path& state_dir);
+  /// Opens the queues of `state_dir`. Fails when another process has them. With `to_run`, the flow that is to be started:
+  /// what its last run died of counts, and `told` gets sentences about it.
+  static result<std::unique_ptr<local_system>> open(const std::filesystem::path& state_dir,
+                                                    const flow_spec* to_run = nullptr,
+                                                    std::vector<std::string>* told = nullptr);
   ~local_system();
 
   /// Starts `num_replicas` replicas of every processor; its batches are at their `run`th run. Wakes who waits for
@@ -61,6 +65,15 @@ public:
   /// Puts the dead letters of a queue back; returns how many.
   result<std::uint64_t> requeue(const queue_name& name);
 
+  /// Records that became dead letters at the start, for what the last run died of.
+  std::size_t buried_count() const noexcept { return buried_count_; }
+
+  /// Before the process ends without `end`: a replica has a call that takes longer than `timeout`, which counts an attempt
+  /// at the next start. False if it has returned meanwhile.
+  bool blame_hung(replica_id replica, std::chrono::milliseconds timeout);
+  /// Before the process ends without `end`: what is in user code counts nothing.
+  void blame_nobody();
+
   /// Set when the disk failed: nothing can be settled any more.
   std::optional<failure> broken() const;
 
@@ -72,7 +85,7 @@ public:
   bool end();
 
 private:
-  explicit local_system(std::unique_ptr<queue::store_port> store);
+  local_system(std::unique_ptr<queue::store_port> store, std::shared_ptr<process::flight_recorder> recorder);
 
   struct shared {
     mutable std::mutex mutex;
@@ -86,7 +99,8 @@ private:
 
   std::shared_ptr<shared> shared_ = std::make_shared<shared>();
   std::shared_ptr<ingress::local_targets> targets_ = std::make_shared<ingress::local_targets>();
-  std::shared_ptr<work::worker_threads> threads_ = std::make_shared<work::worker_threads>();
+  std::shared_ptr<process::flight_recorder> recorder_; ///< none while nothing is to be run
+  std::shared_ptr<work::worker_threads> threads_;
   std::shared_ptr<store::queue_store_thread> store_;
   actor_config config_;
   caf::actor_system sys_{config_};
@@ -95,6 +109,7 @@ private:
   host::node_handle owner_;
   host::handle host_;
   host::desired_replicas desired_;
+  std::size_t buried_count_ = 0;
   bool ended_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <new>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -57,6 +58,21 @@ result<std::unique_ptr<flight_recorder>> flight_recorder::attach(int fd) {
   return map(fd);
 }
 
+result<std::unique_ptr<flight_recorder>> flight_recorder::open(const std::filesystem::path& file) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return fail_errno(file.c_str());
+  if (ftruncate(fd, map_size_bytes) != 0) {
+    auto why = fail_errno(file.c_str());
+    close(fd);
+    return why;
+  }
+  auto made = map(fd);
+  if (!made)
+    close(fd);
+  return made;
+}
+
 flight_recorder::~flight_recorder() {
   munmap(slots_, map_size_bytes);
   close(fd_);
@@ -88,6 +104,26 @@ std::vector<suspect> flight_recorder::inside() const {
                        slot->crashed.load() != 0});
   }
   return found;
+}
+
+bool flight_recorder::mark_hung(std::chrono::nanoseconds now, std::chrono::nanoseconds hung_after,
+                                replica_id replica) {
+  bool found = false;
+  for (auto* slot = slots_; slot != slots_ + slots_max; ++slot)
+    if (slot->seq.load(std::memory_order_acquire) != 0 && slot->replica.load() == replica.value
+        && now - std::chrono::nanoseconds{slot->started_ns.load()} >= hung_after) {
+      slot->crashed.store(1, std::memory_order_release);
+      found = true;
+    }
+  return found;
+}
+
+void flight_recorder::clear() noexcept {
+  for (auto* slot = slots_; slot != slots_ + slots_max; ++slot) {
+    slot->seq.store(0);
+    slot->crashed.store(0);
+    slot->replica.store(0);
+  }
 }
 
 void mark_crashed() noexcept {

@@ -5,6 +5,7 @@
 #include <sluice/core/result.hpp>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -29,6 +30,8 @@ public:
   /// In the node: makes the memory. In the host: `attach` maps what was inherited.
   static result<std::unique_ptr<flight_recorder>> create();
   static result<std::unique_ptr<flight_recorder>> attach(int fd);
+  /// For a process that has no node: the pages are those of a file, which outlives it. What the file had is kept.
+  static result<std::unique_ptr<flight_recorder>> open(const std::filesystem::path& file);
 
   ~flight_recorder() override;
   flight_recorder(const flight_recorder&) = delete;
@@ -42,6 +45,13 @@ public:
 
   /// Who is inside user code now. Any thread.
   std::vector<suspect> inside() const;
+
+  /// Marks what `replica` has inside for at least `hung_after` as to blame, as a crash does. False if there is nothing.
+  /// Any thread.
+  bool mark_hung(std::chrono::nanoseconds now, std::chrono::nanoseconds hung_after, replica_id replica);
+
+  /// Makes every slot a free one. Only while no thread of this process has one that it will still use.
+  void clear() noexcept;
 
 private:
   flight_recorder(int fd, replica::flight_slot* slots) : fd_(fd), slots_(slots) {}

@@ -1,4 +1,5 @@
 // Goal: after any death of a host, the records that were inside user code are known.
+#include "tests/support/subprocess.hpp"
 #include "transport/process/flight_recorder.hpp"
 
 #include <doctest/doctest.h>
@@ -71,4 +72,24 @@ TEST_CASE("a crash handler marks the slot of its own thread") {
   mark_crashed();
   set_slot_of_thread(nullptr);
   CHECK((*recorder)->inside()[0].crashed);
+}
+
+TEST_CASE("what a process had inside is read from the file after its end") {
+  test::temp_dir dir;
+  const auto file = dir.path() / "flight";
+  {
+    auto recorder = flight_recorder::open(file);
+    REQUIRE(recorder);
+    (*recorder)->claim(replica_id{7})->enter(42, 1000);
+    (*recorder)->claim(replica_id{7})->enter(43, 5000);
+    CHECK(!(*recorder)->mark_hung(6000ns, 2000ns, replica_id{8}));
+    CHECK((*recorder)->mark_hung(6000ns, 2000ns, replica_id{7}));
+  }
+  auto again = flight_recorder::open(file);
+  REQUIRE(again);
+  const auto guilty = blame((*again)->inside(), 0ns, 0ns);
+  REQUIRE(guilty.size() == 1);
+  CHECK(guilty[0].seq == 42);
+  (*again)->clear();
+  CHECK((*again)->inside().empty());
 }
