@@ -108,6 +108,21 @@ void flow::add_processor(processor_spec spec, Code make) {
   spec_.processors.push_back(std::move(spec));
 }
 
+void flow::settle_source(io_spec& source, const codec::string_fields& strings) {
+  const auto format = source.options.find("format");
+  if (source.kind != "file" || format == source.options.end() || format->second != "csv")
+    return;
+  auto note = [&](const char* option, const std::vector<std::string_view>& names) {
+    std::string all;
+    for (auto name : names)
+      all.append(all.empty() ? "" : ",").append(name);
+    if (!all.empty())
+      source.options.emplace(option, std::move(all));
+  };
+  note("text_columns", strings.all);
+  note("text_columns_with_empty", strings.with_empty);
+}
+
 void flow::add(std::string name, consumer_options options, std::string input_type, std::string output_type,
                body_factory make) {
   settle_sink(name, output_type, options.sink);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sluice/codec/text.hpp>
 #include <sluice/flow_options.hpp>
 #include <sluice/flow_spec.hpp>
 #include <sluice/io/makers.hpp>
@@ -222,12 +223,16 @@ private:
       options.num_concurrency = Traits::is_async ? async_concurrency_default : 1;
   }
 
+  /// Tells a source that brings text without types which of it is text.
+  static void settle_source(io_spec& source, const codec::string_fields& strings);
+
   template <class Target>
   flow& add_consumer(std::string name, consumer_options options) {
     auto make = processor::consumer_factory<Target>(values_);
     if constexpr (Target::call_signature::arity == 1) {
       using traits = processor::traits<Target>;
       settle_concurrency<traits>(options);
+      settle_source(options.source, codec::string_fields_of<typename traits::input>());
       add(name, std::move(options), codec::type_label<typename traits::input>(),
           processor::output_label<typename traits::output>(), std::move(make));
       note_needs<Target>(name);
@@ -241,6 +246,7 @@ private:
     if constexpr (Target::call_signature::arity == 1) {
       using traits = processor::traits<Target>;
       settle_concurrency<traits>(options);
+      settle_source(options.source, codec::string_fields_of<typename traits::input>());
       add_batch(name, std::move(options), codec::type_label<typename traits::input>(),
                 processor::output_label<typename traits::output>(), {}, std::move(make));
       note_needs<Target>(name);
@@ -255,6 +261,7 @@ private:
       if constexpr (processor::check_reduce<Target, Reduce, Key>()) {
         using traits = processor::traits<Target>;
         settle_concurrency<traits>(options);
+        settle_source(options.source, codec::string_fields_of<typename traits::input>());
         add_batch(name, std::move(options), codec::type_label<typename traits::input>(),
                   processor::output_label<typename traits::output>(), processor::detail::member_name<Key>(),
                   processor::reducing_factory<Target, Reduce, Key>(values_));

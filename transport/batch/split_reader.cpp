@@ -179,7 +179,7 @@ private:
 /// Rows of CSV as JSON, one after the other in one buffer.
 class rows final : public split_reader {
 public:
-  rows(int fd, std::vector<std::string> header, std::uint64_t begin, std::uint64_t end)
+  rows(int fd, std::vector<csv::column> header, std::uint64_t begin, std::uint64_t end)
     : reader_(fd, begin, true), header_(std::move(header)), at_(begin), end_(end) {}
 
   result<bool> next(std::vector<record_slice>& out) override {
@@ -236,7 +236,7 @@ private:
   }
 
   line_reader reader_;
-  std::vector<std::string> header_;
+  std::vector<csv::column> header_;
   std::uint64_t at_;
   std::uint64_t end_;
   std::string text_;
@@ -259,7 +259,8 @@ private:
   record_block records_;
 };
 
-result<std::vector<std::string>> read_header(const std::string& path) {
+result<std::vector<csv::column>> read_header(const source_file& file) {
+  const auto& path = file.path;
   auto fd = open_file(path);
   if (!fd)
     return fail(fd);
@@ -268,8 +269,8 @@ result<std::vector<std::string>> read_header(const std::string& path) {
   if (!line)
     return fail(line);
   if (!*line)
-    return std::vector<std::string>{};
-  auto header = csv::column_names((*line)->text);
+    return std::vector<csv::column>{};
+  auto header = csv::read_columns((*line)->text, file.text);
   if (!header)
     return fail(header.error().code, "file: the header of " + path + " " + header.error().message);
   return header;
@@ -344,7 +345,7 @@ result<std::unique_ptr<split_reader>> open_split(const source_file& file, std::u
     return fail(fd);
   if (!file.is_csv)
     return std::make_unique<lines>(std::move(*fd), file.path, begin, end);
-  auto header = read_header(file.path);
+  auto header = read_header(file);
   if (!header)
     return fail(header);
   return std::make_unique<rows>(fd->release(), std::move(*header), begin, end);

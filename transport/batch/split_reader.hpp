@@ -1,5 +1,6 @@
 #pragma once
 
+#include "transport/connectors/file/csv.hpp"
 #include "actors/batch/batch_port.hpp"
 
 #include <sluice/core/result.hpp>
@@ -15,6 +16,7 @@ namespace sluice::batch {
 struct source_file {
   std::string path;
   bool is_csv = false;
+  connectors::csv::text_columns text = {};
 };
 
 /// Where splits of about `split_bytes` begin and, last, where the file of `size_bytes` ends. Lines need no look

@@ -25,6 +25,11 @@ std::string option_reader::required(const std::string& name) {
   return {};
 }
 
+std::string option_reader::optional(const std::string& name) {
+  const auto* value = find(name);
+  return value == nullptr ? std::string{} : *value;
+}
+
 std::string option_reader::one_of(const std::string& name, std::initializer_list<std::string_view> allowed,
                                   std::string_view otherwise) {
   const auto* value = find(name);

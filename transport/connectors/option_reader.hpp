@@ -22,6 +22,8 @@ public:
   std::string required(const std::string& name);
   std::string one_of(const std::string& name, std::initializer_list<std::string_view> allowed,
                      std::string_view otherwise);
+  /// Empty if it is not there.
+  std::string optional(const std::string& name);
   bool flag(const std::string& name, bool otherwise);
   /// Must be there.
   std::uint64_t number(const std::string& name, std::uint64_t min, std::uint64_t max);

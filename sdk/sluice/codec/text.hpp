@@ -8,6 +8,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 /// Values that stand alone as text, such as a parameter of a path or a field of a query.
 namespace sluice::codec {
@@ -68,6 +69,47 @@ bool read_text(json_reader& in, std::string_view text, T& out) {
 }
 
 } // namespace detail
+
+namespace detail {
+
+/// Whether the JSON of a value is a string, if it is there.
+template <class T>
+constexpr bool is_string_form() noexcept {
+  if constexpr (adapted_type<T>)
+    return is_string_form<typename adapter<T>::form>();
+  else if constexpr (optional_type<T>)
+    return is_string_form<typename T::value_type>();
+  else
+    return std::same_as<T, std::string> || std::is_enum_v<T> || time_type<T> || std::same_as<T, bytes>;
+}
+
+} // namespace detail
+
+/// Names of the fields of a record whose JSON is a string, for what brings text without types.
+struct string_fields {
+  std::vector<std::string_view> all;
+  std::vector<std::string_view>
+    with_empty; ///< those where no text at all is a value: a std::string that must be there
+};
+
+template <class T>
+string_fields string_fields_of() {
+  string_fields found;
+  if constexpr (struct_type<T>)
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      auto add = [&]<class Field>(std::string_view name, bool is_required, const Field*) {
+        if (detail::is_string_form<Field>())
+          found.all.push_back(name);
+        if (is_required && std::same_as<Field, std::string>)
+          found.with_empty.push_back(name);
+      };
+      (add(field_names_v<T>[I], required_fields<T>()[I],
+           static_cast<const boost::pfr::tuple_element_t<I, T>*>(nullptr)),
+       ...);
+    }
+  (std::make_index_sequence<boost::pfr::tuple_size_v<T>>{});
+  return found;
+}
 
 /// Reads a value from text that is it as a whole, blanks included. The error has no path: the caller knows
 /// where the text came from. An optional is never empty: text that is there is a value.

@@ -32,6 +32,16 @@ priced price(const order&) { return {1}; }
 void drop(order) {}
 async<std::vector<priced>> price_later(order) { co_return {}; }
 
+enum class colour { red, green };
+struct sale {
+  std::string city;
+  std::optional<std::string> note;
+  colour shade;
+  int count;
+  std::vector<std::string> tags;
+};
+void sold(const sale&) {}
+
 struct audit {
   std::optional<priced> process(const priced& p) { return p; }
 };
@@ -222,6 +232,16 @@ TEST_CASE("mistakes of the flow as a whole are told") {
   flow unfed{"orders"};
   unfed.consumer<drop>("drop", {});
   CHECK(mistake(unfed) == "processor \"drop\": source: is missing");
+}
+
+TEST_CASE("a CSV is told which of its columns are text by the type of the record") {
+  flow f{"sales"};
+  f.consumer<sold>("csv", {.source = file("a.csv")});
+  f.consumer<sold>("jsonl", {.source = file("a.jsonl")});
+  const auto& spec = f.spec();
+  CHECK(spec.processors[0].source.options.at("text_columns") == "city,note,shade");
+  CHECK(spec.processors[0].source.options.at("text_columns_with_empty") == "city");
+  CHECK(!spec.processors[1].source.options.contains("text_columns"));
 }
 
 TEST_CASE("sources and sinks are kinds with options") {

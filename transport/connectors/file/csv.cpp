@@ -30,12 +30,12 @@ std::string fields_text(std::size_t count) {
   return std::to_string(count) + (count == 1 ? " field" : " fields");
 }
 
-std::string count_mistake(const std::vector<std::string>& header, const std::vector<field>& row) {
+std::string count_mistake(const std::vector<column>& header, const std::vector<field>& row) {
   constexpr std::size_t shown_bytes_max = 64;
   auto text = "has " + fields_text(row.size()) + ", the header has " + std::to_string(header.size()) + ": ";
   if (row.size() < header.size())
-    return text + "column '" + header[row.size()].substr(0, shown_bytes_max) + "' is missing";
-  return text + "nothing may follow column '" + header.back().substr(0, shown_bytes_max) + "'";
+    return text + "column '" + header[row.size()].name.substr(0, shown_bytes_max) + "' is missing";
+  return text + "nothing may follow column '" + header.back().name.substr(0, shown_bytes_max) + "'";
 }
 
 std::string_view without_break(std::string_view row) {
@@ -102,7 +102,33 @@ result<std::vector<std::string>> column_names(std::string_view first_row) {
   return names;
 }
 
-result<std::string> to_json(const std::vector<std::string>& header, const row& from) {
+text_columns parse_text_columns(std::string_view all, std::string_view with_empty) {
+  auto names_of = [](std::string_view text) {
+    std::set<std::string, std::less<>> names;
+    while (!text.empty()) {
+      const auto end = std::min(text.find(','), text.size());
+      names.emplace(text.substr(0, end));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return names;
+  };
+  return {names_of(all), names_of(with_empty)};
+}
+
+result<std::vector<column>> read_columns(std::string_view first_row, const text_columns& text) {
+  auto names = column_names(first_row);
+  if (!names)
+    return fail(names);
+  std::vector<column> columns;
+  for (auto& name : *names) {
+    const bool is_text = text.all.contains(name);
+    const bool keeps_empty = text.with_empty.contains(name);
+    columns.emplace_back(std::move(name), is_text, keeps_empty);
+  }
+  return columns;
+}
+
+result<std::string> to_json(const std::vector<column>& header, const row& from) {
   const auto& fields = from.fields;
   if (from.is_open)
     return fail(errc::invalid_argument, std::string{open_quote});
@@ -111,17 +137,17 @@ result<std::string> to_json(const std::vector<std::string>& header, const row& f
   std::string out = "{";
   codec::json_writer writer{out};
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (fields[i].text.empty() && !fields[i].quoted)
+    if (fields[i].text.empty() && !fields[i].quoted && !header[i].keeps_empty)
       continue;
     if (out.size() > 1)
       writer.character(',');
-    if (!writer.string(header[i]))
+    if (!writer.string(header[i].name))
       return fail(errc::invalid_argument, "has no UTF-8 name for its column " + std::to_string(i + 1));
     writer.character(':');
-    if (!fields[i].quoted && is_bare_value(fields[i].text))
+    if (!fields[i].quoted && !header[i].is_text && is_bare_value(fields[i].text))
       writer.text(fields[i].text);
     else if (!writer.string(fields[i].text))
-      return fail(errc::invalid_argument, "has text that is no UTF-8 in column '" + header[i] + "'");
+      return fail(errc::invalid_argument, "has text that is no UTF-8 in column '" + header[i].name + "'");
   }
   writer.character('}');
   return out;

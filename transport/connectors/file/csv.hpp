@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,10 +51,33 @@ row split(std::string_view text);
 /// closed, or if lines end in CR alone: the whole file would be the header.
 result<std::vector<std::string>> column_names(std::string_view first_row);
 
+/// How the fields below one name are read.
+struct column {
+  std::string name;
+  bool is_text = false;     ///< always a string, whatever it looks like
+  bool keeps_empty = false; ///< an empty field is an empty string
+
+  column(std::string what, bool text = false, bool empty = false)
+    : name(std::move(what)), is_text(text), keeps_empty(empty) {}
+  column(const char* what) : name(what) {}
+};
+
+/// Which columns hold text, as the record's type has it.
+struct text_columns {
+  std::set<std::string, std::less<>> all;
+  std::set<std::string, std::less<>> with_empty;
+};
+/// From the options of a file source, where names are apart by commas: identifiers of C++ have none.
+text_columns parse_text_columns(std::string_view all, std::string_view with_empty);
+
+/// `column_names`, with what is known about them.
+result<std::vector<column>> read_columns(std::string_view first_row, const text_columns& text);
+
 /// A row as a JSON object. Unquoted fields that are a JSON number, `true` or `false` become
-/// that; empty ones are left out; everything else is a string. Fails with what is wrong about the
-/// row, naming the column: another number of fields than the header has, an open quote, bytes that are no UTF-8.
-result<std::string> to_json(const std::vector<std::string>& header, const row& from);
+/// that unless their column is text; empty ones are left out unless it keeps them; everything else is a string. Fails
+/// with what is wrong about the row, naming the column: another number of fields than the header has, an open quote,
+/// bytes that are no UTF-8.
+result<std::string> to_json(const std::vector<column>& header, const row& from);
 
 /// The members of a JSON object as (name, field), in their order: strings are quoted where
 /// they would read back as something else; nested values are their JSON text.

@@ -33,6 +33,7 @@ struct file_options {
   std::string path;
   bool is_csv = false;
   bool tail = false;
+  csv::text_columns text = {};
 };
 
 class file final : public source {
@@ -139,8 +140,8 @@ private:
 
   void deliver(const line_reader::line& line, record_block_builder& found, refusals& refused) {
     if (opts_.is_csv && header_.empty()) {
-      auto names = csv::column_names(line.text);
-      header_ = names ? std::move(*names) : std::vector<std::string>{std::string{line.text}};
+      auto names = csv::read_columns(line.text, opts_.text);
+      header_ = names ? std::move(*names) : std::vector<csv::column>{std::string{line.text}};
       if (!names)
         refused.push_back({generation_ << offset_bits | line.end, std::string{line.text},
                            place_of(line.end) + " " + names.error().message});
@@ -218,7 +219,7 @@ private:
   std::uint64_t generation_ = 0;
   std::uint64_t resume_at_ = 0;
   std::unique_ptr<line_reader> reader_;
-  std::vector<std::string> header_;
+  std::vector<csv::column> header_;
   std::uint64_t counted_ = 0;    ///< lines up to `counted_to_`
   std::uint64_t counted_to_ = 0; ///< an offset
   std::uint64_t counted_in_ = 0; ///< of this generation
@@ -231,6 +232,8 @@ result<std::unique_ptr<source>> make(const io_spec& spec) {
   opts.path = options.required("path");
   opts.is_csv = options.one_of("format", {"jsonl", "csv"}, "jsonl") == "csv";
   opts.tail = options.flag("tail", false);
+  opts.text =
+    csv::parse_text_columns(options.optional("text_columns"), options.optional("text_columns_with_empty"));
   if (auto ok = options.check(); !ok)
     return fail(ok);
   return std::make_unique<file>(std::move(opts));

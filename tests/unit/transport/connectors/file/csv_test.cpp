@@ -64,8 +64,17 @@ TEST_CASE("unquoted numbers and truth values become such, empty fields are left 
   CHECK(csv::to_json({"a"}, csv::split("\"\"")) == "{\"a\":\"\"}");
 }
 
+TEST_CASE("a column of text is text whatever it looks like") {
+  const auto text = csv::parse_text_columns("city,note", "city");
+  auto header = csv::read_columns("city,note,count\n", text);
+  REQUIRE(header);
+  CHECK(csv::to_json(*header, csv::split("1899,true,1e5")) == R"({"city":"1899","note":"true","count":1e5})");
+  CHECK(csv::to_json(*header, csv::split(",,")) == R"({"city":""})");
+  CHECK(csv::parse_text_columns("", "").all.empty());
+}
+
 TEST_CASE("a row that is no object says why in the words of a table") {
-  auto mistake = [](std::vector<std::string> header, const char* row) {
+  auto mistake = [](std::vector<csv::column> header, const char* row) {
     auto made = csv::to_json(header, csv::split(row));
     return made ? *made : made.error().message;
   };
