@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
+#include <limits>
 
 namespace sluice::queue {
 
@@ -424,6 +426,11 @@ void lease_state::put_delayed(const std::vector<run>& runs, time_point due) {
 }
 
 // -- looking
+
+std::size_t lease_state::not_due_count(time_point now) const noexcept {
+  const auto first = due_.upper_bound({now, std::numeric_limits<std::uint64_t>::max()});
+  return static_cast<std::size_t>(std::distance(first, due_.end()));
+}
 
 std::optional<std::pair<std::uint64_t, wall_time>> lease_state::oldest() const {
   std::optional<std::pair<std::uint64_t, wall_time>> found;

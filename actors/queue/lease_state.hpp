@@ -178,6 +178,8 @@ public:
 
   std::size_t leased_count() const noexcept { return leased_count_ + settling_count_; }
   std::size_t delayed_count() const noexcept { return delayed_.size(); }
+  /// Of the delayed, those whose time has not come; the others wait for an owner, as ready records do.
+  std::size_t not_due_count(time_point now) const noexcept;
 
   /// The lowest seq here that is leased or delayed, and when it was appended.
   std::optional<std::pair<std::uint64_t, wall_time>> oldest() const;

@@ -276,7 +276,9 @@ self_type::behavior_type behave(self_pointer self, options opts) {
         queues.cursor(request.key, std::move(to));
       });
     },
-    [self](const stats_request&) { return self->state.queues->stats(self->state.opts.wall_clock()); },
+    [self](const stats_request&) {
+      return self->state.queues->stats(self->state.opts.wall_clock(), now(self));
+    },
     [self](const peek_request& request) { return peek(self, request); },
     [self](const dead_letters_request& request) { return dead_letters(self, request); },
     [self](requeue_request& request) {

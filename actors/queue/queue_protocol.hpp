@@ -165,7 +165,7 @@ struct queue_stat {
   queue_name name;
   std::uint64_t depth_count = 0; ///< ready, leased and delayed together
   std::uint64_t leased_count = 0;
-  std::uint64_t delayed_count = 0; ///< wait for their next attempt
+  std::uint64_t delayed_count = 0; ///< wait for the time of their next attempt
   std::uint64_t dead_count = 0;
   std::chrono::milliseconds oldest_age{0};
   std::uint64_t appended_total = 0; ///< since the queue was made; a letter that is put back counts again

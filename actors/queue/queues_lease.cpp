@@ -130,7 +130,9 @@ void queues_state::drop_waiters(const owner_id& pattern) {
 }
 
 void queues_state::absorb(entry& queue, lease_state::given_back change) {
-  queue.retried_total += change.count - change.buried.size();
+  for (const auto& counted :
+       change.attempts) // what is given back unharmed is not tried again, but for the first time
+    queue.retried_total += counted.where.count();
   if (!change.attempts.empty() || !change.buried.empty())
     losses_.emplace_back(&queue, std::move(change));
 }

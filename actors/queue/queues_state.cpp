@@ -227,7 +227,7 @@ void queues_state::cursor(const std::string& key, answer<std::string> to) {
   to(it == cursors_.end() ? std::string{} : it->second);
 }
 
-stats_reply queues_state::stats(wall_time now) const {
+stats_reply queues_state::stats(wall_time wall_now, time_point now) const {
   stats_reply reply;
   reply.queues.reserve(queues_.size());
   for (const auto& [name, queue] : queues_) {
@@ -235,7 +235,7 @@ stats_reply queues_state::stats(wall_time now) const {
     stat.name = name;
     stat.depth_count = queue->depth_count;
     stat.leased_count = queue->leases.leased_count();
-    stat.delayed_count = queue->leases.delayed_count();
+    stat.delayed_count = queue->leases.not_due_count(now);
     stat.dead_count = queue->dead_count;
     stat.appended_total = queue->seq_last; // every record gets the next seq
     stat.settled_total = queue->seq_last - std::min(queue->seq_last, queue->depth_count);
@@ -247,8 +247,8 @@ stats_reply queues_state::stats(wall_time now) const {
       oldest = ready;
     else if (queue->depth_count > 0)
       oldest = queue->unread_oldest_at;
-    if (oldest && *oldest < now)
-      stat.oldest_age = std::chrono::duration_cast<std::chrono::milliseconds>(now - *oldest);
+    if (oldest && *oldest < wall_now)
+      stat.oldest_age = std::chrono::duration_cast<std::chrono::milliseconds>(wall_now - *oldest);
     reply.queues.push_back(std::move(stat));
   }
   return reply;

@@ -70,7 +70,7 @@ public:
   void purge_records(queue_name name, answer<count_reply> to);
   void requeue(requeue_request request, answer<count_reply> to);
   void cursor(const std::string& key, answer<std::string> to);
-  stats_reply stats(wall_time now) const;
+  stats_reply stats(wall_time wall_now, time_point now) const;
 
   // -- the store
 

@@ -392,6 +392,19 @@ TEST_CASE_FIXTURE(queue_fixture, "after a failed sync everything is refused and 
   CHECK(broken.size() == 1);
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "what a drain gives back is ready again and no retry") {
+  put("in", {"a", "b", "c"});
+  take("in");
+  release_request drained;
+  drained.owner = owner;
+  ask<count_reply>(queues, drained);
+  CHECK(stat("in").leased_count == 0);
+  CHECK(stat("in").delayed_count == 0);
+  CHECK(stat("in").retried_total == 0);
+  CHECK(stat("in").depth_count == 3);
+  CHECK(take("in").records.count() == 3);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "burials that cannot be stored are tried again later") {
   put("in", {"a"});
   auto request = lease_of("in");
