@@ -42,7 +42,7 @@ result<std::vector<filter>> read_filters(const kind& what, const std::vector<std
         all += (all.empty() ? "" : ", ") + std::string{name};
       for (const auto& name : map_names(*what.prototype))
         all += ", " + name + ".KEY";
-      return fail(errc::invalid_argument, "a " + std::string{what.name} + " has no field '" + field + "'"
+      return fail(errc::invalid_argument, std::string{what.plural} + " have no field '" + field + "'"
                                             + config::did_you_mean(field, known) + "\nfields: " + all);
     }
     filters.push_back({field, text.substr(equals + 1)});

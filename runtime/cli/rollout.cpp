@@ -100,8 +100,9 @@ int wait_for_version(const environment& env, client::control_client& head, const
                : std::nullopt;
     was_seen = true;
     if (now->version_target() > version)
-      return complain(env, {errc::conflict, "version " + std::to_string(now->version_target())
-                                              + " was submitted meanwhile and takes its place"});
+      return complain(env,
+                      {errc::conflict, "version " + std::to_string(now->version_target())
+                                         + " takes its place: another submit or rollback came meanwhile"});
     if (now->version_target() != version || now->phase() == "failed")
       return say_failed(env, snapshot, *now, version);
     if (now->version_current() != version || (now->phase() != "running" && now->phase() != "completed"))

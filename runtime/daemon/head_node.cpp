@@ -234,6 +234,9 @@ private:
     control::control_server_options server;
     server.socket_path = socket_path();
     server.tcp_address = options_.listen + ":" + std::to_string(options_.control_port);
+    server.address_for_others = [listen = options_.listen](std::uint16_t port) {
+      return address_for_others(listen, port);
+    };
     server.certificate_chain = identity_.control.certificate_pem + identity_.control.ca_pem;
     server.private_key = identity_.control.key_pem;
     auto started = control::start_control_server(sys_, std::move(backend), std::move(server));

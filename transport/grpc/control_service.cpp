@@ -171,7 +171,9 @@ result<void> grpc_control_server::start(const control_server_options& options,
     ::chmod(socket_path_.c_str(), 0600);
   if (!options.tcp_address.empty()) {
     auto host = options.tcp_address.substr(0, options.tcp_address.rfind(':'));
-    rpc_.set_control_address(host + ":" + std::to_string(tcp_port_));
+    const auto port = static_cast<std::uint16_t>(tcp_port_);
+    rpc_.set_control_address(options.address_for_others ? options.address_for_others(port)
+                                                        : host + ":" + std::to_string(port));
   }
   return {};
 }

@@ -47,6 +47,8 @@ struct control_backend {
 struct control_server_options {
   std::string socket_path; ///< unix socket in a directory of mode 0700; empty = none
   std::string tcp_address; ///< "HOST:PORT", port 0 = any free one; empty = none
+  /// The address that others reach the TCP port by, for people; none = as in `tcp_address`.
+  std::function<std::string(std::uint16_t port)> address_for_others;
   /// For TCP, PEM. A certificate of the cluster's CA for the role `head`, and behind it
   /// the CA's own, so that clients can compare its fingerprint.
   std::string certificate_chain;

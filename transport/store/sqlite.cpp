@@ -118,8 +118,7 @@ void sqlite_database::raise(int code, const std::string& doing) {
     break;
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
-    text += "another process has it open";
-    break;
+    throw sqlite_error{detail, text + "another process has it open"};
   case SQLITE_NOTADB:
     text += "this is no SQLite file, or its first page is damaged";
     break;

@@ -160,6 +160,8 @@ TEST_CASE("invalid documents are refused") {
 
 TEST_CASE("a syntax error tells the byte and what belongs there") {
   CHECK(syntax_error("") == "not valid JSON at byte 0: expected a value, got the end of the text");
+  CHECK(syntax_error("\xEF\xBB\xBF{}")
+        == "not valid JSON at byte 0: a byte order mark is no JSON; save the text as UTF-8 without it");
   CHECK(syntax_error("[1, x]") == "not valid JSON at byte 4: expected a value");
   CHECK(syntax_error("[1 2]") == "not valid JSON at byte 3: expected ',' or ']'");
   CHECK(syntax_error("{\"a\":1;") == "not valid JSON at byte 6: expected ',' or '}'");
