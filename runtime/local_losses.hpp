@@ -32,13 +32,11 @@ public:
                                    queue::store_port& store, std::vector<std::string>& told);
 
   std::shared_ptr<process::flight_recorder> recorder() const { return recorder_; }
-  std::size_t buried_count() const noexcept { return buried_count_; }
+  std::size_t buried_count() const noexcept { return buried_count_; } ///< at `open`
 
 private:
-  explicit local_losses(std::shared_ptr<process::flight_recorder> recorder)
-    : recorder_(std::move(recorder)) {}
-
   std::shared_ptr<process::flight_recorder> recorder_;
+  std::size_t buried_count_ = 0;
 };
 
 } // namespace sluice::runtime

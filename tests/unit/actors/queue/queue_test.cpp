@@ -189,7 +189,7 @@ TEST_CASE_FIXTURE(queue_fixture, "an unrenewed lease runs out, a renewed one doe
   CHECK(stat("in").leased_count == 1);
   advance(limits::lease_visibility);
   CHECK(stat("in").leased_count == 0);
-  CHECK(stat("in").delayed_count == 1);
+  CHECK(stat("in").retried_total == 1);
   CHECK(store->queues_for_test[queue_name{"in"}].records.at(1).attempts == 1);
   CHECK(commit(commit_of("in", {1}))->stale == numbers{1});
 }

@@ -272,5 +272,6 @@ TEST_CASE_FIXTURE(fixture, "wrong options are refused by name") {
         == "file: option 'format' must be jsonl or csv, is 'xml'");
   CHECK(mistake({{"path", "x"}, {"tail", "yes"}}) == "file: option 'tail' must be true or false, is 'yes'");
   CHECK(mistake({{"path", "x"}, {"tial", "true"}})
-        == "file: there is no option 'tial'; there are: format, path, tail");
+        == "file: there is no option 'tial'; there are: format, path, tail, text_columns, "
+           "text_columns_with_empty");
 }
