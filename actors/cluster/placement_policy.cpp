@@ -1,6 +1,7 @@
 #include "actors/cluster/placement_policy.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <tuple>
 #include <utility>
@@ -17,11 +18,19 @@ std::string with_decimals(int count, double value) {
   return text;
 }
 
+/// As many digits as it has, one at least.
+int decimals_of(double cpus) {
+  int count = 1;
+  while (count < 6 && std::abs(std::stod(with_decimals(count, cpus)) - cpus) > 1e-9)
+    ++count;
+  return count;
+}
+
 /// What is needed and what there is, with as many digits as tell them apart.
 std::pair<std::string, std::string> cpus_apart(double needed, double free) {
-  for (int count = 1;; ++count) {
+  for (int count = decimals_of(needed);; ++count) {
     std::pair texts{with_decimals(count, needed), with_decimals(count, std::max(0.0, free))};
-    if (texts.first != texts.second || count == 6)
+    if (texts.first != texts.second || count >= 6)
       return texts;
   }
 }
@@ -69,8 +78,9 @@ std::string why_nowhere(const replica_need& need, std::span<const candidate> nod
     return "needs " + needed + " CPUs" + where + ", most free is " + free + " on " + roomy->node.value;
   }
   const auto [needed, free] = memory_apart(need.memory_bytes, largest->memory_bytes_free);
-  return "needs " + needed + " of memory" + where + ", most free with " + with_decimals(1, need.cpus)
-         + " CPUs is " + free + " on " + largest->node.value;
+  return "needs " + needed + " of memory" + where + ", most free with "
+         + with_decimals(decimals_of(need.cpus), need.cpus) + " CPUs is " + free + " on "
+         + largest->node.value;
 }
 
 } // namespace

@@ -114,9 +114,9 @@ bool asks_for_help(const std::string& word) { return word == "--help" || word ==
 int unknown_command(const environment& env, const std::string& word, std::span<const command* const> table,
                     const std::string& prefix) {
   auto what = word.starts_with("-") ? "unknown option" : "unknown command";
-  env.err << style(env.err_terminal).error("error:") << " " << what << " '" << prefix << word << "'"
-          << config::did_you_mean(word, names_of(table)) << "\n`sluice " << prefix
-          << "--help` lists what there is.\n";
+  complain(env, {errc::invalid_argument, std::string{what} + " '" + prefix + word + "'"
+                                           + config::did_you_mean(word, names_of(table)) + "\n`sluice "
+                                           + prefix + "--help` lists what there is."});
   return bad_usage;
 }
 

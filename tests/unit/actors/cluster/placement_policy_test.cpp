@@ -63,6 +63,7 @@ TEST_CASE("memory counts only where it is reserved") {
 
 TEST_CASE("what is needed and what is free never look the same") {
   CHECK(chosen({0.1, 0}, {node("a", 0.06)}) == "nowhere: needs 0.10 CPUs, most free is 0.06 on a");
+  CHECK(chosen({0.05, 0}, {node("a", 0)}) == "nowhere: needs 0.05 CPUs, most free is 0.00 on a");
   CHECK(chosen({1, 0}, {node("a", 0.999)}) == "nowhere: needs 1.000 CPUs, most free is 0.999 on a");
   CHECK(chosen({1, 0}, {node("a", -0.01)}) == "nowhere: needs 1.0 CPUs, most free is 0.0 on a");
   const auto with_bytes = [](std::uint64_t free) {

@@ -558,6 +558,8 @@ TEST_CASE_FIXTURE(cli_fixture, "with -o json what goes wrong is JSON too, and st
     CHECK(out.empty());
     CHECK(err_has(R"({"error":{"code":"not_found","message":"there is no flow/none)"));
   }
+  CHECK(run({"bogus", "-o", "json"}) == cli::bad_usage);
+  CHECK(err.starts_with("{\"error\":{\"code\":\"invalid_argument\",\"message\":\"unknown command 'bogus'"));
   CHECK(run({"get", "flow/none", "-o", "json", "--bogus"}) == cli::bad_usage);
   CHECK(err == "{\"error\":{\"code\":\"invalid_argument\",\"message\":\"unknown option '--bogus'\"}}\n");
   CHECK(run({"get", "flow/none"}) == cli::not_found);
