@@ -20,7 +20,7 @@ queue_name source_queue(const processor_spec& processor) {
   return queue_name{found == processor.source.options.end() ? std::string{} : found->second};
 }
 
-/// Which replica is whose, as a text that two runs can be compared by.
+/// Which replica is whose, as a text for the next run.
 std::string list_of(const flow_spec& spec) {
   std::ostringstream out;
   for (const auto& each : local_replicas(spec))
@@ -38,16 +38,24 @@ std::string read_all(const std::filesystem::path& file) {
 /// The records to blame, ascending by queue and seq.
 using suspects = std::map<queue_name, std::map<std::uint64_t, const processor_spec*>>;
 
-suspects blamed(const process::flight_recorder& recorder, const flow_spec& spec) {
-  suspects found;
-  const auto replicas = local_replicas(spec);
-  for (const auto& one : process::blame(recorder.inside(), {}, {})) {
-    const auto whose = std::ranges::find(replicas, one.replica, &local_replica::id);
-    if (whose == replicas.end())
-      continue;
-    if (auto queue = source_queue(*whose->processor); !queue.empty())
-      found[queue][one.seq] = whose->processor;
+/// @param list of the run that died; a processor counts only if it still is there and reads the same queue
+suspects blamed(const process::flight_recorder& recorder, const std::string& list, const flow_spec& spec) {
+  std::map<std::uint64_t, const processor_spec*> readers;
+  std::istringstream lines{list};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words{line};
+    std::uint64_t id = 0;
+    std::string processor;
+    std::string queue;
+    words >> id >> processor >> queue;
+    const auto known = std::ranges::find(spec.processors, processor_name{processor}, &processor_spec::name);
+    if (!queue.empty() && known != spec.processors.end() && source_queue(*known).value == queue)
+      readers[id] = &*known;
   }
+  suspects found;
+  for (const auto& one : process::blame(recorder.inside(), {}, {}))
+    if (auto whose = readers.find(one.replica.value); whose != readers.end())
+      found[source_queue(*whose->second)][one.seq] = whose->second;
   return found;
 }
 
@@ -113,17 +121,14 @@ result<local_losses> local_losses::open(const std::filesystem::path& state_dir, 
   local_losses opened;
   const auto list_file = state_dir / "flight-replicas";
   const auto list = list_of(spec);
-  if (read_all(list_file) == list) {
-    auto buried_count = count_all(blamed(**recorder, spec), spec, store, told);
-    if (!buried_count)
-      return fail(buried_count);
-    opened.buried_count_ = *buried_count;
-    (*recorder)->clear();
-  } else {
-    (*recorder)->clear(); // before there is a list that it does not belong to
-    if (!(std::ofstream{list_file, std::ios::binary} << list << std::flush))
-      return fail(errc::unavailable, "cannot write " + list_file.string());
-  }
+  const auto list_before = read_all(list_file);
+  auto buried_count = count_all(blamed(**recorder, list_before, spec), spec, store, told);
+  if (!buried_count)
+    return fail(buried_count);
+  opened.buried_count_ = *buried_count;
+  (*recorder)->clear(); // before there is a list that it does not belong to
+  if (list != list_before && !(std::ofstream{list_file, std::ios::binary} << list << std::flush))
+    return fail(errc::unavailable, "cannot write " + list_file.string());
   opened.recorder_ = std::move(*recorder);
   return opened;
 }

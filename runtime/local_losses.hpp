@@ -26,8 +26,7 @@ public:
   /// Opens the files of `state_dir`. Counts an attempt of each record that was in user code when the last run of the
   /// same flow died, or buries it; `told` gets a sentence for each.
   ///
-  /// Records of a flow that has other processors than the one that died are left as they are: nobody can tell whose
-  /// they were.
+  /// Records of a processor that is no longer there, or reads another queue now, are left as they are.
   static result<local_losses> open(const std::filesystem::path& state_dir, const flow_spec& spec,
                                    queue::store_port& store, std::vector<std::string>& told);
 

@@ -202,6 +202,8 @@ void queues_state::requeue(requeue_request request, answer<count_reply> to) {
   if (!made)
     return to(fail(made));
   std::sort(request.ids.begin(), request.ids.end());
+  request.ids.erase(std::unique(request.ids.begin(), request.ids.end()),
+                    request.ids.end()); // each letter once
   pending_requeue what;
   what.queue = *made;
   what.ids = std::move(request.ids);

@@ -60,6 +60,11 @@ result<void> put_lines(const environment& env, byte_reader read, record_putter& 
   const auto skipped_to = to.line_next();
   for (std::uint64_t number = 1;;) {
     for (auto line = lines.next(); line; line = lines.next()) {
+      if (number >= skipped_to && env.ending_signal() != 0 && !to.is_block_open()) {
+        if (auto done = to.flush(); !done)
+          return done;
+        return fail(errc::cancelled, "interrupted");
+      }
       if (number >= skipped_to)
         if (auto done = put_line(std::move(*line), number, to); !done)
           return done;
@@ -101,7 +106,14 @@ std::string stored_text(const put_arguments& args, const record_putter& putter) 
 }
 
 /// Which lines are stored for sure, which perhaps, and how to go on so that none is stored twice.
-void tell_how_far(const environment& env, const put_arguments& args, const record_putter& putter) {
+void tell_how_far(const environment& env, const put_arguments& args, const record_putter& putter, errc why) {
+  if (!args.resume.empty() && why == errc::conflict && !putter.unsure()) {
+    env.err
+      << "the input is not the one that was sent before, or the put was gone on with already; what of it is "
+         "stored is not known: `sluice queue peek "
+      << args.queue << "` shows it\n";
+    return;
+  }
   const auto line = std::to_string(putter.line_next());
   const auto unsure = putter.unsure();
   env.err << stored_text(args, putter) << ", all from before line " << line << "; ";
@@ -113,7 +125,7 @@ void tell_how_far(const environment& env, const put_arguments& args, const recor
   if (unsure)
     env.err << "continue, with none stored twice: sluice queue put " << args.queue << " "
             << (args.file == "-" ? "-" : quote(args.file)) << " --resume " << to_text(*unsure)
-            << (args.file == "-" ? " (and the same input, from its beginning)" : "") << "\n";
+            << (args.file == "-" ? "\nwith the same input, from its beginning" : "") << "\n";
   else if (args.file != "-")
     env.err << "continue with: tail -n +" << line << " " << quote(args.file) << " | sluice queue put "
             << args.queue << " -\n";
@@ -167,7 +179,7 @@ int run(const environment& env, const put_arguments& args) {
     return ok;
   }
   auto code = complain(env, done.error());
-  tell_how_far(env, args, to);
+  tell_how_far(env, args, to, done.error().code);
   const auto signal = env.ending_signal();
   return done.error().code == errc::cancelled && signal != 0 ? 128 + signal : code;
 }
@@ -180,7 +192,9 @@ action declare(CLI::App& app, const environment& env) {
     ->type_name("COUNT")
     ->check(count_check(1, limits::block_count_max));
   app.add_option("--wait", args->wait, "how long to wait for a head that is away [60s]")->type_name("SPAN");
-  app.add_option("--resume", args->resume, "go on with a put that failed, as its message says")
+  app
+    .add_option("--resume", args->resume,
+                "go on, once and with the same input, with a put that failed, as its message says")
     ->type_name("POINT");
   args->client = add_client_options(app);
   return [args, &env] { return run(env, *args); };
@@ -192,7 +206,8 @@ const command queue_put_command{
   "put", "Put records at the end of a queue",
   "Every line is checked; at the first that is not JSON it stops, says which, and what came before\n"
   "is stored. When it returns, the records are on disk. From a pipe, lines are sent as they come.\n"
-  "Where it fails it says how to go on without storing a record twice. Ctrl-C sends what was read.",
+  "Where it fails it says how to go on without storing a record twice. Ctrl-C ends it after\n"
+  "the request that is under way.",
   "  sluice queue put orders orders.jsonl\n"
   "  echo '{\"id\": 1}' | sluice queue put orders -",
   declare};

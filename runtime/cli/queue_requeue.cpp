@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include <ostream>
+#include <set>
 
 namespace sluice::cli {
 
@@ -25,7 +26,8 @@ int run(const environment& env, const requeue_arguments& args) {
     return complain(env, head.error());
   client::api::QueueRequeueRequest request;
   request.set_queue(args.queue);
-  request.mutable_ids()->Add(args.ids.begin(), args.ids.end());
+  const std::set<std::uint64_t> ids{args.ids.begin(), args.ids.end()};
+  request.mutable_ids()->Add(ids.begin(), ids.end());
   auto reply = (*head)->queue_requeue(request);
   if (!reply) {
     const auto code = reply.error().code;
@@ -44,10 +46,9 @@ int run(const environment& env, const requeue_arguments& args) {
     env.out << to_json(*reply);
   env.err << count_text(reply->count()) << (reply->count() == 1 ? " record is" : " records are")
           << " back at the end of queue/" << args.queue << "\n";
-  if (reply->count() >= args.ids.size())
+  if (reply->count() >= ids.size())
     return ok;
-  env.err << count_text(args.ids.size() - reply->count())
-          << " of the ids named no dead letter of this queue\n";
+  env.err << count_text(ids.size() - reply->count()) << " of the ids named no dead letter of this queue\n";
   return reply->count() == 0 ? not_found : partly_failed;
 }
 

@@ -101,12 +101,22 @@ TEST_CASE_FIXTURE(fixture, "a record that was settled before the death is left a
   CHECK(told.empty());
 }
 
-TEST_CASE_FIXTURE(fixture, "what a flow with other processors had is not counted") {
-  die_with({{1, 2}});
-  spec.processors[0].num_replicas = 3;
+TEST_CASE_FIXTURE(fixture, "it counts with other numbers of replicas, too") {
+  die_with({{3, 4}}); // of "ship"
+  spec.processors[0].num_replicas = 4;
+  open();
+  CHECK(told.size() == 1);
+  CHECK(attempts("b", 4) == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "what a processor had that is gone or reads another queue is not counted") {
+  die_with({{1, 2}, {3, 4}});
+  spec.processors[0].name = processor_name{"other"};
+  spec.processors[1].source.options["name"] = "c";
   open();
   CHECK(told.empty());
   CHECK(attempts("a", 2) == 0);
+  CHECK(attempts("b", 4) == 0);
 }
 
 TEST_CASE_FIXTURE(fixture, "a run that ends in good order has nothing inside") {

@@ -63,6 +63,19 @@ TEST_CASE_FIXTURE(queue_fixture, "what went in and out is known after a restart,
   adds_up(10, 10);
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a letter that is named twice goes back once") {
+  put("in", {"a", "b"});
+  take("in");
+  auto poison = commit_of("in", {});
+  poison.attempts_max = 1;
+  poison.nacks.push_back({1, "boom", true});
+  poison.nacks.push_back({2, "boom", true});
+  commit(std::move(poison));
+  CHECK(ask<count_reply>(queues, requeue_request{queue_name{"in"}, {2, 1, 2, 2}})->count == 2);
+  CHECK(stat("in").depth_count == 2);
+  CHECK(stat("in").dead_count == 0);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a requeue moves what was there when it began, each letter once") {
   auto burial_of = [&](const lease_reply& got) {
     auto request = commit_of("in", {});
