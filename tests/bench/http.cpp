@@ -306,6 +306,7 @@ void print_work(const char* name, const servers& all, const std::string& request
     std::printf(count == connection_counts[3] ? "\n" : ",\n");
   }
   std::printf("  ],\n");
+  std::fflush(stdout); // a server that is forked off next must not say it again
 }
 
 /// Connections that have had one answer and ask no more.
