@@ -131,9 +131,11 @@ void queues_state::note_producer(pending_append& what) {
     last = {request.producer_seq, request.fingerprint};
     return;
   }
-  const bool comparable =
-    request.producer_seq == last.seq && request.fingerprint != 0 && last.fingerprint != 0;
-  if (comparable && request.fingerprint != last.fingerprint)
+  const bool comparable = request.fingerprint != 0 && last.fingerprint != 0;
+  if (comparable && request.producer_seq < last.seq)
+    what.refused = failure{errc::conflict, "producer '" + request.producer + "' has gone on to request "
+                                             + std::to_string(last.seq) + " already"};
+  else if (comparable && request.fingerprint != last.fingerprint)
     what.refused =
       failure{errc::conflict, "producer '" + request.producer + "' has used this number for another request"};
   else

@@ -107,11 +107,11 @@ std::string stored_text(const put_arguments& args, const record_putter& putter) 
 
 /// Which lines are stored for sure, which perhaps, and how to go on so that none is stored twice.
 void tell_how_far(const environment& env, const put_arguments& args, const record_putter& putter, errc why) {
-  if (!args.resume.empty() && why == errc::conflict && !putter.unsure()) {
-    env.err
-      << "the input is not the one that was sent before, or the put was gone on with already; what of it is "
-         "stored is not known: `sluice queue peek "
-      << args.queue << "` shows it\n";
+  if (!args.resume.empty() && why == errc::conflict) {
+    env.err << (putter.stored() == 0 ? "nothing was stored now" : stored_text(args, putter))
+            << ": a put was gone on with from this point already, or the input is not the one that was sent "
+               "before; `sluice queue peek "
+            << args.queue << "` shows what is there\n";
     return;
   }
   const auto line = std::to_string(putter.line_next());
@@ -127,8 +127,9 @@ void tell_how_far(const environment& env, const put_arguments& args, const recor
             << (args.file == "-" ? "-" : quote(args.file)) << " --resume " << to_text(*unsure)
             << (args.file == "-" ? "\nwith the same input, from its beginning" : "") << "\n";
   else if (args.file != "-")
-    env.err << "continue with: tail -n +" << line << " " << quote(args.file) << " | sluice queue put "
-            << args.queue << " -\n";
+    env.err << (why == errc::invalid_argument ? "mend the line, then continue with: tail -n +"
+                                              : "continue with: tail -n +")
+            << line << " " << quote(args.file) << " | sluice queue put " << args.queue << " -\n";
 }
 
 /// True if a flow that is there takes its records from the queue. True as well where nobody can tell.
@@ -207,7 +208,7 @@ const command queue_put_command{
   "Every line is checked; at the first that is not JSON it stops, says which, and what came before\n"
   "is stored. When it returns, the records are on disk. From a pipe, lines are sent as they come.\n"
   "Where it fails it says how to go on without storing a record twice. Ctrl-C ends it after\n"
-  "the request that is under way.",
+  "the request that is under way, a second one at once and without that line.",
   "  sluice queue put orders orders.jsonl\n"
   "  echo '{\"id\": 1}' | sluice queue put orders -",
   declare};

@@ -297,7 +297,8 @@ grpc::Status control_rpc::QueuePut(grpc::ServerContext* context, const v1::Queue
     return end(context, done);
   auto records = block_of(*request);
   // So that a number that comes back with other records is refused, and not taken for a repeat.
-  const auto fingerprint = XXH3_64bits(records.bytes().data(), records.bytes().size()) | 1;
+  const auto of_queue = XXH3_64bits(request->queue().data(), request->queue().size());
+  const auto fingerprint = XXH3_64bits_withSeed(records.bytes().data(), records.bytes().size(), of_queue) | 1;
   auto answer = ask<queue::append_reply>(sys_, backend_.queues, time_left(context),
                                          queue::append_request{queue_name{request->queue()},
                                                                std::move(records), request->producer(),

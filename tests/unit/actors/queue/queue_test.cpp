@@ -308,6 +308,26 @@ TEST_CASE_FIXTURE(queue_fixture,
 }
 
 TEST_CASE_FIXTURE(queue_fixture,
+                  "a number before the last is refused where nobody can tell what it was for") {
+  auto request = append_of("q", block({"a"}));
+  request.producer = "put-1";
+  for (std::uint64_t seq : {1, 2, 3}) {
+    request.producer_seq = seq;
+    request.fingerprint = 10 + seq;
+    CHECK(ask<append_reply>(queues, request)->count == 1);
+  }
+  request.producer_seq = 2;
+  request.fingerprint = 12;
+  auto refused = ask<append_reply>(queues, request);
+  CHECK(refused.error().code == errc::conflict);
+  CHECK_MESSAGE(refused.error().message == "producer 'put-1' has gone on to request 3 already",
+                refused.error().message);
+  request.fingerprint = 0; // of a host, which sends one at a time: it comes late, and nobody waits for it
+  CHECK(ask<append_reply>(queues, request)->count == 1);
+  CHECK(stat("q").depth_count == 3);
+}
+
+TEST_CASE_FIXTURE(queue_fixture,
                   "a repeat is not answered before the first is on disk, and stored if that failed") {
   auto request = append_of("q", block({"a"}));
   request.producer = "cli-1";

@@ -88,7 +88,7 @@ TEST_CASE_FIXTURE(queue_fixture, "a file can be continued with the line that is 
   auto path = (dir.path() / "r.jsonl").string();
   write_file(path, "1\n{\n3\n");
   CHECK(run({"queue", "put", "in", path}) == cli::bad_usage);
-  CHECK(err_has("tail -n +2 '" + path + "' | sluice queue put in -"));
+  CHECK(err_has("mend the line, then continue with: tail -n +2 '" + path + "' | sluice queue put in -"));
   CHECK(run({"queue", "put", "in", (dir.path() / "none").string()}) == cli::not_found);
   CHECK_MESSAGE(err_has("none: No such file or directory"), err);
 }
@@ -144,10 +144,22 @@ TEST_CASE_FIXTURE(queue_fixture,
   CHECK_MESSAGE(err_has("5 records are in queue/in\n"), err);
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a point that was used, or comes with another input, is not offered again") {
+  head.refuse = failure{errc::conflict, "has gone on to request 4 already"};
+  CHECK(run({"queue", "put", "in", "-", "--resume", "p:2:3:3"}, "1\n2\n3\n4\n5\n6\n") == cli::conflict);
+  CHECK_MESSAGE(err_has("has gone on to request 4 already"), err);
+  CHECK_MESSAGE(
+    err_has("nothing was stored now: a put was gone on with from this point already, or the input is "
+            "not the one that was sent before"),
+    err);
+  CHECK_MESSAGE(err_has("sluice queue peek in"), err);
+  CHECK_MESSAGE(!err_has("--resume p:2:3:3"), err);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a resumed put that fails again can be resumed as before") {
-  head.refuse = failure{errc::conflict, "has used this number for another request"};
+  head.refuse = failure{errc::unavailable, "it is gone"};
   CHECK(run({"queue", "put", "in", "-", "--resume", "p:1:2:7:3"}, "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n")
-        == cli::conflict);
+        == cli::unreachable);
   CHECK_MESSAGE(err_has("the 3 from line 7 on may be stored or not"), err);
   CHECK_MESSAGE(err_has("--resume p:1:2:7:3\nwith the same input, from its beginning\n"), err);
   head.refuse.reset();

@@ -293,20 +293,24 @@ TEST_CASE_FIXTURE(control_fixture, "records are stored in order and found again"
   CHECK(records->records(0).payload() == std::string("\x00\xff", 2));
 }
 
-TEST_CASE_FIXTURE(control_fixture, "a put is told from another of the same number by its records") {
+TEST_CASE_FIXTURE(control_fixture,
+                  "a put is told from another of the same number by its records and its queue") {
   auto& api_client = serve();
-  for (auto* payload : {"1", "1", "2"}) {
+  using put_of = std::pair<const char*, const char*>;
+  for (auto [queue, payload] :
+       {put_of{"in", "1"}, put_of{"in", "1"}, put_of{"in", "2"}, put_of{"other", "1"}}) {
     api::QueuePutRequest put;
-    put.set_queue("in");
+    put.set_queue(queue);
     put.add_payloads(payload);
     put.set_producer("p");
     put.set_producer_seq(4);
     CHECK(api_client.queue_put(put).has_value());
   }
-  REQUIRE(head->fingerprints.size() == 3);
+  REQUIRE(head->fingerprints.size() == 4);
   CHECK(head->fingerprints[0] != 0);
   CHECK(head->fingerprints[0] == head->fingerprints[1]);
   CHECK(head->fingerprints[0] != head->fingerprints[2]);
+  CHECK(head->fingerprints[0] != head->fingerprints[3]);
 }
 
 TEST_CASE_FIXTURE(control_fixture, "a put with a wrong name, too many or too large records stores nothing") {
