@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 namespace sluice::cli {
@@ -79,26 +80,54 @@ void print_headline(std::ostream& to, const terminal& where, const api::Snapshot
   to << "\n";
 }
 
-/// How much a node needs to be seen: one that is gone in good order least, one in trouble most.
-int interest_of(const api::Node& node) {
+/// How much a row needs to be seen where there is no room for all.
+enum class interest { none, low, normal, trouble };
+
+/// One that is gone in good order least, one in trouble most.
+interest interest_of(const api::Node& node) {
   const bool is_gone = node.phase() == "left" || node.phase() == "dead";
   if (is_gone && node.heartbeat_age_ms() > gone_node_shown_for_ms)
-    return 0;
+    return interest::none;
   if (node.phase() == "left")
-    return 1;
-  return node.phase() == "alive" ? 2 : 3;
+    return interest::low;
+  return node.phase() == "alive" ? interest::normal : interest::trouble;
 }
 
-/// In the order of the snapshot, `count_max` at most, those of least interest left out first.
-std::vector<const api::Node*> nodes_shown(const api::SnapshotReply& snapshot, int count_max) {
-  std::vector<const api::Node*> shown;
-  for (int interest = 3; interest > 0; --interest)
-    for (const auto& node : snapshot.nodes())
-      if (interest_of(node) == interest && static_cast<int>(shown.size()) < count_max)
-        shown.push_back(&node);
-  std::sort(shown.begin(), shown.end(), [](const auto* a, const auto* b) { return a < b; });
-  return shown;
+interest interest_of(const api::Flow& flow, const api::Processor& one) {
+  if (flow.phase() == "failed" || flow.phase() == "degraded" || one.dead_count() > 0
+      || one.replicas_running() < one.replicas_desired() || !one.last_error().empty())
+    return interest::trouble;
+  return one.replicas_running() > 0 || one.backlog_count() > 0 ? interest::normal : interest::low;
 }
+
+/// Takes candidates in their order and keeps `count_max` at most, those of least interest left out first.
+template <class T>
+class selection {
+public:
+  explicit selection(int count_max) : count_max_(static_cast<std::size_t>(std::max(count_max, 0))) {}
+
+  void add(T one, interest how) { all_.push_back({std::move(one), how}); }
+
+  std::vector<T> kept() const {
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < all_.size(); ++i)
+      if (all_[i].second != interest::none)
+        order.push_back(i);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](auto a, auto b) { return all_[a].second > all_[b].second; });
+    order.resize(std::min(order.size(), count_max_));
+    std::sort(order.begin(), order.end());
+    std::vector<T> out;
+    for (auto i : order)
+      out.push_back(all_[i].first);
+    return out;
+  }
+  int hidden() const { return static_cast<int>(all_.size() - kept().size()); }
+
+private:
+  std::size_t count_max_;
+  std::vector<std::pair<T, interest>> all_;
+};
 
 void print_nodes(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
                  const room& has) {
@@ -110,22 +139,23 @@ void print_nodes(std::ostream& to, const terminal& where, const api::SnapshotRep
               {"HOSTS", align::right, false, 2},
               {"HEARTBEAT", align::right, false, 1},
               {"ADDRESS", align::left, false, 4}}};
-  const auto shown = nodes_shown(snapshot, has.nodes);
-  const int hidden = snapshot.nodes_size() - static_cast<int>(shown.size());
-  for (const auto* shown_node : shown) {
-    const auto& node = *shown_node;
+  selection<const api::Node*> nodes{has.nodes};
+  for (const auto& node : snapshot.nodes())
+    nodes.add(&node, interest_of(node));
+  for (const auto* shown : nodes.kept()) {
+    const auto& node = *shown;
     rows.add({node.is_head() ? node.id() + " (head)" : node.id(), cell{node.phase(), &style::phase},
               used_of(cpus_text(node.cpus_reserved()), cpus_text(node.cpus_total())),
               cpus_text(node.cpu_used()),
               used_of(bytes_text(node.memory_used_bytes()), bytes_text(node.memory_total_bytes())),
               std::to_string(node.hosts_size()), span_text(node.heartbeat_age_ms()), node.address()});
   }
-  if (rows.empty() && hidden == 0) {
+  if (snapshot.nodes().empty()) {
     to << "no nodes; add one with: sluice start --address auto\n";
     return;
   }
   rows.print(to, where);
-  print_more(to, where, hidden, "nodes");
+  print_more(to, where, nodes.hidden(), "nodes");
 }
 
 std::string version_text(const api::Flow& flow) {
@@ -186,22 +216,17 @@ void print_flows(std::ostream& to, const terminal& where, const api::SnapshotRep
               {"ERRORS", align::right},
               {"DEAD", align::right, false, 2},
               {has_routes(snapshot) ? "ROUTE" : "", align::left, true, 4}}};
-  int shown = 0;
-  int hidden = 0;
-  for (const auto& flow : snapshot.flows()) {
-    bool is_first = true;
-    for (const auto& processor : flow.processors()) {
-      if (shown >= has.processors) {
-        ++hidden;
-        continue;
-      }
-      add_processor(rows, flow, processor, is_first);
-      is_first = false;
-      ++shown;
-    }
+  selection<std::pair<const api::Flow*, const api::Processor*>> processors{has.processors};
+  for (const auto& flow : snapshot.flows())
+    for (const auto& processor : flow.processors())
+      processors.add({&flow, &processor}, interest_of(flow, processor));
+  const api::Flow* before = nullptr;
+  for (const auto& [flow, processor] : processors.kept()) {
+    add_processor(rows, *flow, *processor, flow != before);
+    before = flow;
   }
   rows.print(to, where);
-  print_more(to, where, hidden, "processors");
+  print_more(to, where, processors.hidden(), "processors");
 }
 
 bool is_waiting(const api::Host& host) {
@@ -274,23 +299,18 @@ void print_queues(std::ostream& to, const terminal& where, const api::SnapshotRe
               {"DEPTH", align::right},
               {"OLDEST", align::right},
               {"DEAD", align::right}}};
-  int shown = 0;
-  int hidden = 0;
-  for (const auto& queue : snapshot.queues()) {
-    if (is_backlog(queue.name()) || queue.depth_count() + queue.dead_count() == 0)
-      continue;
-    if (shown++ >= has.queues) {
-      ++hidden;
-      continue;
-    }
-    rows.add({queue.name(), short_count_text(queue.depth_count()), span_text(queue.oldest_age_ms()),
-              cell{short_count_text(queue.dead_count()), queue.dead_count() > 0 ? &style::bad : nullptr}});
-  }
+  selection<const api::Queue*> queues{has.queues};
+  for (const auto& queue : snapshot.queues())
+    if (!is_backlog(queue.name()) && queue.depth_count() + queue.dead_count() > 0)
+      queues.add(&queue, queue.dead_count() > 0 ? interest::trouble : interest::normal);
+  for (const auto* queue : queues.kept())
+    rows.add({queue->name(), short_count_text(queue->depth_count()), span_text(queue->oldest_age_ms()),
+              cell{short_count_text(queue->dead_count()), queue->dead_count() > 0 ? &style::bad : nullptr}});
   if (rows.empty())
     return;
   to << "\n";
   rows.print(to, where);
-  print_more(to, where, hidden, "queues");
+  print_more(to, where, queues.hidden(), "queues");
 }
 
 void print_events(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,

@@ -120,3 +120,30 @@ TEST_CASE("a node that has been gone for long is only counted") {
   CHECK_FALSE(has_line(lines, "long-ago"));
   CHECK(has_line(lines, "and 2 more: sluice list nodes"));
 }
+
+TEST_CASE("what is in trouble goes before what only comes first by name") {
+  api::SnapshotReply cluster;
+  for (int i = 0; i < 40; ++i) {
+    const auto n = std::to_string(100 + i);
+    auto* flow = cluster.add_flows();
+    flow->set_name("flow-" + n);
+    flow->set_phase(i % 2 == 0 ? "drained" : "running");
+    auto* processor = flow->add_processors();
+    processor->set_name("work");
+    if (i % 2 == 1) {
+      processor->set_replicas_desired(1);
+      processor->set_replicas_running(1);
+    }
+    auto* queue = cluster.add_queues();
+    queue->set_name("queue-" + n);
+    queue->set_depth_count(1);
+  }
+  cluster.mutable_flows(38)->mutable_processors(0)->set_dead_count(3);
+  cluster.mutable_flows(39)->mutable_processors(0)->set_replicas_desired(2);
+  cluster.mutable_queues(39)->set_dead_count(1);
+  const auto lines = lines_of(status_screen({.is_terminal = true, .width = 100, .height = 24}, cluster));
+  for (auto part : {"flow-138", "flow-139", "queue-139", "flow-101", "queue-100", " more: sluice list queues",
+                    " more: sluice list processors"})
+    CHECK_MESSAGE(has_line(lines, part), part);
+  CHECK_FALSE(has_line(lines, "flow-100"));
+}
