@@ -70,8 +70,10 @@ result<void> check_found_dir(const fs::path& dir) {
 result<void> prepare_state_dir(const fs::path& dir) {
   std::error_code error;
   const bool is_new = fs::create_directories(dir, error);
+  // Anything but a folder in the way is wrong usage.
+  const bool is_wrong_path = error == std::errc::not_a_directory || error == std::errc::file_exists;
   if (error)
-    return fail(errc_of_disk(error.value()),
+    return fail(errc_of_disk(error.value(), is_wrong_path ? errc::invalid_argument : errc::unavailable),
                 "cannot make the state folder " + dir.string() + ": " + error.message());
   if (!is_new)
     return check_found_dir(dir);

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,6 +52,14 @@ TEST_CASE("a folder that was there keeps its mode, and is refused if others may 
   REQUIRE(chmod(dir.c_str(), 0711) == 0); // opened after its first start
   CHECK(claim_state_dir(dir).error().code == errc::permission_denied);
   CHECK(mode_of() == 0711);
+}
+
+TEST_CASE("a path that can be no folder is wrong usage") {
+  temp_dir base;
+  const auto file = base.path() / "file";
+  std::ofstream{file} << "x";
+  CHECK(claim_state_dir(file).error().code == errc::invalid_argument);
+  CHECK(claim_state_dir(file / "below").error().code == errc::invalid_argument);
 }
 
 TEST_CASE("a folder with other things in it is not taken, whatever its mode") {
