@@ -34,12 +34,11 @@ result<std::unique_ptr<flight_recorder>> flight_recorder::map(int fd) {
   return std::unique_ptr<flight_recorder>{new flight_recorder{fd, static_cast<flight_slot*>(at)}};
 }
 
-result<std::unique_ptr<flight_recorder>> flight_recorder::create() {
-  int fd = memfd_create("sluice-flight", MFD_CLOEXEC);
+result<std::unique_ptr<flight_recorder>> flight_recorder::size_and_map(int fd, const char* name) {
   if (fd < 0)
-    return fail_errno("create");
+    return fail_errno(name);
   if (ftruncate(fd, map_size_bytes) != 0) {
-    auto why = fail_errno("size");
+    auto why = fail_errno(name);
     close(fd);
     return why;
   }
@@ -47,6 +46,14 @@ result<std::unique_ptr<flight_recorder>> flight_recorder::create() {
   if (!made)
     close(fd);
   return made;
+}
+
+result<std::unique_ptr<flight_recorder>> flight_recorder::create() {
+  return size_and_map(memfd_create("sluice-flight", MFD_CLOEXEC), "create");
+}
+
+result<std::unique_ptr<flight_recorder>> flight_recorder::open(const std::filesystem::path& file) {
+  return size_and_map(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600), file.c_str());
 }
 
 result<std::unique_ptr<flight_recorder>> flight_recorder::attach(int fd) {
@@ -56,21 +63,6 @@ result<std::unique_ptr<flight_recorder>> flight_recorder::attach(int fd) {
   if (static_cast<std::size_t>(info.st_size) != map_size_bytes)
     return fail(errc::unsupported, "flight recorder: the node agent is of another version");
   return map(fd);
-}
-
-result<std::unique_ptr<flight_recorder>> flight_recorder::open(const std::filesystem::path& file) {
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0)
-    return fail_errno(file.c_str());
-  if (ftruncate(fd, map_size_bytes) != 0) {
-    auto why = fail_errno(file.c_str());
-    close(fd);
-    return why;
-  }
-  auto made = map(fd);
-  if (!made)
-    close(fd);
-  return made;
 }
 
 flight_recorder::~flight_recorder() {

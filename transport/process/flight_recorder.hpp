@@ -56,6 +56,8 @@ public:
 private:
   flight_recorder(int fd, replica::flight_slot* slots) : fd_(fd), slots_(slots) {}
   static result<std::unique_ptr<flight_recorder>> map(int fd);
+  /// Owns `fd` from the start; below 0, it is refused with `errno`.
+  static result<std::unique_ptr<flight_recorder>> size_and_map(int fd, const char* name);
 
   int fd_;
   replica::flight_slot* slots_;
