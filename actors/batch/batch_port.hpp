@@ -98,6 +98,8 @@ class loop_executor : public executor {
 public:
   /// Runs what is posted, as it falls due, until `ready`. Looks again after each piece and every 100 ms.
   virtual void run(const std::function<bool()>& ready) = 0;
+  /// Drops what is posted, now and from now on: a coroutine that waits here ends where it is.
+  virtual void close() = 0;
 };
 
 /// What the threads that run user code need of the outside. Outlives them.

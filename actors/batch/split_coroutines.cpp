@@ -28,6 +28,8 @@ class split_coroutines::core : public std::enable_shared_from_this<core> {
 public:
   explicit core(const split_settings& with)
     : with_(with), loop_(with.environment->make_loop()), concurrency_(std::max(with.num_concurrency, 1u)) {}
+  /// What has timed out may still wait in the loop, which it holds: both would stay for ever.
+  ~core() { loop_->close(); }
 
   result<std::vector<flight_ptr>> process(const std::vector<record_slice>& records) {
     std::vector<flight_ptr> all;

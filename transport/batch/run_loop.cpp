@@ -21,14 +21,27 @@ public:
 
   void post(std::function<void()> work) override {
     std::lock_guard lock{mutex_};
+    if (is_closed_)
+      return;
     due_.push_back(std::move(work));
     changed_.notify_one();
   }
 
   void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override {
     std::lock_guard lock{mutex_};
+    if (is_closed_)
+      return;
     later_.emplace(clock::now() + delay, std::move(work));
     changed_.notify_one();
+  }
+
+  void close() override {
+    decltype(due_) due; // dropped without the lock: what ends may post
+    decltype(later_) later;
+    std::lock_guard lock{mutex_};
+    is_closed_ = true;
+    due.swap(due_);
+    later.swap(later_);
   }
 
   http::client_port* http_client() noexcept override { return client_; }
@@ -63,6 +76,7 @@ private:
 
   http::client_port* client_;
   std::mutex mutex_;
+  bool is_closed_ = false;
   std::condition_variable changed_;
   std::deque<std::function<void()>> due_;
   std::multimap<clock::time_point, std::function<void()>> later_;

@@ -112,9 +112,13 @@ struct manual_environment final : environment_port {
 
   struct loop final : loop_executor {
     explicit loop(manual_environment& where) : where(where) {}
-    void post(std::function<void()> work) override { due.push_back(std::move(work)); }
+    void post(std::function<void()> work) override {
+      if (!is_closed)
+        due.push_back(std::move(work));
+    }
     void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override {
-      later.emplace(where.time + delay, std::move(work));
+      if (!is_closed)
+        later.emplace(where.time + delay, std::move(work));
     }
     void run(const std::function<bool()>& ready) override {
       while (!ready()) {
@@ -130,7 +134,13 @@ struct manual_environment final : environment_port {
         work();
       }
     }
+    void close() override {
+      is_closed = true;
+      due.clear();
+      later.clear();
+    }
     manual_environment& where;
+    bool is_closed = false;
     std::deque<std::function<void()>> due;
     std::multimap<std::chrono::steady_clock::time_point, std::function<void()>> later;
   };
@@ -138,7 +148,12 @@ struct manual_environment final : environment_port {
   result<std::shared_ptr<files_port>> make_files(const processor_spec&) override {
     return fail(errc::internal, "-");
   }
-  std::shared_ptr<loop_executor> make_loop() override { return std::make_shared<loop>(*this); }
+  std::shared_ptr<loop_executor> make_loop() override {
+    auto made = std::make_shared<loop>(*this);
+    last_loop = made;
+    return made;
+  }
+  std::weak_ptr<loop> last_loop;
   void mark_thread(replica::flight_slot*) override {}
   std::chrono::steady_clock::time_point now() const override { return time; }
   void pause(std::chrono::milliseconds length) override {
@@ -271,6 +286,7 @@ TEST_CASE_FIXTURE(fixture, "a coroutine that takes too long counts as failed") {
   auto done = run({2, 3}, doubles);
   REQUIRE(done.has_value());
   CHECK(files->rejected == texts{"0 after 1: timed out after 15 ms"});
+  CHECK(environment->last_loop.expired()); // what is late holds nothing once its split has ended
 }
 
 TEST_CASE_FIXTURE(fixture,
