@@ -49,7 +49,7 @@ router::router(router_options options)
   : options_(std::make_shared<const router_options>(with_rooms(std::move(options)))), seeds_(options_->seed),
     view_(std::make_shared<const table_view>()) {}
 
-router::~router() = default;
+router::~router() { close(); } // what waits holds its lane
 
 std::shared_ptr<const router::table_view> router::view() const {
   std::lock_guard lock{mutex_};

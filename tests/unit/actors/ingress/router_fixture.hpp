@@ -20,8 +20,13 @@ using answer_ptr = std::shared_ptr<fake_answer>;
 /// A router on node "here" with replicas that the test plays.
 struct router_fixture {
   router_fixture() { routes.reset(new router{options()}); }
+  /// Requests hold their route, which holds its targets: these let go of them first, while the router is there.
   ~router_fixture() {
-    targets.clear(); // first: what they hold is dropped while the router is there
+    if (routes)
+      routes->close();
+    for (const auto& [number, target] : targets)
+      while (!target->held.empty())
+        target->drop();
   }
 
   router_options options() {

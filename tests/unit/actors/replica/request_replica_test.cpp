@@ -93,6 +93,8 @@ public:
   std::vector<host::replica_report> reports;
   replica::handle replica;
 
+  ~fixture() { code->open_calls.clear(); } // they hold the body, which holds them
+
   void start(pattern kind = pattern::endpoint) {
     replica::request_options opts;
     opts.processor.name = processor_name{"p"};

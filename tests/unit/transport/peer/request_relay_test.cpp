@@ -42,6 +42,8 @@ struct relay {
   link::connection_ptr far;
 
   relay() { connect(); }
+  /// A link and its channels hold each other until it is closed.
+  ~relay() { near->close({errc::cancelled, "the test has ended"}); }
 
   void connect() {
     link::hello node;

@@ -40,6 +40,9 @@ struct hop {
     start(far, server);
   }
 
+  /// A link and its channels hold each other until it is closed.
+  ~hop() { near->close({errc::cancelled, "the test has ended"}); }
+
   static void start(const link::connection_ptr& link, const std::shared_ptr<peer::side_channel>& channel) {
     link->start({[channel](std::vector<link::frame> frames) {
                    for (auto& each : frames)
@@ -64,6 +67,7 @@ struct relay {
       to = hops.back()->target();
     }
   }
+  ~relay() { replica->session->drop(); }
   hop& first() { return *hops.back(); }
 
   void ask() {

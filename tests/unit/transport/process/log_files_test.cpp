@@ -17,7 +17,7 @@ struct log_fixture {
   log_bounds bounds{100, 3};
 
   std::string line(int number) {
-    char text[16];
+    char text[32];
     std::snprintf(text, sizeof text, "line %04d\n", number); // 10 bytes
     return text;
   }
