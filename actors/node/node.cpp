@@ -1,6 +1,7 @@
 #include "actors/node/node.hpp"
 
 #include "actors/node/node_state.hpp"
+#include "actors/wake_up.hpp"
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -66,7 +67,7 @@ struct state {
   std::deque<cluster::host_ended> ends;               ///< not told yet
   std::shared_ptr<const ingress::route_table> routes; ///< as handed on
   std::optional<time_point> reported_at;
-  std::optional<time_point> due_at; ///< a `due_atom` is on its way for then
+  wake_up timer; ///< of `due_atom`
   bool flush_is_due = false;
   std::set<artifact_id> artifacts; ///< as last told
   std::vector<caf::typed_response_promise<void>> stop_promises;
@@ -119,12 +120,9 @@ void report_soon(pointer self) {
 
 void arm_timer(pointer self) {
   auto& st = self->state;
-  auto due = next_due(st.node);
-  if (!due || (st.due_at && *st.due_at <= *due))
-    return;
-  st.due_at = due;
-  const auto current = self->clock().now();
-  self->delayed_send(self, std::max(*due - current, time_point::duration::zero()), due_atom::value);
+  if (const auto due = next_due(st.node))
+    if (auto delay = st.timer.arm(*due, self->clock().now()))
+      self->delayed_send(self, *delay, due_atom::value);
 }
 
 void remember_end(pointer self, const host_key& key, action::report_end what) {
@@ -398,7 +396,8 @@ self_type::behavior_type run(pointer self, options opts) {
     [self](tick_atom) { on_tick(self); },
     [self](due_atom) {
       auto& s = self->state;
-      s.due_at.reset();
+      if (!s.timer.is_due(self->clock().now()))
+        return;
       note_time(s.node, self->clock().now());
       look_at_all(self);
     },

@@ -1,5 +1,7 @@
 #include "actors/queue/queue.hpp"
 
+#include "actors/wake_up.hpp"
+
 #include <sluice/core/limits.hpp>
 
 #include <caf/stateful_actor.hpp>
@@ -36,7 +38,7 @@ struct state {
   std::unique_ptr<queues_state> queues;
   bool is_flush_sent = false;
   bool is_broken = false;
-  std::optional<time_point> timer; ///< when the next tick comes
+  wake_up timer;
 };
 
 using self_pointer = self_type::stateful_pointer<state>;
@@ -123,12 +125,12 @@ void start_reads(self_pointer self) {
 
 void set_timer(self_pointer self) {
   auto& mine = self->state;
-  auto next = mine.queues->next_event();
-  if (!next || (mine.timer && *mine.timer <= *next))
+  const auto next = mine.queues->next_event();
+  if (!next)
     return;
-  auto delay = std::max<time_point::duration>(*next - now(self), tick_min);
-  mine.timer = now(self) + delay;
-  self->delayed_send(self, delay, tick_atom::value);
+  const auto current = now(self);
+  if (auto delay = mine.timer.arm(std::max(*next, current + tick_min), current))
+    self->delayed_send(self, *delay, tick_atom::value);
 }
 
 /// Follows every message. Writes start one message later, so that requests which
@@ -293,7 +295,8 @@ self_type::behavior_type behave(self_pointer self, options opts) {
       go_on(self);
     },
     [self](tick_atom) {
-      self->state.timer.reset();
+      if (!self->state.timer.is_due(now(self)))
+        return;
       self->state.queues->tick(now(self));
       go_on(self);
     },

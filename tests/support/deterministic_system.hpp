@@ -83,6 +83,9 @@ public:
   /// When the virtual clock stands.
   time_point now() const { return sched.clock().now(); }
 
+  /// Of messages that come later, and of time limits of requests.
+  std::size_t timer_count() const { return sched.clock().schedule().size(); }
+
   /// When the next timer is due, or nothing if none is set.
   std::optional<time_point> next_due() const {
     const auto& timers = sched.clock().schedule();

@@ -307,6 +307,22 @@ TEST_CASE_FIXTURE(node_fixture, "a host over its memory limit is killed and show
         == "out of memory: 412 MiB used, limit 256 MiB");
 }
 
+TEST_CASE_FIXTURE(node_fixture, "hosts that come and go for hours leave no timers behind") {
+  connect_head();
+  wish(1);
+  for (int i = 0; i < 200; ++i) {
+    run_host();
+    for (int seconds = 0; seconds < 60; ++seconds) { // so long that it is no crash loop
+      host_reports({replica(host::replica_phase::running)});
+      advance(1s);
+    }
+    host_exits(0, SIGSEGV, "killed by SIGSEGV");
+    advance(10s);
+  }
+  CHECK(launcher->launches.size() == 201);
+  CHECK(timer_count() < 10);
+}
+
 TEST_CASE_FIXTURE(node_fixture, "a hung call is ended within a second after its timeout") {
   connect_head();
   wish(1);

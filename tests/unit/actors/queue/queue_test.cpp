@@ -42,6 +42,18 @@ TEST_CASE_FIXTURE(queue_fixture, "a lease request waits for records until its ti
   CHECK((*in_vain)->value().records.empty());
 }
 
+TEST_CASE_FIXTURE(queue_fixture,
+                  "a consumer that waits, takes and waits again for long leaves no timers behind") {
+  for (int i = 0; i < 600; ++i) {
+    auto waits = ask_later<lease_reply>(queues, lease_of("q", 10, 500ms));
+    advance(600ms);
+    REQUIRE(waits->has_value());
+    put("q", {"a"});
+    CHECK(commit(commit_of("q", seqs(take("q").records)))->stale.empty());
+  }
+  CHECK(timer_count() < 100); // those of 30 s, twice a second
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "requests that arrive during a write share the next one") {
   runner->is_held = true;
   auto first = ask_later<append_reply>(queues, append_of("q", block({"a"})));
