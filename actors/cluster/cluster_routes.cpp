@@ -68,9 +68,12 @@ void add_version(drafts& all, const flow_record& flow, const stored_version& ver
   }
 }
 
+using processors = std::set<processor_name>;
+
 /// Two processors may want the same requests only if they are of two versions: who has replicas goes first, then
 /// the newer one.
-void add_flow(ingress::route_table& table, const flow_record& flow, const serving& targets) {
+void add_flow(ingress::route_table& table, const flow_record& flow, const serving& targets,
+              const processors& failing) {
   drafts all;
   for (auto version = flow.versions.rbegin(); version != flow.versions.rend(); ++version)
     add_version(all, flow, *version->second, targets);
@@ -84,8 +87,10 @@ void add_flow(ingress::route_table& table, const flow_record& flow, const servin
   for (auto& [key, one] : all)
     if (chosen[claim_of(one.entry.http)] == &one) {
       std::ranges::sort(one.entry.targets, {}, &ingress::route_target::replica);
-      // Between two tries nothing fails, and nothing is there either.
-      const bool has_failed = flow.phase == flow_phase::failed || flow.retries.contains(one.entry.processor);
+      // Between two tries nothing fails, and nothing is there either. What fails in other processors is no reason to
+      // refuse here: a replica that is only started again is waited for.
+      const auto& name = one.entry.processor;
+      const bool has_failed = failing.contains(name) || flow.retries.contains(name);
       one.entry.is_failed = has_failed && one.entry.targets.empty();
       table.routes.push_back(std::move(one.entry));
     }
@@ -104,16 +109,21 @@ std::vector<ingress::ingress_node> ingresses_of(const cluster_state& state) {
 
 ingress::route_table routes_of(const cluster_state& state) {
   std::map<flow_name, serving> targets;
+  std::map<flow_name, processors> failing;
   for (const auto& [id, replica] : state.replicas) {
     const auto& stored = replica.stored;
     if (serves(replica))
       targets[stored.flow][{stored.processor, stored.version}].push_back(
         {id, stored.version, stored.node, state.nodes.at(stored.node).stored.info.address, stored.flow});
+    else if (stored.goal == host::replica_goal::run
+             && stored.version == state.flows.at(stored.flow).stored.target
+             && health_of(state, replica).first == replica_health::failing)
+      failing[stored.flow].insert(stored.processor);
   }
   ingress::route_table table;
   for (const auto& [name, flow] : state.flows)
     if (std::ranges::any_of(flow.versions, [](const auto& one) { return has_routes(one.second->spec); }))
-      add_flow(table, flow, targets[name]);
+      add_flow(table, flow, targets[name], failing[name]);
   if (std::ranges::find(table.routes, pattern::websocket, &ingress::route_entry::kind) != table.routes.end())
     table.nodes = ingresses_of(state);
   return table;

@@ -81,8 +81,7 @@ public:
   virtual head_decision decide(request& head) = 0;
 
   /// The whole request. `route` is the decision's. HEAD has become GET: the server keeps the body of
-  /// its answer to itself. One that is refused gets 503, or 504 for `errc::timeout`; `overloaded` and
-  /// `shutting_down` with Retry-After.
+  /// its answer to itself. One that is refused gets 503 with Retry-After, or 504 for `errc::timeout`.
   virtual void handle(exchange_ptr call, std::shared_ptr<const void> route) = 0;
 };
 

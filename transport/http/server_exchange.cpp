@@ -9,18 +9,11 @@ namespace sluice::http {
 namespace {
 
 response answer_to(const failure& why, error_form form) {
-  switch (why.code) {
-  case errc::timeout:
+  if (why.code == errc::timeout)
     return error_response(504, why.message, form);
-  case errc::overloaded:
-  case errc::shutting_down: {
-    auto answer = error_response(503, why.message, form);
-    answer.headers.add("Retry-After", "1");
-    return answer;
-  }
-  default:
-    return error_response(503, why.message, form);
-  }
+  auto answer = error_response(503, why.message, form);
+  answer.headers.add("Retry-After", "1");
+  return answer;
 }
 
 } // namespace

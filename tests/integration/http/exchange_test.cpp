@@ -33,7 +33,9 @@ TEST_CASE_FIXTURE(http_fixture, "a refused request says whether to come again") 
   CHECK(full.body == R"({"error":"why"})");
   CHECK(client.ask(get("/draining")).field("Retry-After") == "1");
   CHECK(client.ask(get("/late")).status == 504);
-  CHECK(client.ask(get("/gone")).status == 503);
+  auto gone = client.ask(get("/gone"));
+  CHECK(gone.status == 503);
+  CHECK(gone.field("Retry-After") == "1");
 }
 
 TEST_CASE_FIXTURE(http_fixture, "failures of a collector's request say that it was none") {

@@ -42,6 +42,8 @@ struct fixture {
   std::map<node_id, int> orders;
   std::set<std::uint64_t> held_back; ///< replicas that go on starting
   std::string never_up;              ///< a processor whose replicas fail, all of them
+  std::string restarting;            ///< a node whose hosts wait to be started again
+  bool has_crash_loops = false;      ///< all hosts, after many tries
   decision last;
 
   decision& does(const event& what) {
@@ -83,9 +85,11 @@ struct fixture {
       node::host_status host;
       host.flow = flow.flow;
       host.version = flow.version;
-      host.phase = node::host_phase::running;
+      host.phase = has_crash_loops    ? node::host_phase::crash_loop
+                   : restarting == id ? node::host_phase::backing_off
+                                      : node::host_phase::running;
       for (const auto& one : order.assignments)
-        if (one.flow == flow.flow && one.version == flow.version) {
+        if (one.flow == flow.flow && one.version == flow.version && host.phase == node::host_phase::running) {
           host::replica_report replica;
           replica.id = one.id;
           replica.processor = one.processor;
@@ -338,6 +342,43 @@ TEST_CASE_FIXTURE(fixture,
   pass(60s);
   CHECK_FALSE(table().routes.at(0).is_failed);
   CHECK(table().routes.at(0).targets.size() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a route whose host is started again waits for it, whatever fails beside it") {
+  join("a");
+  join("b");
+  never_up = "get";
+  auto get = endpoint("get", method::get, "/a");
+  get.num_cpus = 3; // of 4: the other one goes elsewhere
+  auto put = endpoint("put", method::put, "/b");
+  put.num_cpus = 3;
+  submit({get, put});
+  settle();
+  REQUIRE(table().routes.at(1).targets.size() == 1);
+  restarting = table().routes.at(1).targets[0].node.value;
+  bool was_failed = false;
+  for (int i = 0; i < 40; ++i) {
+    pass(250ms);
+    was_failed = was_failed || state.flows.at(shop).phase == flow_phase::failed;
+    CHECK(table().routes.at(1).targets.empty());
+    CHECK_FALSE(table().routes.at(1).is_failed);
+  }
+  CHECK(was_failed);
+  restarting.clear();
+  pass(5s);
+  CHECK(table().routes.at(1).targets.size() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "the routes of a flow whose host is in a crash loop are failed") {
+  join("a");
+  submit({endpoint("get", method::get, "/a"), endpoint("put", method::put, "/b")});
+  settle();
+  has_crash_loops = true;
+  pass(5s);
+  for (const auto& route : table().routes) {
+    CHECK(route.targets.empty());
+    CHECK(route.is_failed);
+  }
 }
 
 TEST_CASE_FIXTURE(fixture, "a flow that drains says so and keeps its route until it is deleted") {
