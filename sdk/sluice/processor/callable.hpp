@@ -139,14 +139,22 @@ public:
   void setup(replica_values& values) {
     if constexpr (!std::is_default_constructible_v<T>)
       with_constructor_values<T>(values, [this](auto... arguments) { object_.emplace(arguments...); });
-    if constexpr (requires(T & object) { object.setup(); })
+    if constexpr (requires(T & object) { object.setup(); }) {
+      static_assert(std::is_void_v<decltype(object_->setup())>,
+                    "sluice: setup() returns void. It is no coroutine, which nobody would run: it may block. "
+                    "That it failed it says by an exception");
       object_->setup();
+    }
   }
 
   void teardown() {
-    if constexpr (requires(T & object) { object.teardown(); })
+    if constexpr (requires(T & object) { object.teardown(); }) {
+      static_assert(
+        std::is_void_v<decltype(object_->teardown())>,
+        "sluice: teardown() returns void. It is no coroutine, which nobody would run: it may block");
       if (object_)
         object_->teardown();
+    }
   }
 
   template <class... Input>
