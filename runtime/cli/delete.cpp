@@ -40,7 +40,8 @@ int run(const environment& env, const delete_arguments& args) {
     env.err << args.target << " is drained and then deleted\n";
     return ok;
   }
-  auto is_it = [&](const auto& flow) { return flow.name() == target->id; };
+  // Nothing but its end takes a flow out of `deleting`: one of that name in another phase is a new one.
+  auto is_it = [&](const auto& flow) { return flow.name() == target->id && flow.phase() == "deleting"; };
   return wait_until(
     env, **head, *timeout,
     [&](const client::api::SnapshotReply& snapshot) -> std::optional<int> {

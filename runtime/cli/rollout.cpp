@@ -91,14 +91,10 @@ int say_late(const environment& env, const SnapshotReply& snapshot, const std::s
 
 int wait_for_version(const environment& env, client::control_client& head, const std::string& flow,
                      std::uint64_t version, std::chrono::milliseconds timeout) {
-  bool was_seen = false;
   auto verdict = [&](const SnapshotReply& snapshot) -> std::optional<int> {
     const auto* now = find_flow(snapshot, flow);
-    if (now == nullptr)
-      return was_seen
-               ? std::optional{complain(env, {errc::not_found, "flow/" + flow + " was deleted meanwhile"})}
-               : std::nullopt;
-    was_seen = true;
+    if (now == nullptr) // it was stored before the submit was answered
+      return complain(env, {errc::not_found, "flow/" + flow + " was deleted meanwhile"});
     if (now->version_target() > version)
       return complain(env,
                       {errc::conflict, "version " + std::to_string(now->version_target())
@@ -121,14 +117,10 @@ int wait_for_end(const environment& env, client::control_client& head, const std
   constexpr auto wait_max = std::chrono::hours{24 * 365};
   const bool draws = env.err_terminal.is_terminal;
   auto said_at = env.now() - say_every;
-  bool was_seen = false;
   auto verdict = [&](const SnapshotReply& snapshot) -> std::optional<int> {
     const auto* now = find_flow(snapshot, flow);
-    if (now == nullptr)
-      return was_seen
-               ? std::optional{complain(env, {errc::not_found, "flow/" + flow + " was deleted meanwhile"})}
-               : std::nullopt;
-    was_seen = true;
+    if (now == nullptr) // it was stored before the submit was answered
+      return complain(env, {errc::not_found, "flow/" + flow + " was deleted meanwhile"});
     if (draws)
       env.err << "\r\x1b[K" << std::flush;
     if (now->version_target() != version)

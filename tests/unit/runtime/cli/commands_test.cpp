@@ -450,6 +450,13 @@ TEST_CASE_FIXTURE(cli_fixture, "delete waits until the flow is gone") {
   CHECK(run({"delete", "node/x"}) == cli::bad_usage);
 }
 
+TEST_CASE_FIXTURE(cli_fixture,
+                  "a delete is done although another submit has made a flow of that name meanwhile") {
+  head.snapshot = one_flow("running", 2, 2);
+  CHECK(run({"delete", "flow/orders"}) == cli::ok);
+  CHECK(err_has("flow/orders is deleted"));
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "rollback waits until the version runs") {
   head.snapshots = {one_flow("updating", 7, 8)};
   head.snapshot = one_flow("running", 8, 8);

@@ -103,6 +103,12 @@ TEST_CASE_FIXTURE(submit_fixture, "an update that was given up is a failure alth
   CHECK(err_has("exited with code 3"));
 }
 
+TEST_CASE_FIXTURE(submit_fixture, "a flow that was deleted before anybody saw it run is gone at once") {
+  CHECK(run({"submit", binary}) == cli::not_found);
+  CHECK(err_has("flow/orders was deleted meanwhile"));
+  CHECK(clock.count() == 0);
+}
+
 TEST_CASE_FIXTURE(submit_fixture, "another submit meanwhile is a conflict, a delete means it is gone") {
   head.snapshot = shows("updating", 1, 3);
   CHECK(run({"submit", binary}) == cli::conflict);
