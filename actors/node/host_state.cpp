@@ -162,7 +162,7 @@ std::optional<hang> find_hang(const host_state& state) {
       continue;
     if (replica.busy_longest >= timeout->second + limits::host_hang_grace)
       return hang{"hung: processor '" + replica.processor.value + "' has worked on one call for "
-                    + to_text(replica.busy_longest) + ", its timeout is " + to_text(timeout->second),
+                    + to_text(replica.busy_longest) + ", its limit is " + to_text(timeout->second),
                   timeout->second};
   }
   return std::nullopt;

@@ -233,7 +233,9 @@ private:
     };
     control::control_server_options server;
     server.socket_path = socket_path();
-    server.tcp_address = options_.listen + ":" + std::to_string(options_.control_port);
+    const bool is_ipv6 = options_.listen.find(':') != std::string::npos;
+    server.tcp_address =
+      (is_ipv6 ? "[" + options_.listen + "]" : options_.listen) + ":" + std::to_string(options_.control_port);
     server.address_for_others = [listen = options_.listen](std::uint16_t port) {
       return address_for_others(listen, port);
     };

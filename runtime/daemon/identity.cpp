@@ -192,7 +192,8 @@ result<link::join_grant> grant_join(head_identity& head, const link::join_reques
   if (auto redeemed = head.join_tokens->redeem(request.token, *key, now); !redeemed)
     return fail(redeemed);
   // From the key, so that a join repeated after a lost answer is the same node.
-  auto name = "node-" + key->substr(0, 8);
+  // So long that nobody finds a key for the name of another node.
+  auto name = "node-" + key->substr(0, 16);
   auto certificate = pki::sign_request(head.authority, request.request_pem,
                                        {head.cluster_id, node_role, name}, pki::valid_from(now));
   if (!certificate)

@@ -506,7 +506,7 @@ TEST_CASE("a call that outlasts the processor's timeout ends the host, blaming w
   CHECK(d.find<action::kill>()->why.starts_with("hung: "));
   d.end(0, SIGKILL);
   CHECK(d.state.last_crash->reason
-        == "hung: processor 'work' has worked on one call for 2.5 s, its timeout is 2 s");
+        == "hung: processor 'work' has worked on one call for 2.5 s, its limit is 2 s");
 }
 
 TEST_CASE("without a timeout a call may take as long as it likes") {
