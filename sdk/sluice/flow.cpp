@@ -108,7 +108,7 @@ void flow::add_processor(processor_spec spec, Code make) {
   spec_.processors.push_back(std::move(spec));
 }
 
-void flow::settle_source(io_spec& source, const codec::string_fields& strings) {
+void flow::settle_source(io_spec& source, const codec::field_kinds& fields) {
   const auto format = source.options.find("format");
   if (source.kind != "file" || format == source.options.end() || format->second != "csv")
     return;
@@ -119,8 +119,9 @@ void flow::settle_source(io_spec& source, const codec::string_fields& strings) {
     if (!all.empty())
       source.options.emplace(option, std::move(all));
   };
-  note("text_columns", strings.all);
-  note("text_columns_with_empty", strings.with_empty);
+  note("text_columns", fields.text);
+  note("text_columns_with_empty", fields.text_with_empty);
+  note("value_columns", fields.values);
 }
 
 void flow::add(std::string name, consumer_options options, std::string input_type, std::string output_type,

@@ -223,8 +223,8 @@ private:
       options.num_concurrency = Traits::is_async ? async_concurrency_default : 1;
   }
 
-  /// Tells a source that brings text without types which of it is text.
-  static void settle_source(io_spec& source, const codec::string_fields& strings);
+  /// Tells a source that brings text without types what the record's type makes of it.
+  static void settle_source(io_spec& source, const codec::field_kinds& fields);
 
   template <class Target>
   flow& add_consumer(std::string name, consumer_options options) {
@@ -232,7 +232,7 @@ private:
     if constexpr (Target::call_signature::arity == 1) {
       using traits = processor::traits<Target>;
       settle_concurrency<traits>(options);
-      settle_source(options.source, codec::string_fields_of<typename traits::input>());
+      settle_source(options.source, codec::field_kinds_of<typename traits::input>());
       add(name, std::move(options), codec::type_label<typename traits::input>(),
           processor::output_label<typename traits::output>(), std::move(make));
       note_needs<Target>(name);
@@ -246,7 +246,7 @@ private:
     if constexpr (Target::call_signature::arity == 1) {
       using traits = processor::traits<Target>;
       settle_concurrency<traits>(options);
-      settle_source(options.source, codec::string_fields_of<typename traits::input>());
+      settle_source(options.source, codec::field_kinds_of<typename traits::input>());
       add_batch(name, std::move(options), codec::type_label<typename traits::input>(),
                 processor::output_label<typename traits::output>(), {}, std::move(make));
       note_needs<Target>(name);
@@ -261,7 +261,7 @@ private:
       if constexpr (processor::check_reduce<Target, Reduce, Key>()) {
         using traits = processor::traits<Target>;
         settle_concurrency<traits>(options);
-        settle_source(options.source, codec::string_fields_of<typename traits::input>());
+        settle_source(options.source, codec::field_kinds_of<typename traits::input>());
         add_batch(name, std::move(options), codec::type_label<typename traits::input>(),
                   processor::output_label<typename traits::output>(), processor::detail::member_name<Key>(),
                   processor::reducing_factory<Target, Reduce, Key>(values_));

@@ -223,9 +223,9 @@ std::string option_of(const io_spec& spec, const char* name) {
 
 result<std::shared_ptr<files_port>> make_batch_files(const processor_spec& spec) {
   file_settings out;
-  out.source = {option_of(spec.source, "path"), option_of(spec.source, "format") == "csv",
-                connectors::csv::parse_text_columns(option_of(spec.source, "text_columns"),
-                                                    option_of(spec.source, "text_columns_with_empty"))};
+  out.source = {
+    option_of(spec.source, "path"), option_of(spec.source, "format") == "csv",
+    connectors::csv::read_column_kinds([&](const char* name) { return option_of(spec.source, name); })};
   out.reduces = spec.batch && !spec.batch->reduce_by.empty();
   if (spec.sink.kind == "file") {
     out.sink = sink_kind::file;

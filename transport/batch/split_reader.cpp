@@ -270,7 +270,7 @@ result<std::vector<csv::column>> read_header(const source_file& file) {
     return fail(line);
   if (!*line)
     return std::vector<csv::column>{};
-  auto header = csv::read_columns((*line)->text, file.text);
+  auto header = csv::read_columns((*line)->text, file.columns);
   if (!header)
     return fail(header.error().code, "file: the header of " + path + " " + header.error().message);
   return header;

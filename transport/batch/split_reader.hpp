@@ -16,7 +16,7 @@ namespace sluice::batch {
 struct source_file {
   std::string path;
   bool is_csv = false;
-  connectors::csv::text_columns text = {};
+  connectors::csv::column_kinds columns = {};
 };
 
 /// Where splits of about `split_bytes` begin and, last, where the file of `size_bytes` ends. Lines need no look

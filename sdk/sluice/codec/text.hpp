@@ -83,25 +83,38 @@ constexpr bool is_string_form() noexcept {
     return std::same_as<T, std::string> || std::is_enum_v<T> || time_type<T> || std::same_as<T, bytes>;
 }
 
+/// Whether the JSON of a value is a number or a truth value, if it is there.
+template <class T>
+constexpr bool is_value_form() noexcept {
+  if constexpr (optional_type<T>)
+    return is_value_form<typename T::value_type>();
+  else
+    return kind_of<T>() == json_kind::number || kind_of<T>() == json_kind::boolean;
+}
+
 } // namespace detail
 
-/// Names of the fields of a record whose JSON is a string, for what brings text without types.
-struct string_fields {
-  std::vector<std::string_view> all;
+/// Names of the fields of a record by what their JSON is, for what brings text without types. A field that may be one
+/// or another is in none of the lists.
+struct field_kinds {
+  std::vector<std::string_view> text; ///< a string
   std::vector<std::string_view>
-    with_empty; ///< those where no text at all is a value: a std::string that must be there
+    text_with_empty; ///< those where no text at all is a value: a std::string that must be there
+  std::vector<std::string_view> values; ///< a number, `true` or `false`
 };
 
 template <class T>
-string_fields string_fields_of() {
-  string_fields found;
+field_kinds field_kinds_of() {
+  field_kinds found;
   if constexpr (struct_type<T>)
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       auto add = [&]<class Field>(std::string_view name, bool is_required, const Field*) {
         if (detail::is_string_form<Field>())
-          found.all.push_back(name);
+          found.text.push_back(name);
+        else if (detail::is_value_form<Field>())
+          found.values.push_back(name);
         if (is_required && std::same_as<Field, std::string>)
-          found.with_empty.push_back(name);
+          found.text_with_empty.push_back(name);
       };
       (add(field_names_v<T>[I], required_fields<T>()[I],
            static_cast<const boost::pfr::tuple_element_t<I, T>*>(nullptr)),

@@ -7,6 +7,8 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,9 @@ struct sale {
   std::optional<std::string> note;
   colour shade;
   int count;
+  std::optional<bool> paid;
+  std::chrono::milliseconds took;
+  json_text more;
   std::vector<std::string> tags;
 };
 void sold(const sale&) {}
@@ -234,14 +239,16 @@ TEST_CASE("mistakes of the flow as a whole are told") {
   CHECK(mistake(unfed) == "processor \"drop\": source: is missing");
 }
 
-TEST_CASE("a CSV is told which of its columns are text by the type of the record") {
+TEST_CASE("a CSV is told which of its columns are text, which are values, by the type of the record") {
   flow f{"sales"};
   f.consumer<sold>("csv", {.source = file("a.csv")});
   f.consumer<sold>("jsonl", {.source = file("a.jsonl")});
   const auto& spec = f.spec();
   CHECK(spec.processors[0].source.options.at("text_columns") == "city,note,shade");
   CHECK(spec.processors[0].source.options.at("text_columns_with_empty") == "city");
+  CHECK(spec.processors[0].source.options.at("value_columns") == "count,paid,took");
   CHECK(!spec.processors[1].source.options.contains("text_columns"));
+  CHECK(!spec.processors[1].source.options.contains("value_columns"));
 }
 
 TEST_CASE("sources and sinks are kinds with options") {

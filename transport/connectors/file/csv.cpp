@@ -102,8 +102,9 @@ result<std::vector<std::string>> column_names(std::string_view first_row) {
   return names;
 }
 
-text_columns parse_text_columns(std::string_view all, std::string_view with_empty) {
-  auto names_of = [](std::string_view text) {
+column_kinds read_column_kinds(const find_option& find) {
+  auto names_of = [](const std::string& all) {
+    std::string_view text = all;
     std::set<std::string, std::less<>> names;
     while (!text.empty()) {
       const auto end = std::min(text.find(','), text.size());
@@ -112,18 +113,21 @@ text_columns parse_text_columns(std::string_view all, std::string_view with_empt
     }
     return names;
   };
-  return {names_of(all), names_of(with_empty)};
+  return {names_of(find("text_columns")), names_of(find("text_columns_with_empty")),
+          names_of(find("value_columns"))};
 }
 
-result<std::vector<column>> read_columns(std::string_view first_row, const text_columns& text) {
+result<std::vector<column>> read_columns(std::string_view first_row, const column_kinds& kinds) {
   auto names = column_names(first_row);
   if (!names)
     return fail(names);
   std::vector<column> columns;
   for (auto& name : *names) {
-    const bool is_text = text.all.contains(name);
-    const bool keeps_empty = text.with_empty.contains(name);
-    columns.emplace_back(std::move(name), is_text, keeps_empty);
+    const auto kind = kinds.text_with_empty.contains(name) ? column_kind::text_with_empty
+                      : kinds.text.contains(name)          ? column_kind::text
+                      : kinds.values.contains(name)        ? column_kind::value
+                                                           : column_kind::any;
+    columns.emplace_back(std::move(name), kind);
   }
   return columns;
 }
@@ -137,16 +141,19 @@ result<std::string> to_json(const std::vector<column>& header, const row& from) 
   std::string out = "{";
   codec::json_writer writer{out};
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (fields[i].text.empty() && !fields[i].quoted && !header[i].keeps_empty)
+    const auto& [text, quoted] = fields[i];
+    const auto kind = header[i].kind;
+    const bool may_be_value = kind == column_kind::value || (kind == column_kind::any && !quoted);
+    if (text.empty() && kind != column_kind::text_with_empty && (may_be_value || !quoted))
       continue;
     if (out.size() > 1)
       writer.character(',');
     if (!writer.string(header[i].name))
       return fail(errc::invalid_argument, "has no UTF-8 name for its column " + std::to_string(i + 1));
     writer.character(':');
-    if (!fields[i].quoted && !header[i].is_text && is_bare_value(fields[i].text))
-      writer.text(fields[i].text);
-    else if (!writer.string(fields[i].text))
+    if (may_be_value && is_bare_value(text))
+      writer.text(text);
+    else if (!writer.string(text))
       return fail(errc::invalid_argument, "has text that is no UTF-8 in column '" + header[i].name + "'");
   }
   writer.character('}');

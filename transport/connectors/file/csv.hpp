@@ -14,7 +14,8 @@
 
 namespace sluice::connectors::csv {
 
-/// One field of a row. Quotes say that it is text, whatever it looks like.
+/// One field of a row. RFC 4180 gives quotes no meaning but that of a fence; where nothing else says what a field is,
+/// they say that it is text.
 struct field {
   std::string text;
   bool quoted = false;
@@ -51,32 +52,42 @@ row split(std::string_view text);
 /// closed, or if lines end in CR alone: the whole file would be the header.
 result<std::vector<std::string>> column_names(std::string_view first_row);
 
+/// What the fields below one name are.
+enum class column_kind : std::uint8_t {
+  any,             ///< not known: quotes make text, and so does what is no value
+  text,            ///< always a string, whatever it looks like
+  text_with_empty, ///< so is an empty field
+  value,           ///< a number or a truth value, in quotes as well
+};
+
 /// How the fields below one name are read.
 struct column {
   std::string name;
-  bool is_text = false;     ///< always a string, whatever it looks like
-  bool keeps_empty = false; ///< an empty field is an empty string
+  column_kind kind = column_kind::any;
 
-  column(std::string what, bool text = false, bool empty = false)
-    : name(std::move(what)), is_text(text), keeps_empty(empty) {}
+  column(std::string what, column_kind is = column_kind::any) : name(std::move(what)), kind(is) {}
   column(const char* what) : name(what) {}
 };
 
-/// Which columns hold text, as the record's type has it.
-struct text_columns {
-  std::set<std::string, std::less<>> all;
-  std::set<std::string, std::less<>> with_empty;
+/// What the columns hold, as the record's type has it: those that are in no set may be anything.
+struct column_kinds {
+  std::set<std::string, std::less<>> text;
+  std::set<std::string, std::less<>> text_with_empty; ///< a part of `text`
+  std::set<std::string, std::less<>> values;
 };
-/// From the options of a file source, where names are apart by commas: identifiers of C++ have none.
-text_columns parse_text_columns(std::string_view all, std::string_view with_empty);
+/// The option of a file source with that name, empty if it is not given.
+using find_option = std::function<std::string(const char* name)>;
+/// From the options `text_columns`, `text_columns_with_empty` and `value_columns`, where names are apart by commas:
+/// identifiers of C++ have none.
+column_kinds read_column_kinds(const find_option& find);
 
 /// `column_names`, with what is known about them.
-result<std::vector<column>> read_columns(std::string_view first_row, const text_columns& text);
+result<std::vector<column>> read_columns(std::string_view first_row, const column_kinds& kinds);
 
-/// A row as a JSON object. Unquoted fields that are a JSON number, `true` or `false` become
-/// that unless their column is text; empty ones are left out unless it keeps them; everything else is a string. Fails
-/// with what is wrong about the row, naming the column: another number of fields than the header has, an open quote,
-/// bytes that are no UTF-8.
+/// A row as a JSON object. Fields that are a JSON number, `true` or `false` become that unless their column is text, or
+/// they are quoted and it is not known to hold values; empty ones are left out unless it is text with empty ones, or they
+/// are quoted and it does not hold values; everything else is a string. Fails with what is wrong about the row, naming
+/// the column: another number of fields than the header has, an open quote, bytes that are no UTF-8.
 result<std::string> to_json(const std::vector<column>& header, const row& from);
 
 /// The members of a JSON object as (name, field), in their order: strings are quoted where

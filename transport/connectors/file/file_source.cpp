@@ -33,7 +33,7 @@ struct file_options {
   std::string path;
   bool is_csv = false;
   bool tail = false;
-  csv::text_columns text = {};
+  csv::column_kinds columns = {};
 };
 
 class file final : public source {
@@ -140,7 +140,7 @@ private:
 
   void deliver(const line_reader::line& line, record_block_builder& found, refusals& refused) {
     if (opts_.is_csv && header_.empty()) {
-      auto names = csv::read_columns(line.text, opts_.text);
+      auto names = csv::read_columns(line.text, opts_.columns);
       header_ = names ? std::move(*names) : std::vector<csv::column>{std::string{line.text}};
       if (!names)
         refused.push_back({generation_ << offset_bits | line.end, std::string{line.text},
@@ -232,8 +232,7 @@ result<std::unique_ptr<source>> make(const io_spec& spec) {
   opts.path = options.required("path");
   opts.is_csv = options.one_of("format", {"jsonl", "csv"}, "jsonl") == "csv";
   opts.tail = options.flag("tail", false);
-  opts.text =
-    csv::parse_text_columns(options.optional("text_columns"), options.optional("text_columns_with_empty"));
+  opts.columns = csv::read_column_kinds([&](const char* name) { return options.optional(name); });
   if (auto ok = options.check(); !ok)
     return fail(ok);
   return std::make_unique<file>(std::move(opts));

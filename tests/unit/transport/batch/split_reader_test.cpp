@@ -75,6 +75,13 @@ TEST_CASE_FIXTURE(fixture, "wherever lines are cut, all come once and in order")
     CHECK(read_all(split_bytes) == all);
 }
 
+TEST_CASE_FIXTURE(fixture, "what the record's type has as a number is one in quotes as well") {
+  file.is_csv = true;
+  file.columns.values = {"amount"};
+  write("\"country\",\"amount\"\r\n\"NO\",\"12.5\"\r\n\"SE\",\"\"\r\n");
+  CHECK(read_all(1000) == texts{R"({"country":"NO","amount":12.5})", R"({"country":"SE"})"});
+}
+
 TEST_CASE_FIXTURE(fixture, "an empty file has no splits, a missing one is told by name") {
   write("");
   CHECK(plan_splits(file, 0, 100).value() == std::vector<std::uint64_t>{0});

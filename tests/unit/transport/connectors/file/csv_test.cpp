@@ -2,11 +2,20 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+
 using namespace sluice::connectors;
 
 namespace {
 
 std::vector<csv::field> fields(std::initializer_list<csv::field> all) { return all; }
+
+csv::column_kinds known(const std::map<std::string, std::string>& options) {
+  return csv::read_column_kinds([&](const char* name) {
+    auto found = options.find(name);
+    return found == options.end() ? std::string{} : found->second;
+  });
+}
 
 } // namespace
 
@@ -65,12 +74,22 @@ TEST_CASE("unquoted numbers and truth values become such, empty fields are left 
 }
 
 TEST_CASE("a column of text is text whatever it looks like") {
-  const auto text = csv::parse_text_columns("city,note", "city");
-  auto header = csv::read_columns("city,note,count\n", text);
+  auto header = csv::read_columns(
+    "city,note,count\n", known({{"text_columns", "city,note"}, {"text_columns_with_empty", "city"}}));
   REQUIRE(header);
   CHECK(csv::to_json(*header, csv::split("1899,true,1e5")) == R"({"city":"1899","note":"true","count":1e5})");
   CHECK(csv::to_json(*header, csv::split(",,")) == R"({"city":""})");
-  CHECK(csv::parse_text_columns("", "").all.empty());
+  CHECK(known({}).text.empty());
+}
+
+TEST_CASE("a column of values has them in quotes as well: RFC 4180 gives quotes no type") {
+  auto header = csv::read_columns("\"n\",\"ok\",\"x\"\n", known({{"value_columns", "n,ok"}}));
+  REQUIRE(header);
+  CHECK(csv::to_json(*header, csv::split(R"("3","true","4")")) == R"({"n":3,"ok":true,"x":"4"})");
+  CHECK(csv::to_json(*header, csv::split(R"(3,false,4)")) == R"({"n":3,"ok":false,"x":4})");
+  CHECK(csv::to_json(*header, csv::split(R"("-12.5e3","","")")) == R"({"n":-12.5e3,"x":""})");
+  // What is no value stays the text that it is: the record's type refuses it with what it is.
+  CHECK(csv::to_json(*header, csv::split(R"(" 3","yes",x)")) == R"({"n":" 3","ok":"yes","x":"x"})");
 }
 
 TEST_CASE("a row that is no object says why in the words of a table") {

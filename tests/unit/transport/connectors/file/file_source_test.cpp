@@ -273,5 +273,5 @@ TEST_CASE_FIXTURE(fixture, "wrong options are refused by name") {
   CHECK(mistake({{"path", "x"}, {"tail", "yes"}}) == "file: option 'tail' must be true or false, is 'yes'");
   CHECK(mistake({{"path", "x"}, {"tial", "true"}})
         == "file: there is no option 'tial'; there are: format, path, tail, text_columns, "
-           "text_columns_with_empty");
+           "text_columns_with_empty, value_columns");
 }
