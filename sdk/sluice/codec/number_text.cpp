@@ -1,7 +1,9 @@
 #include <sluice/codec/number_text.hpp>
 
 #include <charconv>
+#include <cmath>
 #include <cstddef>
+#include <limits>
 
 namespace sluice::codec {
 
@@ -13,6 +15,11 @@ struct number_parts {
   std::string_view leading;  ///< before the point
   std::string_view trailing; ///< after it
   long exponent = 0;         ///< as written, capped far outside every type's range
+
+  std::size_t count() const noexcept { return leading.size() + trailing.size(); }
+  char digit(std::size_t i) const noexcept {
+    return i < leading.size() ? leading[i] : trailing[i - leading.size()];
+  }
 };
 
 number_parts split(std::string_view number) noexcept {
@@ -58,8 +65,8 @@ bool leading_exponent(const number_parts& parts, long& out) noexcept {
 template <class T>
 bool parse_floating_as(std::string_view number, T& out) noexcept {
   auto [stop, code] = std::from_chars(number.data(), number.data() + number.size(), out);
-  if (code == std::errc{})
-    return true;
+  if (code == std::errc{}) // what is a little too large is rounded to the largest
+    return std::abs(out) < std::numeric_limits<T>::max() || !is_beyond(number, largest_floating<T>());
   // Out of range is all that a checked number can be: below the smallest is zero.
   auto parts = split(number);
   long exponent = 0;
@@ -84,16 +91,13 @@ integer_text parse_integer(std::string_view number, bool& negative, std::uint64_
   magnitude = 0;
   if (!leading_exponent(parts, highest))
     return integer_text::exact; // zero, however it is written
-  auto digit_at = [&](std::size_t i) {
-    return i < parts.leading.size() ? parts.leading[i] : parts.trailing[i - parts.leading.size()];
-  };
-  auto count = parts.leading.size() + parts.trailing.size();
+  const auto count = parts.count();
   // Power of ten of the digit at `i`.
   auto power = [&](std::size_t i) {
     return static_cast<long>(parts.leading.size()) - 1 - static_cast<long>(i) + parts.exponent;
   };
   for (std::size_t i = 0; i < count; ++i)
-    if (digit_at(i) != '0' && power(i) < 0)
+    if (parts.digit(i) != '0' && power(i) < 0)
       return integer_text::fraction;
   constexpr long highest_max = 19; // 2^64 has twenty digits
   if (highest > highest_max)
@@ -101,13 +105,29 @@ integer_text parse_integer(std::string_view number, bool& negative, std::uint64_
   for (long p = highest; p >= 0; --p) {
     auto i = static_cast<long>(parts.leading.size()) - 1 - p + parts.exponent;
     auto digit = i >= 0 && i < static_cast<long>(count)
-                   ? static_cast<unsigned>(digit_at(static_cast<std::size_t>(i)) - '0')
+                   ? static_cast<unsigned>(parts.digit(static_cast<std::size_t>(i)) - '0')
                    : 0u;
     if (__builtin_mul_overflow(magnitude, std::uint64_t{10}, &magnitude)
         || __builtin_add_overflow(magnitude, std::uint64_t{digit}, &magnitude))
       return integer_text::too_large;
   }
   return integer_text::exact;
+}
+
+bool is_beyond(std::string_view number, std::string_view whole) noexcept {
+  const auto parts = split(number);
+  long exponent = 0;
+  if (!leading_exponent(parts, exponent))
+    return false;
+  if (const auto bound = static_cast<long>(whole.size()) - 1; exponent != bound)
+    return exponent > bound;
+  std::size_t at = 0;
+  while (parts.digit(at) == '0')
+    ++at;
+  for (std::size_t i = 0; at < parts.count(); ++at, ++i)
+    if (const char bound = i < whole.size() ? whole[i] : '0'; parts.digit(at) != bound)
+      return parts.digit(at) > bound;
+  return false; // what it does not write are zeros
 }
 
 bool parse_floating(std::string_view number, double& out) noexcept { return parse_floating_as(number, out); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sluice/codec/defaults.hpp>
+#include <sluice/codec/number_text.hpp>
 #include <sluice/codec/schema_text.hpp>
 
 #include <boost/pfr/core.hpp>
@@ -97,8 +98,13 @@ std::string floating_schema() {
   std::string text = R"({"type":"number","format":)";
   text += std::same_as<T, float> ? R"("float")" : R"("double")";
   std::string largest;
-  json_writer writer{largest};
-  writer.floating(std::numeric_limits<T>::max());
+  if constexpr (std::same_as<T,
+                             float>) { // as a double, 3.4028235e+38 is another number than the reader's bound
+    largest = largest_floating<T>();
+  } else {
+    json_writer writer{largest};
+    writer.floating(std::numeric_limits<T>::max());
+  }
   return text + R"(,"minimum":-)" + largest + R"(,"maximum":)" + largest + "}";
 }
 

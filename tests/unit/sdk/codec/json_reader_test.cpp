@@ -9,9 +9,11 @@
 #include <boost/json/parse.hpp>
 #include <doctest/doctest.h>
 
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -302,6 +304,66 @@ TEST_CASE("floating point ends are handled: too large is refused, too small is z
   CHECK_FALSE(parse_floating("1e39", f));
   CHECK(parse_floating("0.1", f));
   CHECK(f == 0.1f);
+}
+
+TEST_CASE("what is beyond the largest number is refused, however little and however it is written") {
+  const std::string largest{largest_floating<double>()};
+  std::array<char, 400> printed{};
+  std::snprintf(printed.data(), printed.size(), "%.0f", std::numeric_limits<double>::max());
+  CHECK(largest == printed.data());
+  auto above = largest;
+  above.back() = '9'; // of ...368
+  double d = 0;
+  for (const auto& within :
+       {largest, "-" + largest, largest + ".000", largest + "000e-3", "0." + largest + "e309",
+        "0.000" + largest + "e312", "-" + largest.substr(0, 1) + "." + largest.substr(1) + "E+308",
+        std::string{"1.79769313486231570e308"}, std::string{"17976931348623157e292"}}) {
+    CAPTURE(within);
+    CHECK(parse_floating(within, d));
+    CHECK(std::abs(d) == std::numeric_limits<double>::max());
+  }
+  for (const auto& beyond : {above, "-" + above, largest + ".0001", largest + "1e-1", "0." + above + "e309",
+                             "0.000" + above + "e312", above.substr(0, 1) + "." + above.substr(1) + "E308",
+                             std::string{"1.79769313486231575e308"}, std::string{"-1.79769313486231571e+308"},
+                             std::string{"1e400"}}) {
+    CAPTURE(beyond);
+    CHECK_FALSE(parse_floating(beyond, d));
+  }
+}
+
+TEST_CASE("the largest float is the decimal that it is written as") {
+  std::string written;
+  json_writer writer{written};
+  REQUIRE(writer.floating(std::numeric_limits<float>::max()));
+  CHECK(written == "3.4028235e+38");
+  float f = 0;
+  for (const std::string_view within :
+       {std::string_view{written}, largest_floating<float>(), std::string_view{"-34028235e31"},
+        std::string_view{"3.4028234663852886e+38"}, std::string_view{"0.34028235000e39"}}) {
+    CAPTURE(within);
+    CHECK(parse_floating(within, f));
+    CHECK(std::abs(f) == std::numeric_limits<float>::max());
+  }
+  for (const std::string_view beyond : {"340282350000000000000000000000000000001", "3.40282350001e38",
+                                        "-3.4028235000000003e+38", "3.4028236e38"}) {
+    CAPTURE(beyond);
+    CHECK_FALSE(parse_floating(beyond, f));
+  }
+}
+
+TEST_CASE("a magnitude is compared with a whole number digit by digit") {
+  CHECK_FALSE(is_beyond("0", "1"));
+  CHECK_FALSE(is_beyond("-0.000e9", "1"));
+  CHECK_FALSE(is_beyond("120", "120"));
+  CHECK_FALSE(is_beyond("1.2e2", "120"));
+  CHECK_FALSE(is_beyond("12e1", "120"));
+  CHECK_FALSE(is_beyond("119.999", "120"));
+  CHECK_FALSE(is_beyond("99", "120"));
+  CHECK(is_beyond("120.01", "120"));
+  CHECK(is_beyond("-121", "120"));
+  CHECK(is_beyond("0.0121e4", "120"));
+  CHECK(is_beyond("1e999999999999", "120"));
+  CHECK_FALSE(is_beyond("1e-999999999999", "120"));
 }
 
 TEST_CASE("mutated documents are judged as Boost.JSON judges them") {

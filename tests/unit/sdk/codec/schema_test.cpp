@@ -168,6 +168,9 @@ TEST_CASE("scalars say their range and format") {
   CHECK(
     text_of<double>()
     == R"({"type":"number","format":"double","minimum":-1.7976931348623157e+308,"maximum":1.7976931348623157e+308})");
+  CHECK(text_of<float>()
+        == R"({"type":"number","format":"float","minimum":-340282350000000000000000000000000000000,)"
+           R"("maximum":340282350000000000000000000000000000000})");
   CHECK(text_of<std::string>() == R"({"type":"string"})");
   CHECK(text_of<shop::color>() == R"({"type":"string","enum":["red","green"]})");
   CHECK(text_of<std::chrono::milliseconds>().ends_with(R"(,"description":"milliseconds"})"));
