@@ -4,12 +4,23 @@
 namespace sluice::processor {
 
 bool request_gate::admit(exchange& call) const {
-  auto denied = guard_.check(call.in);
-  if (denied)
+  if (auto denied = guard_.check(call.in)) {
     call.respond(failure_answer(settings_.style, *denied));
-  else if (settings_.style.is_collector && call.in.headers.contains("Idempotency-Key"))
-    call.fingerprint = fingerprint_of(call.in);
-  return !denied;
+    return false;
+  }
+  const auto key = settings_.style.is_collector ? call.in.headers.find("Idempotency-Key")
+                                                : std::optional<std::string_view>{};
+  if (!key)
+    return true;
+  if (key->empty()) { // none at all would be stored twice, without a word
+    refuse(
+      call,
+      {.status = 400,
+       .message = "the Idempotency-Key is empty: give the request a key of its own, or send no such header"});
+    return false;
+  }
+  call.fingerprint = fingerprint_of(call.in);
+  return true;
 }
 
 void request_gate::refuse(exchange& call, const bad_request& why) const {

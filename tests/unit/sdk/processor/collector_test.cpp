@@ -104,6 +104,15 @@ TEST_CASE("the key that makes a retry safe outlives the request that user code t
   CHECK_FALSE(exchange->in.headers.contains("X-Other"));
 }
 
+TEST_CASE("a key that is empty is refused: the client believes that it may repeat the request") {
+  auto in = post(R"({"id":"a"})");
+  in.headers.add("idempotency-key", "");
+  CHECK(
+    collect(*collector_of<accept>(true), in).answer
+    == R"(400 application/json {"success":false,"error":"the Idempotency-Key is empty: give the request a key )"
+       R"(of its own, or send no such header"})");
+}
+
 TEST_CASE("a request with a key has a fingerprint of all that was asked, whatever user code takes away") {
   auto print = [](request in, bool keyed = true) {
     if (keyed)
