@@ -19,25 +19,6 @@ constexpr bool is_alpha(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >
 constexpr bool is_hex(char c) noexcept {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
-constexpr char lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-std::string_view trim(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
-
-/// Cuts the front up to `separator` off `rest`.
-std::string_view next_part(std::string_view& rest, char separator) noexcept {
-  auto at = rest.find(separator);
-  auto part = rest.substr(0, at);
-  rest.remove_prefix(at == rest.npos ? rest.size() : at + 1);
-  return trim(part);
-}
 
 bool valid_path(std::string_view path) noexcept {
   for (std::size_t i = 0; i < path.size(); ++i) {
@@ -53,34 +34,7 @@ bool valid_path(std::string_view path) noexcept {
   return true;
 }
 
-/// In thousandths; 0 = not acceptable. One that is not given, or is none, counts as 1.
-int weight_of(std::string_view parameters) noexcept {
-  constexpr int whole = 1000;
-  while (!parameters.empty()) {
-    auto parameter = next_part(parameters, ';');
-    if (parameter.size() < 3 || lower(parameter[0]) != 'q' || parameter[1] != '=')
-      continue;
-    if (parameter[2] != '0' || (parameter.size() > 3 && parameter[3] != '.'))
-      return whole;
-    int weight = 0;
-    int place = 100;
-    for (auto digits = parameter.substr(std::min<std::size_t>(parameter.size(), 4));
-         !digits.empty() && place > 0; digits.remove_prefix(1), place /= 10) {
-      if (!is_digit(digits.front()))
-        return whole;
-      weight += place * (digits.front() - '0');
-    }
-    return weight;
-  }
-  return whole;
-}
-
 } // namespace
-
-bool same_token(std::string_view a, std::string_view b) noexcept {
-  return a.size() == b.size()
-         && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
 
 std::optional<refusal> head_scan::advance(std::string_view bytes, const server_limits& within) {
   for (;;) {
@@ -191,16 +145,14 @@ bool accepts_gzip(std::string_view value) noexcept {
   std::optional<int> gzip;
   int others = 0;
   int plain = 0; // unless it is preferred
-  while (!value.empty()) {
-    auto item = next_part(value, ',');
-    auto coding = next_part(item, ';');
+  for_each_choice(value, [&](std::string_view coding, int weight) {
     if (same_token(coding, "gzip") || same_token(coding, "x-gzip"))
-      gzip = gzip.value_or(weight_of(item));
+      gzip = gzip.value_or(weight);
     else if (same_token(coding, "identity"))
-      plain = weight_of(item);
+      plain = weight;
     else if (coding == "*")
-      others = weight_of(item);
-  }
+      others = weight;
+  });
   const int weight = gzip.value_or(others);
   return weight > 0 && weight >= plain;
 }

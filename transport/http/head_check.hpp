@@ -2,6 +2,7 @@
 
 #include "transport/http/server_options.hpp"
 
+#include <sluice/http/field_value.hpp>
 #include <sluice/http/message.hpp>
 
 #include <cstddef>
@@ -76,8 +77,5 @@ bool sane_request_id(std::string_view value) noexcept;
 
 /// Whether an Accept-Encoding lets us answer with gzip.
 bool accepts_gzip(std::string_view value) noexcept;
-
-/// Compares without case, as names and most tokens of HTTP do.
-bool same_token(std::string_view a, std::string_view b) noexcept;
 
 } // namespace sluice::http

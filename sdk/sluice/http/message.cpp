@@ -1,6 +1,7 @@
 #include <sluice/codec/json_writer.hpp>
 #include <sluice/codec/utf8.hpp>
 #include <sluice/core/fingerprint.hpp>
+#include <sluice/http/field_value.hpp>
 #include <sluice/http/message.hpp>
 #include <sluice/http/url.hpp>
 
@@ -57,15 +58,6 @@ constexpr auto reasons =
                                                         {505, "HTTP Version Not Supported"},
                                                         {507, "Insufficient Storage"}});
 
-constexpr char lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-bool same_name(std::string_view a, std::string_view b) noexcept {
-  return a.size() == b.size()
-         && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
 } // namespace
 
 std::string_view to_string(method value) noexcept {
@@ -82,25 +74,25 @@ std::optional<method> method_from(std::string_view text) noexcept {
 
 std::optional<std::string_view> headers::find(std::string_view name) const noexcept {
   for (const auto& [have, value] : fields_)
-    if (same_name(have, name))
+    if (http::same_token(have, name))
       return value;
   return std::nullopt;
 }
 
 void headers::set(std::string_view name, std::string value) {
   for (auto at = fields_.begin(); at != fields_.end(); ++at)
-    if (same_name(at->first, name)) {
+    if (http::same_token(at->first, name)) {
       at->second = std::move(value);
-      fields_.erase(
-        std::remove_if(at + 1, fields_.end(), [&](const field& x) { return same_name(x.first, name); }),
-        fields_.end());
+      fields_.erase(std::remove_if(at + 1, fields_.end(),
+                                   [&](const field& x) { return http::same_token(x.first, name); }),
+                    fields_.end());
       return;
     }
   add(std::string{name}, std::move(value));
 }
 
 void headers::erase(std::string_view name) {
-  std::erase_if(fields_, [&](const field& x) { return same_name(x.first, name); });
+  std::erase_if(fields_, [&](const field& x) { return http::same_token(x.first, name); });
 }
 
 std::string_view request::param(std::string_view name) const noexcept {

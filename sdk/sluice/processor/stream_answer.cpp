@@ -1,27 +1,46 @@
+#include <sluice/http/field_value.hpp>
 #include <sluice/processor/stream_answer.hpp>
 
-#include <algorithm>
+#include <array>
+#include <cstddef>
 
 namespace sluice::processor {
 
 namespace {
 
-/// "text/event-stream" among the types of an Accept field, unless with q=0.
-bool accepts_events(std::string_view accept) {
-  constexpr std::string_view wanted = "text/event-stream";
-  while (!accept.empty()) {
-    std::string range{accept.substr(0, accept.find(','))};
-    accept.remove_prefix(std::min(accept.size(), range.size() + 1));
-    std::erase_if(range, [](char c) { return c == ' ' || c == '\t'; });
-    std::ranges::transform(range, range.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    if (range == wanted)
-      return true;
-    if (range.starts_with(std::string{wanted} + ";"))
-      return !range.ends_with(";q=0") && !range.ends_with(";q=0.0");
+/// How much a client wants a type, by the item of its Accept field that says most about it: the type itself, "text/*",
+/// "*/*". 0 = not at all.
+class wanted {
+public:
+  wanted(std::string_view type, std::string_view range) : names_{"*/*", range, type} {}
+
+  void add(std::string_view name, int weight) noexcept {
+    for (std::size_t i = 0; i < names_.size(); ++i)
+      if (http::same_token(name, names_[i]) && said_by_ <= i) {
+        said_by_ = i;
+        weight_ = weight;
+      }
   }
-  return false;
+
+  int weight() const noexcept { return weight_; }
+  bool is_named() const noexcept { return said_by_ + 1 == names_.size(); }
+
+private:
+  std::array<std::string_view, 3> names_; ///< from the least that is said to the most
+  std::size_t said_by_ = 0;
+  int weight_ = 0;
+};
+
+/// Events are for clients that ask for them: where both would do, only for one that names them.
+bool prefers_events(std::string_view accept) noexcept {
+  wanted events{"text/event-stream", "text/*"};
+  wanted lines{"application/x-ndjson", "application/*"};
+  http::for_each_choice(accept, [&](std::string_view type, int weight) {
+    events.add(type, weight);
+    lines.add(type, weight);
+  });
+  return events.is_named() ? events.weight() > 0 && events.weight() >= lines.weight()
+                           : events.weight() > lines.weight();
 }
 
 std::string event(std::string_view name, std::string_view data) {
@@ -42,7 +61,7 @@ std::string event(std::string_view name, std::string_view data) {
 
 stream_format stream_format_of(const request& in) {
   auto accept = in.headers.find("Accept");
-  return accept && accepts_events(*accept) ? stream_format::events : stream_format::lines;
+  return accept && prefers_events(*accept) ? stream_format::events : stream_format::lines;
 }
 
 bool stream_writer::write_json(std::string text) {

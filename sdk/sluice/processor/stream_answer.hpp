@@ -26,7 +26,7 @@ namespace sluice::processor {
 
 enum class stream_format : std::uint8_t {
   lines,  ///< application/x-ndjson: one JSON value a line
-  events, ///< text/event-stream: for clients that accept it
+  events, ///< text/event-stream: for clients that name it and want it no less
 };
 
 /// By the Accept field of the request.

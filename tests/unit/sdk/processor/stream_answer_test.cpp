@@ -146,6 +146,26 @@ TEST_CASE("a generator is JSON lines, or events where the client accepts them") 
         == "200 application/x-ndjson");
 }
 
+TEST_CASE("events or lines: what the client wants more, by its weights") {
+  auto format = [](std::string accept) {
+    return processor::stream_format_of(accepting(get("/"), std::move(accept)));
+  };
+  for (const char* accept :
+       {"text/event-stream", "text/event-stream, application/x-ndjson", "text/event-stream, */*",
+        "application/x-ndjson;q=0.5, text/event-stream;q=0.6", "text/event-stream;q=0.2, */*;q=0.1",
+        "text/event-stream;charset=utf-8;q=0.7, application/x-ndjson; Q=0.7", "text/*"}) {
+    CAPTURE(accept);
+    CHECK(format(accept) == processor::stream_format::events);
+  }
+  for (const char* accept : {"text/event-stream;q=0.1, application/x-ndjson;q=1", "text/event-stream;q=0.000",
+                             "text/event-stream;q=0.1, */*", "*/*", "", "text/html",
+                             "application/*;q=0.5, text/event-stream;q=0.4", "text/event-stream;q=0, text/*",
+                             "Application/X-NDJSON, */*;q=0.5"}) {
+    CAPTURE(accept);
+    CHECK(format(accept) == processor::stream_format::lines);
+  }
+}
+
 TEST_CASE("values with something to destroy are written whole") {
   auto dots = std::string(40, '.');
   CHECK(run(*endpoint_of<named>(false), get("/", "n=2")).text
