@@ -49,7 +49,12 @@ bool can_be_sent(const response& answer) noexcept {
             });
 }
 
-bool has_no_body(unsigned status) noexcept { return status == 204 || status == 304; }
+bool has_no_body(unsigned status) noexcept { return status == 204 || status == 205 || status == 304; }
+
+/// Behind the head of an answer that has no body. A 205 says so itself: to a client it is one of those that may have one.
+void append_no_body(std::string& out, unsigned status) {
+  out += status == 205 ? "Content-Length: 0\r\n\r\n" : "\r\n";
+}
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
   out.append(name).append(": ").append(value).append("\r\n");
@@ -131,7 +136,7 @@ wire_answer make_answer(response answer, const answer_form& form, std::string_vi
   out.head.reserve(head_bytes_about(answer) + (joined ? answer.body.size() : 0));
   append_head(out.head, answer, form, date, out.keep_alive);
   if (has_no_body(answer.status)) {
-    out.head += "\r\n";
+    append_no_body(out.head, answer.status);
     return out;
   }
   out.head += "Content-Length: ";
@@ -156,7 +161,7 @@ wire_answer make_stream_head(response head, const answer_form& form, std::string
   out.keep_alive = form.keep_alive && chunked;
   append_head(out.head, head, form, date, out.keep_alive);
   if (has_no_body(head.status)) {
-    out.head += "\r\n";
+    append_no_body(out.head, head.status);
     return out;
   }
   if (chunked)

@@ -74,6 +74,38 @@ TEST_CASE("204 and 304 have neither body nor length") {
   }
 }
 
+TEST_CASE("205 has no body, and says so") {
+  for (const auto& wire :
+       {make_answer({205, {}, "body"}, form(), date), make_stream_head({205, {}, "body"}, form(), date)}) {
+    CHECK(wire.head.starts_with("HTTP/1.1 205 Reset Content\r\n"));
+    CHECK(wire.head.ends_with("\r\nContent-Length: 0\r\n\r\n"));
+    CHECK(wire.head.find("Transfer-Encoding") == std::string::npos);
+    CHECK(wire.body_bytes == 0);
+    CHECK(wire.complete);
+  }
+}
+
+TEST_CASE("every registered status has its phrase") {
+  for (const auto& [first, last] : {std::pair{100u, 103u},
+                                    {200u, 208u},
+                                    {226u, 226u},
+                                    {300u, 305u},
+                                    {307u, 308u},
+                                    {400u, 418u},
+                                    {421u, 426u},
+                                    {428u, 429u},
+                                    {431u, 431u},
+                                    {451u, 451u},
+                                    {500u, 508u},
+                                    {510u, 511u}})
+    for (auto status = first; status <= last; ++status) {
+      CAPTURE(status);
+      CHECK(status_text(status) != "Unknown");
+    }
+  CHECK(status_text(418) == "I'm a Teapot");
+  CHECK(status_text(299) == "Unknown");
+}
+
 TEST_CASE("an answer that would break the framing becomes 500") {
   for (const response& bad :
        {response{200, {{"X", "a\r\nSet-Cookie: b"}}, {}}, response{200, {{"X\r\nY", "a"}}, {}},
