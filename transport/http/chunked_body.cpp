@@ -6,10 +6,12 @@ namespace sluice::http {
 
 namespace {
 
-constexpr refusal bad_chunk{400, "a chunk of the body is not valid"};
-constexpr refusal extension_too_long{400, "the chunk extensions are too long"};
-constexpr refusal trailers_too_long{431, "the trailers are too long"};
-constexpr refusal body_too_large{413, "the body is too large"};
+refusal bad_chunk() { return {400, "a chunk of the body is not valid"}; }
+refusal extension_too_long() { return {400, "the chunk extensions are too long"}; }
+refusal trailers_too_long(const server_limits& within) {
+  return {431, "the trailers are longer than the " + std::to_string(within.line_bytes_max)
+                 + " bytes that are taken here"};
+}
 constexpr std::size_t size_digits_max = 16;
 
 int hex_value(char c) noexcept {
@@ -48,47 +50,46 @@ std::optional<refusal> chunked_body::advance(std::string_view bytes, std::size_t
     auto line = rest.substr(0, end);
     // Judged before the line is complete: it may never be.
     if (state_ == state::data_end && !std::string_view{"\r"}.starts_with(line))
-      return bad_chunk;
+      return bad_chunk();
     if (state_ == state::size && line.size() > size_digits_max + within.chunk_extension_bytes_max + 1)
-      return extension_too_long;
+      return extension_too_long();
     if (state_ == state::trailers && trailer_bytes_ + line.size() > within.line_bytes_max)
-      return trailers_too_long;
+      return trailers_too_long(within);
     if (end == rest.npos)
       return std::nullopt;
     if (!line.ends_with('\r'))
-      return bad_chunk;
+      return bad_chunk();
     line.remove_suffix(1);
     consumed += end + 1;
     std::optional<refusal> refused;
     if (state_ == state::data_end)
       state_ = state::size;
     else if (state_ == state::size)
-      refused = take_size(line, bytes_max - std::min<std::uint64_t>(bytes_max, into.size()), within);
+      refused = take_size(line, within);
     else
       refused = take_trailer(line);
+    if (!refused && left_ > bytes_max - std::min<std::uint64_t>(bytes_max, into.size()))
+      refused = body_too_large(bytes_max);
     if (refused)
       return refused;
   }
   return std::nullopt;
 }
 
-std::optional<refusal> chunked_body::take_size(std::string_view line, std::uint64_t room,
-                                               const server_limits& within) {
+std::optional<refusal> chunked_body::take_size(std::string_view line, const server_limits& within) {
   std::uint64_t size = 0;
   std::size_t digits = 0;
   for (; digits < line.size() && hex_value(line[digits]) >= 0; ++digits)
     size = size << 4 | static_cast<std::uint64_t>(hex_value(line[digits]));
   auto extension = line.substr(digits);
   if (digits == 0 || digits > size_digits_max)
-    return bad_chunk;
+    return bad_chunk();
   extension_bytes_ += extension.size();
   if (extension_bytes_ > within.chunk_extension_bytes_max)
-    return extension_too_long;
+    return extension_too_long();
   auto start = extension.find_first_not_of(" \t");
   if (!extension.empty() && (start == extension.npos || extension[start] != ';' || !is_text(extension)))
-    return bad_chunk;
-  if (size > room)
-    return body_too_large;
+    return bad_chunk();
   left_ = size;
   state_ = size == 0 ? state::trailers : state::data;
   return std::nullopt;

@@ -25,7 +25,7 @@ public:
 private:
   enum class state { size, data, data_end, trailers, done };
 
-  std::optional<refusal> take_size(std::string_view line, std::uint64_t room, const server_limits& within);
+  std::optional<refusal> take_size(std::string_view line, const server_limits& within);
   std::optional<refusal> take_trailer(std::string_view line);
 
   state state_ = state::size;

@@ -80,7 +80,7 @@ void connection::begin_request(bool body_at_hand) {
     message_bytes_max_ = decision.body_bytes_max;
   }
   if (head.content_length > decision.body_bytes_max)
-    return refuse({413, "the body is too large"});
+    return refuse(body_too_large(decision.body_bytes_max));
   if (form_.head)
     request.method = method::get;
   route_ = std::move(decision.route);

@@ -7,12 +7,21 @@ namespace sluice::http {
 
 namespace {
 
-constexpr refusal line_too_long{414, "the request line is too long"};
-constexpr refusal head_too_long{431, "the header fields are too long"};
-constexpr refusal too_many_fields{431, "there are too many header fields"};
-constexpr refusal bare_line_feed{400, "a line ends without carriage return"};
-constexpr refusal folded{400, "a header field is continued on the next line"};
-constexpr refusal bad_target{400, "the request target is not valid"};
+refusal line_too_long(const server_limits& within) {
+  return {414, "the request line is longer than the " + std::to_string(within.line_bytes_max)
+                 + " bytes that are taken here"};
+}
+refusal head_too_long(const server_limits& within) {
+  return {431, "the header fields are longer than the " + std::to_string(within.headers_bytes_max)
+                 + " bytes that are taken here"};
+}
+refusal too_many_fields(const server_limits& within) {
+  return {431, "there are more header fields than the " + std::to_string(within.fields_max)
+                 + " that are taken here"};
+}
+refusal bare_line_feed() { return {400, "a line ends without carriage return"}; }
+refusal folded() { return {400, "a header field is continued on the next line"}; }
+refusal bad_target() { return {400, "the request target is not valid"}; }
 
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr bool is_alpha(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -36,6 +45,10 @@ bool valid_path(std::string_view path) noexcept {
 
 } // namespace
 
+refusal body_too_large(std::uint64_t bytes_max) {
+  return {413, "the body is larger than the " + std::to_string(bytes_max) + " bytes that this route takes"};
+}
+
 std::optional<refusal> head_scan::advance(std::string_view bytes, const server_limits& within) {
   for (;;) {
     const void* found = line_start_ < bytes.size()
@@ -46,17 +59,17 @@ std::optional<refusal> head_scan::advance(std::string_view bytes, const server_l
     // Judged before the line is complete: it may never be.
     if (request_line_end_ == 0) {
       if (end - line_start_ > within.line_bytes_max + (found ? 1 : 0)) // the carriage return
-        return line_too_long;
+        return line_too_long(within);
     } else {
       if (end > line_start_ && (bytes[line_start_] == ' ' || bytes[line_start_] == '\t'))
-        return folded;
+        return folded();
       if (end - request_line_end_ > within.headers_bytes_max)
-        return head_too_long;
+        return head_too_long(within);
     }
     if (!found)
       return std::nullopt;
     if (end == line_start_ || bytes[end - 1] != '\r')
-      return bare_line_feed;
+      return bare_line_feed();
     bool empty = end - 1 == line_start_;
     line_start_ = end + 1;
     if (request_line_end_ == 0) {
@@ -65,7 +78,7 @@ std::optional<refusal> head_scan::advance(std::string_view bytes, const server_l
       head_bytes_ = line_start_;
       return std::nullopt;
     } else if (++fields_ > within.fields_max) {
-      return too_many_fields;
+      return too_many_fields(within);
     }
   }
 }
@@ -109,18 +122,18 @@ std::optional<refusal> split_target(std::string_view target, bool options, targe
     return std::nullopt;
   }
   if (target.find('#') != target.npos)
-    return bad_target;
+    return bad_target();
   if (!target.starts_with('/')) {
     const auto scheme_end = target.find("://");
     if (scheme_end == target.npos)
-      return bad_target;
+      return bad_target();
     const auto scheme = target.substr(0, scheme_end);
     if (!same_token(scheme, "http") && !same_token(scheme, "https"))
-      return bad_target;
+      return bad_target();
     target.remove_prefix(scheme.size() + 3);
     auto authority = target.substr(0, target.find_first_of("/?"));
     if (!valid_host(authority))
-      return bad_target;
+      return bad_target();
     target.remove_prefix(authority.size());
     out.authority = authority;
   }
@@ -131,7 +144,7 @@ std::optional<refusal> split_target(std::string_view target, bool options, targe
   if (out.path.empty())
     out.path = "/"; // "http://host", "http://host?a"
   if (!valid_path(out.path))
-    return bad_target;
+    return bad_target();
   return std::nullopt;
 }
 

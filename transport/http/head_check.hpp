@@ -19,10 +19,13 @@ namespace sluice::http {
 /// where the next request would begin.
 struct refusal {
   unsigned status;
-  std::string_view text; ///< a literal
+  std::string text; ///< for the client
 
   friend bool operator==(const refusal&, const refusal&) = default;
 };
+
+/// A body of which more comes than its route takes, or is announced.
+refusal body_too_large(std::uint64_t bytes_max);
 
 /// Looks for the end of a head in bytes that come in piece by piece, within its bounds.
 ///

@@ -143,7 +143,7 @@ std::optional<refusal> request_reader::read_head(std::string_view bytes) {
   if (ec == error::bad_version && names_other_version(head))
     return refusal{505, "the versions known here are HTTP/1.0 and HTTP/1.1"};
   if (ec)
-    return refusal{400, text_of(ec)};
+    return refusal{400, std::string{text_of(ec)}};
   if (!parsed.is_header_done() || used != head.size())
     return refusal{400, "the request is not valid"};
   const auto& facts = parsed.facts();
@@ -172,7 +172,7 @@ std::optional<refusal> request_reader::read_body(std::string_view bytes, std::si
 std::optional<refusal> request_reader::read_plain_body(std::string_view bytes, std::size_t& consumed) {
   consumed = 0;
   if (head_.content_length > body_bytes_max_)
-    return refusal{413, "the body is too large"};
+    return body_too_large(body_bytes_max_);
   // Believed a little: what is only announced costs no memory.
   constexpr std::uint64_t reserve_max = 64u << 10;
   auto& body = head_.request.body;

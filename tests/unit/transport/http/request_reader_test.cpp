@@ -39,6 +39,12 @@ unsigned status_of(std::string_view bytes, std::uint64_t body_bytes_max = 1u << 
   return r.refused ? r.refused->status : r.reader.done() ? 200 : 0;
 }
 
+std::string text_of(std::string_view bytes, std::uint64_t body_bytes_max = 1u << 20) {
+  reading r;
+  r.feed(bytes, body_bytes_max);
+  return r.refused ? r.refused->text : "";
+}
+
 std::string get(std::string_view fields) {
   return "GET / HTTP/1.1\r\nHost: a\r\n" + std::string{fields} + "\r\n";
 }
@@ -47,6 +53,24 @@ std::string post(std::string_view fields, std::string_view body) {
 }
 
 } // namespace
+
+TEST_CASE("what is too large is told with its bound") {
+  CHECK(text_of(post("Content-Length: 1001\r\n", "a"), 1000)
+        == "the body is larger than the 1000 bytes that this route takes");
+  CHECK(
+    text_of(post("Transfer-Encoding: chunked\r\n", "3e8\r\n" + std::string(1000, 'x') + "\r\n1\r\n"), 1000)
+    == "the body is larger than the 1000 bytes that this route takes");
+  CHECK(text_of("GET /" + std::string(9000, 'x'))
+        == "the request line is longer than the 8192 bytes that are taken here");
+  CHECK(text_of(get("X: " + std::string(17000, 'x') + "\r\n"))
+        == "the header fields are longer than the 16384 bytes that are taken here");
+  std::string fields;
+  for (int i = 0; i < 101; ++i)
+    fields += "X: y\r\n";
+  CHECK(text_of(get(fields)) == "there are more header fields than the 100 that are taken here");
+  CHECK(text_of(post("Transfer-Encoding: chunked\r\n", "0\r\n" + std::string(20000, 'x')))
+        == "the trailers are longer than the 8192 bytes that are taken here");
+}
 
 TEST_CASE("what two servers could read differently is refused") {
   struct row {
