@@ -109,6 +109,7 @@ result<std::unique_ptr<http_front>> http_front::start(settings what) {
     log = std::make_unique<http::access_log>(http::access_log_options{std::move(what.access_log_dir)});
     what.server.on_access = [to = log.get()](const http::access_entry& entry) { to->add(entry); };
   }
+  what.server.address_hint = "--http HOST:PORT chooses another, port 0 any free one";
   auto server = http::server::start(std::move(what.server), *router);
   if (!server)
     return fail(server);

@@ -385,11 +385,7 @@ result<std::unique_ptr<http_front>> listen(const local_options& opts, local_syst
   what.access_log_dir = opts.access_log_dir;
   what.here = node_id{"local"};
   what.reach = [&system](const ingress::route_target& to) { return system.target_of(to.replica); };
-  auto front = http_front::start(std::move(what));
-  if (!front && front.error().code == errc::conflict)
-    return fail(errc::conflict,
-                front.error().message + "; choose another with --http HOST:PORT, port 0 picks a free one");
-  return front;
+  return http_front::start(std::move(what));
 }
 
 } // namespace

@@ -41,7 +41,8 @@ result<std::unique_ptr<server>> server::start(server_options options, ingress::h
   for (const auto& at : own.addresses) {
     auto fd = link::open_tcp_listener(at.host, at.port, false, backlog);
     if (!fd)
-      return fail(fd);
+      return fail(fd.error().code,
+                  fd.error().message + (own.address_hint.empty() ? "" : "; " + own.address_hint));
     made->acceptors.push_back(std::make_shared<acceptor>(made->shared, made->workers, *fd));
     made->ports.push_back(link::bound_port(*fd));
   }

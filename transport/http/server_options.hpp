@@ -64,6 +64,8 @@ struct listen_address {
 
 struct server_options {
   std::vector<listen_address> addresses = {{}};
+  std::string address_hint =
+    {}; ///< what helps against an address that cannot be listened on: ends such an error
   std::size_t threads = 1;
   server_limits limits = {};
 

@@ -360,6 +360,9 @@ TEST_CASE_FIXTURE(http_fixture, "every address has a port of its own, and one in
   auto second = server::start(taken, handler);
   REQUIRE(!second);
   CHECK(second.error().code == errc::conflict);
+  CHECK_FALSE(second.error().message.ends_with("; take another"));
+  taken.address_hint = "take another";
+  CHECK(server::start(taken, handler).error().message.ends_with("; take another"));
   server_options wrong{.addresses = {{"not an address", 0}}};
   CHECK(server::start(wrong, handler).error().code == errc::invalid_argument);
 }

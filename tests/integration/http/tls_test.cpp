@@ -171,9 +171,11 @@ TEST_CASE_FIXTURE(tls_fixture, "certificates that do not fit are said at the sta
     auto other = options;
     other.certificate_file = certificate;
     other.key_file = key;
+    other.address_hint = "take another address";
     auto started = server::start(other, handler);
     REQUIRE(!started);
     CHECK(started.error().code == errc::invalid_argument);
+    CHECK(started.error().message.find("another address") == std::string::npos);
   };
   expect_refused("/nowhere.pem", good_key);
   expect_refused(options.certificate_file, "/nowhere.pem");
