@@ -1,5 +1,6 @@
 #include "runtime/local_feed.hpp"
 
+#include <sluice/codec/utf8.hpp>
 #include <sluice/core/limits.hpp>
 
 #include <caf/scoped_actor.hpp>
@@ -31,7 +32,7 @@ public:
     for (;;) {
       const auto at = buffer_.find('\n', scanned_);
       if (at != std::string::npos) {
-        line.assign(buffer_, begin_, at - begin_);
+        take(line, at);
         begin_ = scanned_ = at + 1;
         return true;
       }
@@ -40,7 +41,7 @@ public:
         return fail(errc::invalid_argument, "a line is longer than a record may be ("
                                               + std::to_string(limits::record_size_bytes_max) + " bytes)");
       if (ended_) {
-        line.assign(buffer_, begin_);
+        take(line, buffer_.size());
         begin_ = scanned_ = buffer_.size();
         return !line.empty();
       }
@@ -56,6 +57,11 @@ public:
   bool ended() const noexcept { return ended_ && begin_ == buffer_.size(); }
 
 private:
+  void take(std::string& line, std::size_t end) {
+    const auto text = std::string_view{buffer_}.substr(begin_, end - begin_);
+    line = std::exchange(is_at_begin_, false) ? codec::without_byte_order_mark(text) : text;
+  }
+
   bool is_ready(int wait_ms) const {
     pollfd ready{fd_, POLLIN, 0};
     return ::poll(&ready, 1, wait_ms) > 0;
@@ -84,6 +90,7 @@ private:
   std::string buffer_;
   std::size_t begin_ = 0;
   std::size_t scanned_ = 0;
+  bool is_at_begin_ = true; ///< no line has been given
   bool ended_ = false;
 };
 

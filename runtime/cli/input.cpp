@@ -1,5 +1,6 @@
 #include "runtime/cli/input.hpp"
 
+#include <sluice/codec/utf8.hpp>
 #include <sluice/core/disk_errc.hpp>
 #include <sluice/core/limits.hpp>
 
@@ -100,6 +101,8 @@ std::optional<std::string> line_reader::next() {
   std::string_view line{here_.data() + begin_, stop - begin_};
   if (line.ends_with('\r'))
     line.remove_suffix(1);
+  if (std::exchange(is_at_begin_, false))
+    line = codec::without_byte_order_mark(line);
   std::string out{line};
   begin_ = scanned_ = is_whole ? stop + 1 : stop;
   return out;

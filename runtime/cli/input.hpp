@@ -30,7 +30,8 @@ class line_reader {
 public:
   explicit line_reader(byte_reader read) : read_(std::move(read)) {}
 
-  /// The next line that is here, without its end ("\n", "\r\n" or that of the input). One that is not
+  /// The next line that is here, without its end ("\n", "\r\n" or that of the input) and the first one without a byte
+  /// order mark. One that is not
   /// whole and has more than `limits::record_size_bytes_max` bytes counts as here.
   std::optional<std::string> next();
 
@@ -42,6 +43,7 @@ private:
   std::string here_;
   std::size_t begin_ = 0;   ///< of the next line
   std::size_t scanned_ = 0; ///< no line ends before
+  bool is_at_begin_ = true; ///< no line has been given
   bool is_at_end_ = false;
 };
 

@@ -53,6 +53,13 @@ TEST_CASE_FIXTURE(by_hand,
   }
 }
 
+TEST_CASE_FIXTURE(by_hand, "what is put may begin with a byte order mark") {
+  CHECK(until_done("\xEF\xBB\xBF{\"id\":1}\n{\"id\":2}\n", {}, 1).exit_code == 0);
+  const auto results = probe({"--peek", "out"}).out;
+  CHECK(results.find(R"("id":1)") != std::string::npos);
+  CHECK(results.find(R"("id":2)") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(by_hand, "a call over its timeout ends a run by hand, and the attempt counts") {
   const std::vector<std::string> args{"--timeout-ms", "300"};
   const auto last =

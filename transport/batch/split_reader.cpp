@@ -5,6 +5,7 @@
 #include "transport/connectors/file/line_reader.hpp"
 #include "transport/process/unique_fd.hpp"
 
+#include <sluice/codec/utf8.hpp>
 #include <sluice/core/limits.hpp>
 
 #include <cerrno>
@@ -123,6 +124,8 @@ private:
       return;
     if (line.ends_with('\r'))
       line.remove_suffix(1);
+    if (offset == 0)
+      line = codec::without_byte_order_mark(line);
     if (whole > limits::record_size_bytes_max) {
       error_ = too_long(whole);
       if (is_in_buffer)

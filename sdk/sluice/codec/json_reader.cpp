@@ -133,7 +133,6 @@ bool json_reader::refuse_kind(std::string_view expected) {
 }
 
 bool json_reader::syntax_error(std::string_view expected) {
-  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
   std::string message{syntax_lead};
   if (std::string_view{at_, end_}.starts_with(byte_order_mark))
     return refuse_bound(message.append(std::to_string(at_ - begin_))

@@ -2,6 +2,7 @@
 
 #include <sluice/codec/json_reader.hpp>
 #include <sluice/codec/json_writer.hpp>
+#include <sluice/codec/utf8.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -87,10 +88,7 @@ row split(std::string_view text) {
 }
 
 result<std::vector<std::string>> column_names(std::string_view first_row) {
-  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-  if (first_row.starts_with(byte_order_mark))
-    first_row.remove_prefix(byte_order_mark.size());
-  auto found = split(first_row);
+  auto found = split(codec::without_byte_order_mark(first_row));
   if (found.is_open)
     return fail(errc::invalid_argument, std::string{open_quote});
   std::vector<std::string> names;

@@ -1,5 +1,6 @@
 #include "transport/connectors/file/line_reader.hpp"
 
+#include <sluice/codec/utf8.hpp>
 #include <sluice/core/limits.hpp>
 
 #include <cerrno>
@@ -57,6 +58,8 @@ bool line_reader::scan() {
 line_reader::line line_reader::take(std::size_t size) {
   line out;
   out.text = std::string_view{buffer_}.substr(begin_, size);
+  if (offset_ == 0)
+    out.text = codec::without_byte_order_mark(out.text);
   offset_ += size + dropped_;
   out.end = offset_;
   if (out.text.ends_with('\n'))

@@ -17,7 +17,7 @@ namespace sluice::connectors {
 class line_reader {
 public:
   struct line {
-    std::string_view text;       ///< without its line break
+    std::string_view text;       ///< without its line break, and without the byte order mark of a file
     std::uint64_t end = 0;       ///< offset behind it
     std::uint64_t cut_bytes = 0; ///< not 0: the line has this many bytes, `text` is its beginning
   };

@@ -40,6 +40,17 @@ TEST_CASE_FIXTURE(queue_fixture, "every line is a record; blank ones and line en
   CHECK(err == "0 records are in queue/in\n");
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "the input may begin with a byte order mark") {
+  CHECK(run({"queue", "put", "in", "-"}, "\xEF\xBB\xBF"
+                                         "1\n2\n")
+        == cli::ok);
+  CHECK(stored() == std::vector<std::string>{"1", "2"});
+  CHECK(run({"queue", "put", "in", "-"}, "1\n\xEF\xBB\xBF"
+                                         "2\n")
+        == cli::bad_usage);
+  CHECK_MESSAGE(err_has("line 2: not valid JSON at byte 0: a byte order mark is no JSON"), err);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a queue that a flow reads is put into without a note") {
   auto* source = head.snapshot.add_flows()->add_processors()->mutable_spec()->mutable_source();
   source->set_kind("queue");

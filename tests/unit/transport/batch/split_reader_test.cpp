@@ -82,6 +82,17 @@ TEST_CASE_FIXTURE(fixture, "what the record's type has as a number is one in quo
   CHECK(read_all(1000) == texts{R"({"country":"NO","amount":12.5})", R"({"country":"SE"})"});
 }
 
+TEST_CASE_FIXTURE(fixture, "lines may begin with a byte order mark, wherever they are cut") {
+  write("\xEF\xBB\xBF"
+        "1\n22\n\xEF\xBB\xBF"
+        "3\n");
+  for (std::uint64_t split_bytes = 1; split_bytes < 16; ++split_bytes)
+    CHECK(read_all(split_bytes)
+          == texts{"1", "22",
+                   "\xEF\xBB\xBF"
+                   "3"});
+}
+
 TEST_CASE_FIXTURE(fixture, "an empty file has no splits, a missing one is told by name") {
   write("");
   CHECK(plan_splits(file, 0, 100).value() == std::vector<std::uint64_t>{0});

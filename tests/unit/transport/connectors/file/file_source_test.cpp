@@ -188,6 +188,18 @@ TEST_CASE_FIXTURE(fixture, "CSV may begin with a byte order mark, and have quote
   CHECK(texts(pull(*from)) == list{R"({"id":1,"size":"5\" pipe"})", R"({"id":2,"size":"6\" pipe"})"});
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "JSON Lines may begin with a byte order mark; further on it is a mistake of the line") {
+  write_file(path, "\xEF\xBB\xBF{\"a\":1}\n\xEF\xBB\xBF2\n");
+  auto from = make({});
+  REQUIRE(from->open(0));
+  CHECK(texts(pull(*from)) == list{R"({"a":1})", "\xEF\xBB\xBF2"});
+  write_file(path, "\xEF\xBB\xBF\n1");
+  auto other = make({});
+  REQUIRE(other->open(0));
+  CHECK(texts(pull(*other)) == list{"1"});
+}
+
 TEST_CASE_FIXTURE(fixture, "a blank line of CSV is no row, quotes with nothing in them are one") {
   write_file(path, "note\n\"\"\n\n \n\" \"\nx\n");
   auto from = make({{"format", "csv"}});
