@@ -1,6 +1,7 @@
 #include "actors/batch/batch_job.hpp"
 
 #include <sluice/codec/codec.hpp>
+#include <sluice/codec/utf8.hpp>
 #include <sluice/core/fingerprint.hpp>
 #include <sluice/core/limits.hpp>
 
@@ -12,7 +13,14 @@ namespace sluice::batch {
 
 namespace {
 
+constexpr std::size_t noted_error_bytes_max = 300; ///< the list of rejected records has all of it
+
 // Members as they are stored.
+struct rejected_json {
+  std::uint64_t at = 0;
+  std::string error;
+};
+
 struct job_json {
   std::uint64_t run = 0;
   std::optional<std::uint64_t> first_run = {};
@@ -27,6 +35,7 @@ struct job_json {
   std::uint64_t records_in = 0;
   std::uint64_t records_out = 0;
   std::uint64_t rejected = 0;
+  std::optional<std::vector<rejected_json>> first_rejected = {}; ///< none in what an older one stored
   std::uint64_t bytes_in = 0;
   std::int64_t began_at_ms = 0;
   std::int64_t ended_at_ms = 0;
@@ -56,6 +65,11 @@ std::string to_text(const job& what) {
                .began_at_ms = what.began_at_ms,
                .ended_at_ms = what.ended_at_ms,
                .error = what.error};
+  if (!what.first_rejected.empty()) {
+    auto& notes = out.first_rejected.emplace();
+    for (const auto& [offset, error] : what.first_rejected)
+      notes.push_back({offset, error});
+  }
   std::string text;
   if (!codec::encode(out, text)) { // an error text that is no UTF-8
     text.clear();
@@ -84,10 +98,36 @@ result<job> job_from_text(std::string_view text) {
   out.is_open = read->open.value_or(false);
   out.done = std::move(*done);
   out.totals = {read->records_in, read->records_out, read->rejected, read->bytes_in};
+  if (read->first_rejected)
+    for (auto& [at, error] : *read->first_rejected)
+      out.first_rejected.push_back({at, std::move(error)});
   out.began_at_ms = read->began_at_ms;
   out.ended_at_ms = read->ended_at_ms;
   out.error = std::move(read->error);
   return out;
+}
+
+void note_rejected(rejected_notes& to, std::uint64_t offset, std::string_view error) {
+  const auto place = std::ranges::upper_bound(to, offset, {}, &rejected_note::offset);
+  if (to.size() >= rejected_notes_max && place == to.end())
+    return;
+  to.insert(place, {offset, codec::to_utf8(error.substr(0, noted_error_bytes_max))});
+  if (to.size() > rejected_notes_max)
+    to.pop_back();
+}
+
+std::string too_many_rejected(std::uint64_t count, std::uint64_t count_max, const rejected_notes& first,
+                              bool from_queue) {
+  auto text = std::to_string(count) + " records are rejected, max_rejected is " + std::to_string(count_max);
+  auto lead = ": ";
+  for (const auto& [offset, error] : first) {
+    text.append(lead).append(from_queue ? "number " : "at byte ").append(std::to_string(offset));
+    text.append(": ").append(error);
+    lead = "; ";
+  }
+  if (!first.empty() && count > first.size())
+    text += "; and " + std::to_string(count - first.size()) + " more";
+  return text;
 }
 
 std::string to_text(const split& what) {
@@ -200,6 +240,8 @@ bool add_split(job& to, const split& which, const split_outcome& outcome) {
   to.totals.records_out += outcome.records_out;
   to.totals.rejected += outcome.rejected;
   to.totals.bytes_in += which.end - which.begin;
+  for (const auto& [offset, error] : outcome.first_rejected)
+    note_rejected(to.first_rejected, offset, error);
   return true;
 }
 

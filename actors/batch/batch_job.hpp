@@ -33,6 +33,23 @@ struct job_totals {
   friend bool operator==(const job_totals&, const job_totals&) = default;
 };
 
+/// A record that failed for good, and why.
+struct rejected_note {
+  std::uint64_t offset = 0; ///< in the source: bytes of a file, the number of a record in a queue
+  std::string error;
+
+  friend bool operator==(const rejected_note&, const rejected_note&) = default;
+};
+
+/// Those that are named when there are too many: the first ones of the source, as far as they are known.
+using rejected_notes = std::vector<rejected_note>;
+constexpr std::size_t rejected_notes_max = 3;
+void note_rejected(rejected_notes& to, std::uint64_t offset, std::string_view error);
+
+/// "4 records are rejected, max_rejected is 3: at byte 17: ...; at byte 230: ...; ... and 1 more"
+std::string too_many_rejected(std::uint64_t count, std::uint64_t count_max, const rejected_notes& first,
+                              bool from_queue);
+
 /// How far one run of a batch has come: the one truth about it, shared by all its replicas. Kept as a
 /// position of the queues, which is changed by comparing and setting: of two replicas that change it at
 /// once, one reads again.
@@ -48,6 +65,7 @@ struct job {
   bool is_open = false; ///< more splits come: the records of a queue are still being taken
   index_set done;       ///< splits whose results are where they belong
   job_totals totals;
+  rejected_notes first_rejected;
   std::int64_t began_at_ms = 0; ///< Unix time
   std::int64_t ended_at_ms = 0; ///< 0 = it has not
   std::string error;            ///< why it failed
@@ -92,6 +110,7 @@ struct split_outcome {
   std::uint64_t records_in = 0;
   std::uint64_t records_out = 0;
   std::uint64_t rejected = 0;
+  rejected_notes first_rejected = {};
 };
 
 /// How a source that is not what it was has changed, in words.

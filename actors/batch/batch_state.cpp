@@ -412,6 +412,10 @@ void state::begin_round(actions& out, moment at) {
   }
   if (known_ || passed_on_)
     ++next.round;
+  if (fail_for_rejected(next, at)) { // as before; it may be said anew how many may be rejected
+    plan_.reset();
+    return store(std::move(next), {}, {}, out);
+  }
   std::vector<split> splits;
   if (!opts_.from_queue)
     splits = splits_left(next, plan_->borders);
@@ -471,6 +475,17 @@ void state::store_failure(actions& out, moment at) {
   store(std::move(next), {}, {}, out);
 }
 
+/// True if more records are rejected than may be: the job has failed then.
+bool state::fail_for_rejected(job& next, moment at) const {
+  if (next.totals.rejected <= opts_.rejected_max)
+    return false;
+  next.phase = job_phase::failed;
+  next.error =
+    too_many_rejected(next.totals.rejected, opts_.rejected_max, next.first_rejected, opts_.from_queue);
+  next.ended_at_ms = at.unix_ms;
+  return true;
+}
+
 void state::store_progress(actions& out, moment at) {
   if (storing_ || reading_ || failing_)
     return;
@@ -498,14 +513,8 @@ void state::store_progress(actions& out, moment at) {
   if (storing_seqs_.empty())
     return store_cut(out, at);
   std::vector<split> splits;
-  if (next.totals.rejected > opts_.rejected_max) {
-    next.phase = job_phase::failed;
-    next.error = std::to_string(next.totals.rejected) + " records are rejected, max_rejected is "
-                 + std::to_string(opts_.rejected_max);
-    next.ended_at_ms = at.unix_ms;
-  } else if (next.all_split_done()) {
+  if (!fail_for_rejected(next, at) && next.all_split_done())
     splits.push_back({next.run, next.round, split::finish_index, 0, 0});
-  }
   store(std::move(next), std::move(splits), std::move(results), out);
 }
 

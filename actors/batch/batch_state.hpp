@@ -184,6 +184,7 @@ private:
   void begin_round(actions& out, moment at);
   job first_job(moment at) const;
   void clean_before(actions& out);
+  bool fail_for_rejected(job& next, moment at) const;
   void store_progress(actions& out, moment at);
   void store_cut(actions& out, moment at);
   void stop_cutting(const std::string& why);

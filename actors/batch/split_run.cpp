@@ -138,14 +138,17 @@ private:
   }
 
   result<void> reject(const record_slice& record, std::uint32_t attempts, const std::string& error) {
-    if (++out_.counts.rejected > with_.rejected_max)
+    auto& counts = out_.counts;
+    note_rejected(counts.first_rejected, record.offset, error);
+    if (++counts.rejected <= with_.rejected_max)
+      return writer_->reject(record, attempts, error);
+    const bool from_queue = !split_.records.empty();
+    if (with_.rejected_max > 0)
       return fail(errc::invalid_argument,
-                  (split_.records.empty() ? "the record at byte " : "the record with the number ")
-                    + std::to_string(record.offset) + " is rejected: " + error
-                    + (with_.rejected_max == 0
-                         ? "; mend it, or say how many may be rejected: max_rejected"
-                         : "; more than max_rejected (" + std::to_string(with_.rejected_max) + ") are"));
-    return writer_->reject(record, attempts, error);
+                  too_many_rejected(counts.rejected, with_.rejected_max, counts.first_rejected, from_queue));
+    return fail(errc::invalid_argument, (from_queue ? "the record with the number " : "the record at byte ")
+                                          + std::to_string(record.offset) + " is rejected: " + error
+                                          + "; mend it, or say how many may be rejected: max_rejected");
   }
 
   result<split_result> conclude() {

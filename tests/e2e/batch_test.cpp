@@ -128,6 +128,12 @@ TEST_CASE("a record that fails for good fails the batch, or is listed if so many
   CHECK(refused.exit_code == 1);
   CHECK_MESSAGE(refused.err.find("is rejected") != std::string::npos, refused.err);
   CHECK_FALSE(fs::exists(with.out));
+  auto too_many = run(by_hand(with, {"rejected=1"}));
+  CHECK(too_many.exit_code == 1);
+  CHECK_MESSAGE(too_many.err.find("2 records are rejected, max_rejected is 1: at byte ") != std::string::npos,
+                too_many.err);
+  CHECK_MESSAGE(too_many.err.find("this record always throws; at byte ") != std::string::npos, too_many.err);
+  CHECK_FALSE(fs::exists(with.out));
   auto tolerant = run(by_hand(with, {"rejected=2"}));
   CHECK_MESSAGE(tolerant.exit_code == 0, tolerant.err);
   CHECK(tolerant.err.find("2 rejected") != std::string::npos);

@@ -41,6 +41,7 @@ TEST_CASE("a job and a split read back what they wrote") {
   one.split_count = 300;
   one.done.add(4);
   one.totals = {10, 9, 1, 4096};
+  one.first_rejected = {{7, "no \"number\""}, {90, "caf\xc3\xa9"}};
   one.began_at_ms = 5;
   one.ended_at_ms = 6;
   one.error = "the record at byte 7 is rejected: \"x\"";
@@ -95,6 +96,23 @@ TEST_CASE("the error of a failed job that is no UTF-8 does not lose the job") {
   job one;
   one.error = "caf\xe9";
   CHECK(job_from_text(to_text(one)).value().error == "caf?");
+}
+
+TEST_CASE("of the rejected records the first of the source are named, in whatever order they come") {
+  job one;
+  one.split_count = 3;
+  CHECK(add_split(one, {1, 1, 2, 200, 300}, {9, 7, 2, {{210, "c"}, {250, "d"}}}));
+  CHECK(add_split(one, {1, 1, 0, 0, 100}, {9, 8, 1, {{17, "a\xe9"}}}));
+  CHECK(add_split(one, {1, 1, 1, 100, 200}, {9, 8, 1, {{130, std::string(1000, 'b')}}}));
+  CHECK(one.first_rejected
+        == rejected_notes{{17, "a\xef\xbf\xbd"}, {130, std::string(300, 'b')}, {210, "c"}});
+  CHECK(too_many_rejected(4, 3, {{17, "a"}, {130, "b"}, {210, "c"}}, false)
+        == "4 records are rejected, max_rejected is 3: at byte 17: a; at byte 130: b; at byte 210: c; and 1 "
+           "more");
+  CHECK(too_many_rejected(2, 1, {{5, "a"}, {6, "b"}}, true)
+        == "2 records are rejected, max_rejected is 1: number 5: a; number 6: b");
+  CHECK(too_many_rejected(2, 1, {}, false)
+        == "2 records are rejected, max_rejected is 1"); // stored by an older one
 }
 
 TEST_CASE("a split counts once") {

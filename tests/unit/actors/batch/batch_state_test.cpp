@@ -694,13 +694,29 @@ TEST_CASE_FIXTURE(world, "more rejected records than may be, over all splits, fa
     } else if (auto* work = std::get_if<work_on>(&one.asked.front())) {
       const auto seq = work->seq;
       one.asked.pop_front();
-      one.take(one.machine.on_worked(seq, split_result{{10, 9, ++rejected < 3 ? 1u : 2u}, {}}, at()));
+      const auto count = ++rejected < 3 ? 1u : 2u;
+      one.take(
+        one.machine.on_worked(seq, split_result{{10, 9, count, {{100 - rejected, "no number"}}}, {}}, at()));
     } else {
       one.answer(0, false);
     }
   }
   CHECK(stored().phase == job_phase::failed);
-  CHECK(stored().error == "4 records are rejected, max_rejected is 3");
+  const auto error =
+    "4 records are rejected, max_rejected is 3: at byte 97: no number; at byte 98: no number; "
+    "at byte 99: no number; and 1 more";
+  CHECK(stored().error == error);
+
+  // A run that goes on does not get past them, unless more may be rejected now.
+  kill(0);
+  add({.run = 1, .takes_up_failed = true, .threads = 1, .attempts_max = 5, .rejected_max = 3});
+  run_to_end();
+  CHECK(stored().phase == job_phase::failed);
+  CHECK(stored().error == error);
+  kill(0);
+  add({.run = 1, .takes_up_failed = true, .threads = 1, .attempts_max = 5, .rejected_max = 4});
+  run_to_end();
+  CHECK(stored().phase == job_phase::done);
 }
 
 TEST_CASE_FIXTURE(world, "a drain gives splits back whose user code does not return") {

@@ -251,6 +251,15 @@ TEST_CASE_FIXTURE(fixture, "one rejected record too many fails for good, and say
   CHECK(files->results.empty());
 }
 
+TEST_CASE_FIXTURE(fixture, "where some may be rejected, one too many names the first of them") {
+  with.rejected_max = 1;
+  auto done = run({2, 13, 4, 13}, halves);
+  REQUIRE_FALSE(done.has_value());
+  CHECK(done.error().code == errc::invalid_argument);
+  CHECK(done.error().message
+        == "2 records are rejected, max_rejected is 1: at byte 1: unlucky; at byte 3: unlucky");
+}
+
 TEST_CASE_FIXTURE(fixture, "a stop is noticed between records and within a pause") {
   environment->on_pause = [this] { with.signals->stop = true; };
   auto done = run({13, 2}, halves);
