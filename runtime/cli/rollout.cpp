@@ -61,11 +61,19 @@ std::string progress_of(const Flow& flow) {
   return text;
 }
 
+/// A batch of it has run and failed, which the same will do again: on its records, or what it reads and writes.
+bool has_failed_batch(const Flow& flow) {
+  return std::ranges::any_of(flow.processors(),
+                             [](const auto& each) { return each.batch().phase() == "failed"; });
+}
+
 int say_failed(const environment& env, const SnapshotReply& snapshot, const Flow& flow,
                std::uint64_t version) {
-  complain(env,
-           {errc::internal, "flow/" + flow.name() + " version " + std::to_string(version) + " does not run: "
-                              + (flow.detail().empty() ? "no reason is known" : flow.detail())});
+  const bool has_run = flow.version_target() == version && has_failed_batch(flow);
+  complain(env, {has_run ? errc::invalid_argument : errc::internal,
+                 "flow/" + flow.name() + " version " + std::to_string(version)
+                   + (has_run ? " failed: " : " does not run: ")
+                   + (flow.detail().empty() ? "no reason is known" : flow.detail())});
   print_last_words(env, snapshot, flow.name(), version);
   env.err << "see `sluice get flow/" << flow.name() << "` and `sluice logs flow/" << flow.name() << "`\n";
   return failed;

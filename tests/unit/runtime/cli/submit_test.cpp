@@ -134,6 +134,25 @@ TEST_CASE_FIXTURE(submit_fixture, "a head that restarts while it is watched is a
 }
 
 TEST_CASE_FIXTURE(submit_fixture,
+                  "a batch that failed on its records has run: it is said so, and is no defect") {
+  auto& processor = described->processors.front();
+  processor.kind = pattern::batch;
+  processor.batch.emplace();
+  head.snapshot =
+    shows("failed", 2, 2, "price: 4 records are rejected, max_rejected is 3: at byte 17: no number");
+  head.snapshot.mutable_flows(0)->add_processors()->mutable_batch()->set_phase("failed");
+  CHECK(run({"submit", binary, "--wait"}) == cli::failed);
+  CHECK_MESSAGE(
+    err_has(
+      "error: flow/orders version 2 failed: price: 4 records are rejected, max_rejected is 3: at byte 17"),
+    err);
+  CHECK_FALSE(err_has("does not run"));
+  CHECK(run({"submit", binary, "--wait", "-o", "json"}) == cli::failed);
+  CHECK_MESSAGE(err_has("invalid_argument"), err);
+  CHECK_FALSE(err_has("internal"));
+}
+
+TEST_CASE_FIXTURE(submit_fixture,
                   "who waits for the end gets one JSON document, with the counts of the batches") {
   auto& processor = described->processors.front();
   processor.kind = pattern::batch;
