@@ -27,7 +27,8 @@ std::string offer_of(const node::node_info& info) {
 bool is_same(const node::node_info& left, const node::node_info& right) {
   return left.started == right.started && left.address == right.address && left.cpus == right.cpus
          && left.memory_bytes == right.memory_bytes && left.labels == right.labels
-         && left.sluice_version == right.sluice_version && left.is_head == right.is_head;
+         && left.sluice_version == right.sluice_version && left.is_head == right.is_head
+         && left.http_address == right.http_address;
 }
 
 /// Lost replicas that were not replaced meanwhile are the node's again.

@@ -22,7 +22,8 @@ struct node_info {
   std::uint64_t memory_bytes = 0;
   std::map<std::string, std::string> labels;
   std::string sluice_version;
-  bool is_head = false; ///< runs in the head process
+  bool is_head = false;          ///< runs in the head process
+  std::string http_address = {}; ///< "http://HOST:PORT" of its public listener; empty without one
 };
 
 /// Where a host process stands; numbered chart in `host_state.hpp`.

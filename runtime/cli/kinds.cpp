@@ -53,6 +53,7 @@ kind nodes() {
            {"HOSTS", align::right},
            {"HEARTBEAT", align::right},
            {"ADDRESS"},
+           {"HTTP", align::left, false, 1},
            {"LABELS", align::left, true}},
           [](const message& m, const snapshot&) -> std::vector<cell> {
             const auto& node = as<api::Node>(m);
@@ -64,6 +65,7 @@ kind nodes() {
                     std::to_string(node.hosts_size()),
                     span_text(node.heartbeat_age_ms()),
                     node.address(),
+                    node.http_address(),
                     labels_text(node)};
           },
           &api::Node::default_instance()};

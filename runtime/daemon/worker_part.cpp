@@ -57,7 +57,8 @@ struct worker_part::parts {
 
 namespace {
 
-node::node_info info_of(const worker_part::settings& what, const node_links& others) {
+node::node_info info_of(const worker_part::settings& what, const node_links& others,
+                        const std::string& http_address) {
   node::node_info info;
   info.id = what.id;
   info.started = what.started;
@@ -67,6 +68,7 @@ node::node_info info_of(const worker_part::settings& what, const node_links& oth
   info.labels = what.options.labels;
   info.sluice_version = SLUICE_VERSION;
   info.is_head = what.is_head;
+  info.http_address = http_address;
   return info;
 }
 
@@ -177,7 +179,7 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   auto address = http_address_of(what, *at, its->front->ports().front());
 
   node::options agent;
-  agent.info = info_of(what, *its->others);
+  agent.info = info_of(what, *its->others, address);
   agent.launcher = its->launcher;
   agent.artifacts = its->fetcher;
   agent.resources = std::make_shared<process::proc_resources>();

@@ -116,6 +116,16 @@ private:
 
 } // namespace
 
+TEST_CASE_FIXTURE(three_nodes, "`list nodes` says where each node serves HTTP") {
+  for (auto port : ports) {
+    const auto at = "http://127.0.0.1:" + std::to_string(port);
+    CHECK(must({"list", "nodes"}).find(at) != std::string::npos);
+    auto nodes = json({"list", "nodes", "-f", "http_address=" + at}).as_array();
+    REQUIRE(nodes.size() == 1);
+    CHECK(must({"get", "node/" + std::string{nodes[0].at("id").as_string()}}).find(at) != std::string::npos);
+  }
+}
+
 TEST_CASE("a replica is reached through every node") {
   three_nodes cluster;
   cluster.deploy(1);

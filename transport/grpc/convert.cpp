@@ -301,6 +301,7 @@ v1::Node to_proto(const cluster::node_view& view) {
   for (const auto& host : view.hosts)
     fill(*to.add_hosts(), host, view.info.id);
   to.set_incarnation(to_string(view.info.started));
+  to.set_http_address(codec::to_utf8(view.info.http_address));
   return to;
 }
 

@@ -29,6 +29,7 @@ void pack(const node::node_info& from, pb::NodeInfo& to) {
   to.mutable_labels()->insert(from.labels.begin(), from.labels.end());
   to.set_sluice_version(from.sluice_version);
   to.set_is_head(from.is_head);
+  to.set_http_address(from.http_address);
 }
 
 node::node_info unpack(const pb::NodeInfo& from) {
@@ -41,6 +42,7 @@ node::node_info unpack(const pb::NodeInfo& from) {
   to.labels.insert(from.labels().begin(), from.labels().end());
   to.sluice_version = from.sluice_version();
   to.is_head = from.is_head();
+  to.http_address = from.http_address();
   return to;
 }
 

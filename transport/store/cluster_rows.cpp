@@ -106,6 +106,7 @@ std::string encode(const stored_node& row) {
                                   {"labels", std::move(labels)},
                                   {"sluice_version", row.info.sluice_version},
                                   {"is_head", row.info.is_head},
+                                  {"http_address", row.info.http_address},
                                   {"drain_requested", row.drain_requested},
                                   {"gone", row.gone}});
 }
@@ -123,6 +124,7 @@ result<void> decode(std::string_view text, stored_node& row) {
         row.info.labels[std::string{name}] = std::string{value.as_string()};
     from.get("sluice_version", row.info.sluice_version);
     from.get("is_head", row.info.is_head);
+    from.get("http_address", row.info.http_address);
     from.get("drain_requested", row.drain_requested);
     from.get("gone", row.gone);
     return {};

@@ -134,6 +134,16 @@ TEST_CASE_FIXTURE(fixture, "a registration without id or incarnation is refused"
   CHECK(state.nodes.empty());
 }
 
+TEST_CASE_FIXTURE(fixture, "a node that comes back with another HTTP address is stored with it") {
+  join("a");
+  CHECK(join("a").changes.nodes.empty());
+  node_registers again{state.nodes.at(node_id{"a"}).stored.info};
+  again.info.http_address = "http://10.0.0.1:8000";
+  does(again);
+  REQUIRE(last.changes.nodes.size() == 1);
+  CHECK(last.changes.nodes[0].info.http_address == "http://10.0.0.1:8000");
+}
+
 TEST_CASE_FIXTURE(fixture, "words of an older process of a node are not heard") {
   join("a");
   auto old = report_of("a");

@@ -45,6 +45,8 @@ api::SnapshotReply two_nodes() {
     node->set_id(id);
     node->set_phase(phase);
     (*node->mutable_labels())["zone"] = id;
+    if (id == std::string{"node-aa11"})
+      node->set_http_address("http://10.0.0.1:8000");
   }
   return snapshot;
 }
@@ -196,6 +198,24 @@ TEST_CASE_FIXTURE(cli_fixture, "lists come as a table, as JSON and as names") {
     CHECK(run({"list", kind, "-o", "json"}) == cli::ok);
     CHECK(out == "[]\n");
   }
+}
+
+TEST_CASE_FIXTURE(cli_fixture,
+                  "where a node serves HTTP is shown, and goes first where there is little room") {
+  head.snapshot = two_nodes();
+  CHECK(run({"list", "nodes"}) == cli::ok);
+  CHECK(out_has("HTTP"));
+  CHECK(out_has("http://10.0.0.1:8000"));
+  CHECK(run({"list", "nodes", "-o", "json"}) == cli::ok);
+  CHECK(out_has("\"http_address\": \"http://10.0.0.1:8000\""));
+  CHECK(run({"get", "node/node-aa11"}) == cli::ok);
+  CHECK(out_has("http_address: http://10.0.0.1:8000"));
+  CHECK(run({"get", "node/node-bb22"}) == cli::ok);
+  CHECK_FALSE(out_has("http_address"));
+  out_terminal = {.is_terminal = true, .width = 80};
+  CHECK(run({"list", "nodes"}) == cli::ok);
+  CHECK_FALSE(out_has("HTTP"));
+  CHECK(out_has("ADDRESS"));
 }
 
 TEST_CASE_FIXTURE(cli_fixture, "processors that requests reach are shown with method and route") {

@@ -40,6 +40,7 @@ cluster::cluster_view small_view() {
   view.cluster_id = "c1";
   cluster::node_view node;
   node.info.id = node_id{"node-1"};
+  node.info.http_address = "http://10.0.0.1:8000";
   node::host_status host;
   host.id = host_id{0xabcdef};
   host.flow = flow_name{"orders"};
@@ -114,6 +115,10 @@ TEST_CASE("bytes that are not UTF-8 are replaced one by one") {
   CHECK(codec::to_utf8("\xed\xa0\x80") == mark + mark + mark);            // surrogate
   CHECK(codec::to_utf8("\xf4\x90\x80\x80") == mark + mark + mark + mark); // above U+10FFFF
   CHECK(codec::to_utf8("\xe2\x82x") == mark + mark + "x");
+}
+
+TEST_CASE("a node says where it serves HTTP") {
+  CHECK(to_proto(small_view(), {}, 0).nodes(0).http_address() == "http://10.0.0.1:8000");
 }
 
 TEST_CASE("a processor fed by a queue has that queue's backlog, another has none") {

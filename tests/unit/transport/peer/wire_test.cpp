@@ -90,6 +90,19 @@ TEST_CASE("a lease reply carries its records untouched") {
   CHECK(round_trip(queue::lease_reply{1, {}}).records.empty());
 }
 
+TEST_CASE("a registration says where the node is reached, and where it serves HTTP") {
+  cluster::register_node x;
+  x.info.id = node_id{"node-1"};
+  x.info.started = incarnation{{1, 2}};
+  x.info.address = "10.0.0.1:7410";
+  x.info.http_address = "http://10.0.0.1:8000";
+  auto back = round_trip(x);
+  CHECK(back.info.id == x.info.id);
+  CHECK(back.info.started == x.info.started);
+  CHECK(back.info.address == x.info.address);
+  CHECK(back.info.http_address == x.info.http_address);
+}
+
 TEST_CASE("desired state keeps flows, their description and assignments") {
   node::desired_state x;
   x.revision = 12;

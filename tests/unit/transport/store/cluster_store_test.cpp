@@ -77,6 +77,7 @@ change_set sample() {
   node.info.labels = {{"zone", "b"}};
   node.info.sluice_version = "0.1.0";
   node.info.is_head = true;
+  node.info.http_address = "http://10.0.0.1:8000";
   node.drain_requested = true;
   changes.nodes.push_back(node);
   stored_flow flow;
@@ -125,6 +126,7 @@ TEST_CASE_FIXTURE(fixture, "all that was written is read again, member by member
   CHECK(node.info.labels == std::map<std::string, std::string>{{"zone", "b"}});
   CHECK(node.info.sluice_version == "0.1.0");
   CHECK(node.info.is_head);
+  CHECK(node.info.http_address == "http://10.0.0.1:8000");
   CHECK(node.drain_requested);
   CHECK(!node.gone);
   REQUIRE(state.flows.size() == 1);
