@@ -135,8 +135,9 @@ void take(change& it, const submit_request& what) {
   flow.stored.name = what.spec.name;
   const flow_version version{flow.stored.counted.value + 1};
   flow.stored.counted = version;
-  auto row = std::make_shared<const stored_version>(stored_version{
-    what.spec.name, version, what.artifact, what.artifact_size_bytes, what.args, what.spec, it.at.wall});
+  auto row = std::make_shared<const stored_version>(stored_version{what.spec.name, version, what.artifact,
+                                                                   what.artifact_size_bytes, what.args,
+                                                                   what.env, what.spec, it.at.wall});
   it.out.changes.versions.push_back(*row);
   flow.versions[version] = std::move(row);
   aim_at(flow, version);

@@ -83,6 +83,7 @@ struct submit_request {
   artifact_id artifact;
   std::uint64_t artifact_size_bytes = 0;
   std::vector<std::string> args;
+  flow_variables env = {};
 };
 
 struct submit_reply {
@@ -187,6 +188,7 @@ struct flow_view {
   std::string detail;  ///< why it is degraded or failed
   std::vector<flow_version> versions;
   artifact_id artifact;
+  std::vector<std::string> env_names; ///< of the variables `target` was submitted with
   std::chrono::system_clock::time_point submitted_at;
   std::vector<processor_view> processors;
 };

@@ -428,7 +428,7 @@ node::desired_state order_for(const cluster_state& state, const node_record& nod
       continue;
     const auto& version = *state.flows.at(replica.flow).versions.at(replica.version);
     order.flows.push_back({version.flow, version.version, version.artifact, version.artifact_size_bytes,
-                           version.args, version.spec});
+                           version.args, version.env, version.spec});
     for (auto& processor : order.flows.back().spec.processors)
       if (processor.http)
         processor.http->openapi.clear(); // the routes have it, for those who show it

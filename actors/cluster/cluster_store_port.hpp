@@ -26,6 +26,7 @@ struct stored_version {
   artifact_id artifact;
   std::uint64_t artifact_size_bytes = 0;
   std::vector<std::string> args;
+  flow_variables env = {};
   flow_spec spec;
   std::chrono::system_clock::time_point submitted_at;
 };

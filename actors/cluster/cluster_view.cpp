@@ -89,6 +89,8 @@ flow_view show(const cluster_state& state, const flow_record& flow,
   for (const auto& [version, row] : flow.versions)
     view.versions.push_back(version);
   view.artifact = target.artifact;
+  for (const auto& [name, secret] : target.env)
+    view.env_names.push_back(name);
   view.submitted_at = target.submitted_at;
   for (const auto& spec : target.spec.processors) {
     processor_view one;

@@ -4,6 +4,8 @@
 #include "actors/ingress/ingress_protocol.hpp"
 #include "actors/message.hpp"
 
+#include <sluice/core/flow_variables.hpp>
+
 #include <caf/replies_to.hpp>
 #include <caf/typed_actor.hpp>
 
@@ -84,6 +86,7 @@ struct flow_order {
   artifact_id artifact;
   std::uint64_t artifact_size_bytes = 0;
   std::vector<std::string> args;
+  flow_variables env = {};
   flow_spec spec;
 };
 

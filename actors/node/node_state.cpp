@@ -35,7 +35,7 @@ host_entry make_entry(const flow_order& order, bool isolated) {
 
 /// The cluster gives no version to two programs; a head whose state was restored from a copy may.
 bool is_same_program(const flow_order& a, const flow_order& b) {
-  return a.artifact == b.artifact && a.args == b.args;
+  return a.artifact == b.artifact && a.args == b.args && a.env == b.env;
 }
 
 event::wanted nothing_wanted(const host_entry& entry) { return {false, {}, entry.host.memory_limit_bytes}; }

@@ -5,6 +5,7 @@
 #include "runtime/config/settings.hpp"
 #include "sdk/client/control_client.hpp"
 
+#include <sluice/core/flow_variables.hpp>
 #include <sluice/core/result.hpp>
 #include <sluice/flow_spec.hpp>
 
@@ -50,7 +51,8 @@ struct environment {
   config::variable_reader variable;
   std::vector<std::filesystem::path> config_search;
   std::function<result<std::unique_ptr<client::control_client>>(const client::target&)> connect;
-  std::function<result<flow_spec>(const std::filesystem::path& binary, const std::vector<std::string>& args)>
+  std::function<result<flow_spec>(const std::filesystem::path& binary, const std::vector<std::string>& args,
+                                  const flow_variables& env)>
     describe;
   node_runner run_head;
   node_runner run_worker;

@@ -100,10 +100,12 @@ std::string random_id() {
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
 }
 
-result<flow_spec> describe(const std::filesystem::path& binary, const std::vector<std::string>& args) {
+result<flow_spec> describe(const std::filesystem::path& binary, const std::vector<std::string>& args,
+                           const flow_variables& env) {
   artifact::describe_options options;
   options.sluice_version = SLUICE_VERSION;
   options.args = args;
+  options.env = env;
   return artifact::describe(binary, options);
 }
 

@@ -3,6 +3,7 @@
 #include "runtime/cli/format.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/cli/rollout.hpp"
+#include "runtime/cli/submit_variables.hpp"
 #include "runtime/config/quantity.hpp"
 #include "transport/artifact/sha256.hpp"
 
@@ -20,6 +21,8 @@ namespace {
 struct submit_arguments {
   std::string binary;
   std::vector<std::string> args;
+  std::vector<std::string> env;
+  std::vector<std::string> env_files;
   bool detach = false;
   bool wait = false;
   std::string timeout = "60s";
@@ -115,7 +118,10 @@ int run(const environment& env, const submit_arguments& args) {
     return complain(env, {errc::invalid_argument, "--start-timeout: " + timeout.error().message});
   if (auto done = check_file(args.binary); !done)
     return complain(env, done.error());
-  auto spec = env.describe(args.binary, args.args);
+  auto variables = read_variables(env, args.env_files, args.env);
+  if (!variables)
+    return complain(env, variables.error());
+  auto spec = env.describe(args.binary, args.args, *variables);
   if (!spec)
     return complain(env, spec.error());
   if (args.wait && !ends_by_itself(*spec))
@@ -127,6 +133,7 @@ int run(const environment& env, const submit_arguments& args) {
   header.set_file_name(std::filesystem::path{args.binary}.filename().string());
   for (const auto& arg : args.args)
     header.add_args(arg);
+  header.mutable_env()->insert(variables->begin(), variables->end());
   if (auto done = measure(args.binary, header); !done)
     return complain(env, done.error());
   auto head = connect(env, *args.client);
@@ -159,6 +166,20 @@ action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<submit_arguments>();
   app.add_option("BINARY", args->binary, "the program that describes the flow")->required();
   app.add_option("ARGS", args->args, "behind --: what hosts start it with");
+  app
+    .add_option(
+      "--env", args->env,
+      "a variable that hosts find in their environment, as part of this version; NAME alone takes the "
+      "value it has here, which keeps it out of the process list; may be repeated")
+    ->type_name("NAME=VALUE")
+    ->allow_extra_args(false);
+  app
+    .add_option(
+      "--env-file", args->env_files,
+      "a file of such lines, taken as they stand; blank ones and those that begin with # are skipped; "
+      "\"-\" is the standard input; may be repeated, --env goes before it")
+    ->type_name("FILE")
+    ->allow_extra_args(false);
   auto* detach = app.add_flag("--detach", args->detach, "do not wait until it runs");
   app
     .add_flag("--wait", args->wait,
@@ -174,8 +195,10 @@ action declare(CLI::App& app, const environment& env) {
 const command submit_command{
   "submit", "Run a flow on the cluster, or update it",
   "Asks the program what it is, checks that, and hands the very same file to the cluster.\n"
-  "Submitting a name again is a rolling update: new replicas up, then the old ones drained.",
-  "  sluice submit ./orders\n"
+  "Submitting a name again is a rolling update: new replicas up, then the old ones drained.\n"
+  "Hosts do not see the environment of this command, only what --env and --env-file give: say it at\n"
+  "each submit. A rollback has what its version had. The values are not shown again, the names are.",
+  "  sluice submit ./settings --env ADMIN_TOKEN --env-file settings.env\n"
   "  sluice submit ./sales --wait -- $PWD/orders.csv $PWD/sales.csv",
   declare};
 

@@ -2,6 +2,7 @@
 //   READER_KEY=abc ADMIN_TOKEN=xyz ./example_guard
 //   curl -H 'X-Api-Key: abc' localhost:8000/setting
 //   curl -X PUT -d '{"value":"on"}' -H 'Content-Type: application/json' -H 'Authorization: Bearer xyz' localhost:8000/setting
+// On a cluster: READER_KEY=abc ADMIN_TOKEN=xyz sluice submit ./example_guard --env READER_KEY --env ADMIN_TOKEN
 #include <sluice/sluice.hpp>
 
 #include <mutex>

@@ -52,7 +52,11 @@ public:
           return tl::unexpected{*connect_fails};
         return std::make_unique<fake_control_client>(head);
       },
-      .describe = [this](const std::filesystem::path&, const std::vector<std::string>&) { return described; },
+      .describe =
+        [this](const std::filesystem::path&, const std::vector<std::string>&, const flow_variables& given) {
+          described_with = given;
+          return described;
+        },
       .run_head = [this](const config::node_options& options,
                          auto on_ready) { return run_node(options, on_ready); },
       .run_worker = [this](const config::node_options& options,
@@ -113,6 +117,7 @@ public:
   cli::terminal out_terminal;
   std::optional<failure> connect_fails;
   result<flow_spec> described{flow_spec{}};
+  flow_variables described_with; ///< at the last submit
   result<void> node_runs;
   std::string node_warns;
   std::function<void()> while_serving;

@@ -63,6 +63,7 @@ cluster::handle spawn_fake_cluster(caf::actor_system& sys, std::shared_ptr<fake_
         {
           locked guard{state->mutex};
           state->args = x.args;
+          state->env = x.env;
         }
         return note(*state, "submit " + x.request_id + " " + x.spec.name.value + " " + x.artifact.value,
                     cluster::submit_reply{flow_version{7}, true});
@@ -184,8 +185,11 @@ node::handle spawn_fake_agent(caf::actor_system& sys, std::shared_ptr<fake_head_
   });
 }
 
-result<std::unique_ptr<control::artifact_upload>>
-fake_admission::begin(const artifact_id& expected, std::uint64_t, const std::vector<std::string>&) {
+result<std::unique_ptr<control::artifact_upload>> fake_admission::begin(const artifact_id& expected,
+                                                                        std::uint64_t,
+                                                                        const std::vector<std::string>&,
+                                                                        const flow_variables& given) {
+  env = given;
   return std::make_unique<fake_upload>(*this, expected.value);
 }
 

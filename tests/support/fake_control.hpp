@@ -30,6 +30,7 @@ struct fake_head_state {
   std::vector<std::uint64_t> fingerprints; ///< of all appends
   std::vector<std::string> asked;          ///< one line per changing request
   std::vector<std::string> args;           ///< of the last submit
+  flow_variables env;                      ///< of the last submit
   std::vector<queue::dead_letter> letters;
 };
 
@@ -52,12 +53,15 @@ node::handle spawn_fake_agent(caf::actor_system& sys, std::shared_ptr<fake_head_
 /// Takes uploads into memory. What is kept at the end is in `kept`.
 class fake_admission final : public control::artifact_admission_port {
 public:
-  result<std::unique_ptr<control::artifact_upload>>
-  begin(const artifact_id& expected, std::uint64_t size_bytes, const std::vector<std::string>& args) override;
+  result<std::unique_ptr<control::artifact_upload>> begin(const artifact_id& expected,
+                                                          std::uint64_t size_bytes,
+                                                          const std::vector<std::string>& args,
+                                                          const flow_variables& env) override;
 
   flow_spec spec;                          ///< what every binary describes itself as
   std::optional<failure> no_flow;          ///< `finish` fails so
   std::map<std::string, std::string> kept; ///< by hash
+  flow_variables env;                      ///< the last upload was begun with
   int uploads_open = 0;
 };
 

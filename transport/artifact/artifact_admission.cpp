@@ -36,13 +36,14 @@ private:
 
 result<std::unique_ptr<control::artifact_upload>>
 artifact_admission::begin(const artifact_id& expected, std::uint64_t size_bytes,
-                          const std::vector<std::string>& args) {
+                          const std::vector<std::string>& args, const flow_variables& env) {
   auto incoming = store_.begin(expected, size_bytes);
   if (!incoming)
     return fail(incoming);
   describe_options options;
   options.sluice_version = sluice_version_;
   options.args = args;
+  options.env = env;
   return std::make_unique<admitted_upload>(std::move(*incoming), size_bytes, std::move(options));
 }
 

@@ -14,8 +14,10 @@ public:
   artifact_admission(artifact_store& store, std::string sluice_version)
     : store_(store), sluice_version_(std::move(sluice_version)) {}
 
-  result<std::unique_ptr<control::artifact_upload>>
-  begin(const artifact_id& expected, std::uint64_t size_bytes, const std::vector<std::string>& args) override;
+  result<std::unique_ptr<control::artifact_upload>> begin(const artifact_id& expected,
+                                                          std::uint64_t size_bytes,
+                                                          const std::vector<std::string>& args,
+                                                          const flow_variables& env) override;
 
 private:
   artifact_store& store_;

@@ -74,7 +74,7 @@ public:
     how.program_fd = program_fd;
     how.argv = {name, "--describe"};
     how.argv.insert(how.argv.end(), options.args.begin(), options.args.end());
-    how.env = process::scrubbed_environment();
+    how.env = process::scrubbed_environment(options.env);
     how.output_fd = writers[0].get();
     how.error_fd = writers[1].get();
     how.directory = "/";

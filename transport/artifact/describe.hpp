@@ -2,6 +2,7 @@
 
 #include "transport/process/exit_report.hpp"
 
+#include <sluice/core/flow_variables.hpp>
 #include <sluice/core/limits.hpp>
 #include <sluice/core/result.hpp>
 #include <sluice/flow_spec.hpp>
@@ -16,12 +17,13 @@ namespace sluice::artifact {
 struct describe_options {
   std::string sluice_version;    ///< ours: "major.minor.patch"
   std::vector<std::string> args; ///< what hosts will be started with, after "--describe"
+  flow_variables env = {};       ///< what hosts will be given
   std::chrono::milliseconds deadline = limits::describe_deadline;
   std::size_t output_bytes_max = limits::describe_size_bytes_max;
 };
 
 /// Asks a binary which flow it is: runs `BINARY --describe ARGS` in a child that is confined as
-/// hosts are, cannot write files, and is killed at the deadline or when it prints too
+/// hosts are and finds the same environment, cannot write files, and is killed at the deadline or when it prints too
 /// much. Waits for it on the calling thread.
 ///
 /// Fails with the real reason in words: `not_found` (no such file), `unsupported` (built against

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sluice/core/flow_variables.hpp>
 #include <sluice/core/ids.hpp>
 #include <sluice/core/result.hpp>
 #include <sluice/flow_spec.hpp>
@@ -41,10 +42,12 @@ class artifact_admission_port {
 public:
   virtual ~artifact_admission_port() = default;
 
-  /// Starts an upload of `size_bytes` whose SHA-256 will be `expected`. `args` are what
-  /// hosts will start the binary with; `--describe` is asked with them too.
-  virtual result<std::unique_ptr<artifact_upload>>
-  begin(const artifact_id& expected, std::uint64_t size_bytes, const std::vector<std::string>& args) = 0;
+  /// Starts an upload of `size_bytes` whose SHA-256 will be `expected`. `args` and `env`
+  /// are what hosts will start the binary with; `--describe` is asked with them too.
+  virtual result<std::unique_ptr<artifact_upload>> begin(const artifact_id& expected,
+                                                         std::uint64_t size_bytes,
+                                                         const std::vector<std::string>& args,
+                                                         const flow_variables& env) = 0;
 };
 
 } // namespace sluice::control

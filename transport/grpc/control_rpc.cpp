@@ -6,6 +6,7 @@
 #include "sdk/client/status.hpp"
 
 #include <sluice/codec/utf8.hpp>
+#include <sluice/core/flow_variables.hpp>
 #include <sluice/core/limits.hpp>
 #include <sluice/core/name_rule.hpp>
 #include <sluice/core/version.hpp>
@@ -57,6 +58,10 @@ result<void> check_name(const char* what, const std::string& name) {
               std::string{what} + " name '" + shown + "' is not valid: it has " + std::string{name_rule});
 }
 
+flow_variables variables_of(const v1::SubmitHeader& header) {
+  return {header.env().begin(), header.env().end()};
+}
+
 result<void> check_header(const v1::SubmitHeader& header) {
   auto wrong = [](const std::string& text) { return fail(errc::invalid_argument, "submit: " + text); };
   if (header.request_id().empty() || header.request_id().size() > name_bytes_max)
@@ -75,6 +80,8 @@ result<void> check_header(const v1::SubmitHeader& header) {
     args_bytes += arg.size() + 1;
   if (header.args_size() > args_count_max || args_bytes > args_bytes_max)
     return wrong("too many arguments: at most 256 with 64 KiB together");
+  if (auto done = check_variables(variables_of(header)); !done)
+    return wrong(done.error().message);
   return {};
 }
 
@@ -174,7 +181,7 @@ grpc::Status control_rpc::Snapshot(grpc::ServerContext* context, const v1::Snaps
 result<admitted_artifact> control_rpc::receive(const v1::SubmitHeader& header, grpc::ServerContext* context,
                                                grpc::ServerReader<v1::SubmitRequest>* reader) {
   auto upload = backend_.artifacts->begin(artifact_id{header.sha256()}, header.size_bytes(),
-                                          {header.args().begin(), header.args().end()});
+                                          {header.args().begin(), header.args().end()}, variables_of(header));
   if (!upload)
     return fail(upload);
   std::uint64_t received = 0;
@@ -218,7 +225,8 @@ result<v1::SubmitReply> control_rpc::submit(grpc::ServerContext* context,
                                                        admitted->spec,
                                                        admitted->artifact,
                                                        admitted->size_bytes,
-                                                       {header.args().begin(), header.args().end()}});
+                                                       {header.args().begin(), header.args().end()},
+                                                       variables_of(header)});
   if (!answer)
     return fail(answer);
   v1::SubmitReply reply;

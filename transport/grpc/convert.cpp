@@ -161,6 +161,7 @@ void fill(v1::Flow& to, const cluster::flow_view& from, const queue_index& queue
   to.set_submitted_at_unix_ms(to_unix_ms(from.submitted_at));
   for (const auto& processor : from.processors)
     fill(*to.add_processors(), processor, from.name, queues);
+  to.mutable_env_names()->Add(from.env_names.begin(), from.env_names.end());
 }
 
 void fill(v1::Replica& to, const cluster::replica_view& from, const host_index& hosts) {

@@ -99,6 +99,7 @@ std::string encode(const node::desired_state& x, documents_told& told) {
     to.set_artifact(from.artifact.value);
     to.set_artifact_size_bytes(from.artifact_size_bytes);
     to.mutable_args()->Add(from.args.begin(), from.args.end());
+    to.mutable_env()->insert(from.env.begin(), from.env.end());
     to.set_spec_json(to_json(from.spec));
   }
   for (auto& from : x.assignments) {
@@ -148,6 +149,7 @@ result<void> decode(std::string_view bytes, node::desired_state& x, documents_kn
     to.artifact = artifact_id{from.artifact()};
     to.artifact_size_bytes = from.artifact_size_bytes();
     to.args.assign(from.args().begin(), from.args().end());
+    to.env.insert(from.env().begin(), from.env().end());
     auto spec = flow_spec_from_json(from.spec_json());
     if (!spec)
       return fail(errc::corrupt, "link: flow " + from.flow() + ": " + spec.error().message);

@@ -144,7 +144,7 @@ void process_launcher::prepare(const entry_ptr& which) {
   what.options.program_fd = program->get();
   what.options.argv = {flow.flow.value};
   what.options.argv.insert(what.options.argv.end(), flow.args.begin(), flow.args.end());
-  what.options.env = scrubbed_environment();
+  what.options.env = scrubbed_environment(flow.env);
   what.options.env.insert(what.options.env.end(), options_.env.begin(), options_.env.end());
   what.options.env.push_back("SLUICE_HOST=" + std::to_string(which->order.host.value));
   what.options.env.push_back("SLUICE_FLOW=" + flow.flow.value);

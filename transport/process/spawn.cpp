@@ -271,14 +271,19 @@ result<child> spawn(const spawn_options& options) {
   }
 }
 
-std::vector<std::string> scrubbed_environment() {
+std::vector<std::string> scrubbed_environment(const flow_variables& given) {
   std::vector<std::string> out;
   for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
     const std::string_view entry{*each};
     const auto equals = entry.find('=');
-    if (equals != std::string_view::npos && is_kept(entry.substr(0, equals)))
+    if (equals == std::string_view::npos)
+      continue;
+    const auto name = entry.substr(0, equals);
+    if (is_kept(name) && !given.contains(std::string{name})) // of two entries the first would count
       out.emplace_back(entry);
   }
+  for (const auto& [name, value] : given)
+    out.push_back(name + "=" + value);
   return out;
 }
 

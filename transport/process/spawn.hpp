@@ -2,6 +2,7 @@
 
 #include "transport/process/unique_fd.hpp"
 
+#include <sluice/core/flow_variables.hpp>
 #include <sluice/core/result.hpp>
 
 #include <cstdint>
@@ -45,7 +46,8 @@ struct child {
 result<child> spawn(const spawn_options& options);
 
 /// Our environment, cut down to what a program needs to find its files and its language:
-/// PATH, HOME, LANG, LC_*, TZ, TMPDIR, LD_LIBRARY_PATH and the options of sanitizers.
-std::vector<std::string> scrubbed_environment();
+/// PATH, HOME, LANG, LC_*, TZ, TMPDIR, LD_LIBRARY_PATH and the options of sanitizers. What the flow is given
+/// comes on top, in place of ours where both have a name.
+std::vector<std::string> scrubbed_environment(const flow_variables& given = {});
 
 } // namespace sluice::process

@@ -211,11 +211,15 @@ std::string encode(const stored_version& row) {
   json::array args;
   for (const auto& one : row.args)
     args.emplace_back(one);
+  json::object env;
+  for (const auto& [name, value] : row.env)
+    env[name] = value;
   return stored_text(json::object{{"flow", row.flow.value},
                                   {"version", row.version.value},
                                   {"artifact", row.artifact.value},
                                   {"artifact_size_bytes", row.artifact_size_bytes},
                                   {"args", std::move(args)},
+                                  {"env", std::move(env)},
                                   {"spec", to_json(row.spec)},
                                   {"submitted_at_ns", to_number(row.submitted_at)}});
 }
@@ -229,6 +233,9 @@ result<void> decode(std::string_view text, stored_version& row) {
     if (const auto* args = from.find("args"))
       for (const auto& one : args->as_array())
         row.args.emplace_back(one.as_string());
+    if (const auto* env = from.find("env"))
+      for (const auto& [name, value] : env->as_object())
+        row.env.emplace(name, value.as_string());
     std::string spec_text;
     from.get("spec", spec_text);
     auto spec = flow_spec_from_json(spec_text);

@@ -42,8 +42,11 @@ constexpr std::uint32_t attempts_max_default = 5;
 constexpr std::size_t error_text_bytes_max = 4096; ///< kept per failed attempt
 
 // Hosts
-constexpr std::uint32_t host_restarts_max = 5; ///< ends in a row, then crash loop
-constexpr auto host_restart_window = 60s;      ///< service for so long makes up for all ends
+constexpr std::size_t variables_count_max = 256;       ///< of one flow; they travel with each order to a node
+constexpr std::size_t variables_bytes_max = 64u << 10; ///< names and values; far below what the kernel takes
+constexpr std::size_t variables_file_bytes_max = 1u << 20; ///< with its comments
+constexpr std::uint32_t host_restarts_max = 5;             ///< ends in a row, then crash loop
+constexpr auto host_restart_window = 60s;                  ///< service for so long makes up for all ends
 constexpr auto host_backoff_min = 100ms;
 constexpr auto host_backoff_max = 5min;
 constexpr std::size_t crash_log_lines_max = 200;

@@ -63,7 +63,9 @@ result<void> guard_check::setup() {
   const char* value = std::getenv(rule_->variable.c_str());
   if (value == nullptr || *value == '\0')
     return fail(errc::invalid_argument, "guard: the environment variable " + rule_->variable
-                                          + " is not set; it holds the secret that clients have to know");
+                                          + " is not set; it holds the secret that clients have to know. "
+                                            "On a cluster, give it with: sluice submit ... --env "
+                                          + rule_->variable);
   secret_ = value;
   return {};
 }

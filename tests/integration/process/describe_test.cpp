@@ -45,6 +45,9 @@ flow_spec example_flow(const std::string& version) {
   else if (role == "flood")
     for (;;)
       std::puts("{\"sluice\":\"and so on and so on and so on\"");
+  else if (role == "environment")
+    for (auto name : {"ADMIN_TOKEN", "DESCRIBE_TEST_SECRET"})
+      std::puts(std::getenv(name) == nullptr ? "none" : std::getenv(name));
   else if (role == "hang")
     for (std::fputs("waiting for the database\n", stderr);;)
       ::pause();
@@ -115,6 +118,15 @@ TEST_CASE("a program that is no flow is shown with what it did") {
   CHECK(says(ask("flood"), errc::invalid_argument, "prints more than"));
 }
 
+TEST_CASE("a program that is asked finds what hosts will find in their environment, and no more") {
+  ::setenv("DESCRIBE_TEST_SECRET", "ours", 1);
+  describe_options options;
+  options.sluice_version = SLUICE_VERSION;
+  options.args = {"environment"};
+  options.env = {{"ADMIN_TOKEN", "xyz"}};
+  CHECK(says(describe("/proc/self/exe", options), errc::invalid_argument, "it printed: xyz\nnone"));
+}
+
 TEST_CASE("a program that hangs is ended at the deadline") {
   CHECK(says(ask("hang", 300ms), errc::timeout,
              "did not describe its flow within 300 ms\nwaiting for the database"));
@@ -177,7 +189,7 @@ struct admission_fixture {
   }
 
   result<control::admitted_artifact> submit(const std::string& bytes, const std::string& role) {
-    auto incoming = admission.begin(hash_of(bytes), bytes.size(), {role});
+    auto incoming = admission.begin(hash_of(bytes), bytes.size(), {role}, {});
     REQUIRE(incoming);
     REQUIRE((*incoming)->append(bytes));
     return (*incoming)->finish();
@@ -205,7 +217,7 @@ TEST_CASE_FIXTURE(admission_fixture, "what is no flow is not kept, and harms no 
 }
 
 TEST_CASE_FIXTURE(admission_fixture, "a truncated upload runs nothing") {
-  auto incoming = admission.begin(hash_of(self), self.size(), {"flow"});
+  auto incoming = admission.begin(hash_of(self), self.size(), {"flow"}, {});
   REQUIRE((*incoming)->append(self.substr(0, self.size() - 1)));
   auto got = (*incoming)->finish();
   REQUIRE_FALSE(got);

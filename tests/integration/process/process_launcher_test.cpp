@@ -108,12 +108,14 @@ struct launcher_fixture {
     caf::anon_send_exit(observer, caf::exit_reason::user_shutdown);
   }
 
-  void launch(const std::string& script, std::uint64_t host = 7, const char* flow = "orders") {
+  void launch(const std::string& script, std::uint64_t host = 7, const char* flow = "orders",
+              const flow_variables& env = {}) {
     node::launch_order order;
     order.host = host_id{host};
     order.flow.flow = flow_name{flow};
     order.flow.version = flow_version{3};
     order.flow.args = {"-c", script};
+    order.flow.env = env;
     launcher->launch(order, observer);
   }
 };
@@ -148,6 +150,16 @@ TEST_CASE_FIXTURE(launcher_fixture, "a host finds its link, its memory and who i
   for (ssize_t n; (n = ::read(socket.get(), buffer, sizeof buffer)) > 0;)
     said.append(buffer, static_cast<std::size_t>(n));
   CHECK(said == "orders 7 orders 3 c1 " + (dir.path() / "work" / "orders").string() + "\nmemory\n");
+}
+
+TEST_CASE_FIXTURE(launcher_fixture,
+                  "a host finds its flow's variables in its environment, and nobody in its arguments") {
+  launch("echo \"$ADMIN_TOKEN $SLUICE_HOST\"; tr '\\0' ' ' < /proc/self/cmdline; echo", 7, "orders",
+         {{"ADMIN_TOKEN", "a b"}});
+  REQUIRE(book.wait_for("exited"));
+  REQUIRE(book.report.log_tail.size() == 2);
+  CHECK(without_timestamp(book.report.log_tail[0]) == "a b 7");
+  CHECK(book.report.log_tail[1].find("a b") == std::string::npos);
 }
 
 TEST_CASE_FIXTURE(launcher_fixture, "who ended a host is told") {

@@ -1,6 +1,7 @@
 // Goal: single events lead to the right orders, rows and refusals; whole histories are in tests/sim.
 
 #include "actors/cluster/cluster_state.hpp"
+#include "actors/cluster/cluster_view.hpp"
 
 #include <doctest/doctest.h>
 
@@ -330,6 +331,28 @@ TEST_CASE_FIXTURE(
   CHECK(unknown.refused->message == "flow/orders has no version 9; kept are 1, 2, 3");
   CHECK(!does(rollback_request{orders, flow_version{1}, {}}).reply.is_new);
   CHECK(does(submit_of(1)).reply.version == flow_version{4});
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "variables belong to their version: an update brings its own, a rollback those of before") {
+  join("a", 100);
+  const auto told_env = [&] { return told[node_id{"a"}].flows.at(0).env; };
+  auto first = submit_of(1);
+  first.env = {{"ADMIN_TOKEN", "old"}};
+  does(first);
+  CHECK(last.changes.versions.at(0).env == first.env);
+  CHECK(told_env() == first.env);
+  settle();
+  auto second = submit_of(1);
+  second.env = {{"ADMIN_TOKEN", "new"}, {"READER_KEY", "x"}};
+  CHECK(does(second).reply.version == flow_version{2});
+  settle();
+  CHECK(told_env() == second.env);
+  CHECK(make_view(state, {}, at.now)->flows.at(0).env_names
+        == std::vector<std::string>{"ADMIN_TOKEN", "READER_KEY"});
+  does(rollback_request{orders, {}, {}});
+  settle();
+  CHECK(told_env() == first.env);
 }
 
 TEST_CASE_FIXTURE(fixture, "a rollback during an update goes back to what ran") {

@@ -101,6 +101,18 @@ TEST_CASE("another program under the same version waits until the process of the
   CHECK(state.hosts.at(key).host.phase == host_phase::fetching);
 }
 
+TEST_CASE("the same program under the same version with other variables is another one") {
+  node_state state;
+  apply(state, {1, {order_of("a", 1)}, {replica_of(1, "a", 1)}}, at);
+  const host_key key{flow_name{"a"}, flow_version{1}};
+  apply_to(state, key, event::fetched{}, at);
+  apply_to(state, key, event::connected{host_id{1}}, at);
+  auto other = order_of("a", 1);
+  other.env = {{"ADMIN_TOKEN", "new"}};
+  apply(state, {2, {other}, {replica_of(1, "a", 1)}}, at);
+  CHECK(state.hosts.at(key).host.phase == host_phase::stopping);
+}
+
 TEST_CASE("replicas of a flow that was not sent along start nothing") {
   node_state state;
   CHECK(apply(state, {1, {}, {replica_of(1, "a", 1)}}, at).empty());

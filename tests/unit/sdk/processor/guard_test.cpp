@@ -77,6 +77,7 @@ TEST_CASE("a variable that is not set is a failed setup that names it") {
   auto done = body->setup();
   REQUIRE_FALSE(done);
   CHECK(done.error().message.find(variable) != std::string::npos);
+  CHECK(done.error().message.ends_with(std::string{"give it with: sluice submit ... --env "} + variable));
   environment_variable empty{""};
   CHECK_FALSE(body->setup());
 }

@@ -214,6 +214,18 @@ TEST_CASE_FIXTURE(control_fixture, "a binary is stored and submitted") {
   CHECK(admission.kept == std::map<std::string, std::string>{{std::string(64, 'a'), "abcdef"}});
   CHECK(head->asked == std::vector<std::string>{"submit r1 orders " + std::string(64, 'a')});
   CHECK(head->args == std::vector<std::string>{"--fast"});
+  CHECK(head->env.empty());
+}
+
+TEST_CASE_FIXTURE(control_fixture,
+                  "the variables of a submit reach the program that is asked, and the cluster") {
+  serve();
+  auto with = header(3);
+  (*with.mutable_env())["ADMIN_TOKEN"] = "s3cret";
+  REQUIRE(upload(with, {"abc"}));
+  const flow_variables expected{{"ADMIN_TOKEN", "s3cret"}};
+  CHECK(admission.env == expected);
+  CHECK(head->env == expected);
 }
 
 TEST_CASE_FIXTURE(control_fixture, "a truncated upload is refused and nothing is kept") {
@@ -271,6 +283,8 @@ TEST_CASE_FIXTURE(control_fixture, "headers that make no sense are refused befor
   refused([](auto& h) { h.set_request_id(""); });
   refused([](auto& h) { h.set_request_id(std::string(257, 'x')); });
   refused([](auto& h) { h.add_args(std::string(70'000, 'x')); });
+  refused([](auto& h) { (*h.mutable_env())["A"] = std::string(70'000, 'x'); });
+  refused([](auto& h) { (*h.mutable_env())["LD_PRELOAD"] = "/tmp/x.so"; });
 }
 
 TEST_CASE_FIXTURE(control_fixture, "records are stored in order and found again") {

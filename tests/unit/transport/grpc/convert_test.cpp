@@ -49,6 +49,7 @@ cluster::cluster_view small_view() {
   view.nodes.push_back(node);
   cluster::flow_view flow;
   flow.name = flow_name{"orders"};
+  flow.env_names = {"ADMIN_TOKEN"};
   cluster::processor_view fed_by_queue;
   fed_by_queue.spec = full_spec();
   cluster::processor_view fed_by_timer;
@@ -115,6 +116,12 @@ TEST_CASE("bytes that are not UTF-8 are replaced one by one") {
   CHECK(codec::to_utf8("\xed\xa0\x80") == mark + mark + mark);            // surrogate
   CHECK(codec::to_utf8("\xf4\x90\x80\x80") == mark + mark + mark + mark); // above U+10FFFF
   CHECK(codec::to_utf8("\xe2\x82x") == mark + mark + "x");
+}
+
+TEST_CASE("of a flow's variables the names are told") {
+  const auto snapshot = to_proto(small_view(), {}, 0);
+  REQUIRE(snapshot.flows(0).env_names_size() == 1);
+  CHECK(snapshot.flows(0).env_names(0) == "ADMIN_TOKEN");
 }
 
 TEST_CASE("a node says where it serves HTTP") {

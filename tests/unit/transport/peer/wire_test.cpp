@@ -112,6 +112,7 @@ TEST_CASE("desired state keeps flows, their description and assignments") {
   order.artifact = artifact_id{std::string(64, 'a')};
   order.artifact_size_bytes = 1234;
   order.args = {"--level", "high"};
+  order.env = {{"ADMIN_TOKEN", "xyz"}, {"EMPTY", ""}};
   order.spec.name = flow_name{"shop"};
   order.spec.sluice_version = "0.1.0";
   processor_spec processor;
@@ -127,6 +128,7 @@ TEST_CASE("desired state keeps flows, their description and assignments") {
   REQUIRE(back.flows.size() == 1);
   CHECK(back.flows[0].spec == order.spec);
   CHECK(back.flows[0].args == order.args);
+  CHECK(back.flows[0].env == order.env);
   REQUIRE(back.assignments.size() == 1);
   CHECK(back.assignments[0].goal == host::replica_goal::drain);
   CHECK_FALSE(back.routes);

@@ -54,6 +54,7 @@ stored_version version_of(std::string flow, std::uint64_t number) {
   row.artifact = artifact_id{std::string(64, 'a')};
   row.artifact_size_bytes = 12345678901;
   row.args = {"--rate", "5", "ä \"quoted\"\n"};
+  row.env = {{"ADMIN_TOKEN", "x\"y\nz"}, {"EMPTY", ""}};
   row.spec.name = row.flow;
   row.spec.sluice_version = "0.1.0";
   processor_spec price;
@@ -144,6 +145,7 @@ TEST_CASE_FIXTURE(fixture, "all that was written is read again, member by member
   CHECK(state.versions[1].version == expected.version);
   CHECK(state.versions[1].spec == expected.spec);
   CHECK(state.versions[1].args == expected.args);
+  CHECK(state.versions[1].env == expected.env);
   CHECK(state.versions[1].artifact_size_bytes == expected.artifact_size_bytes);
   CHECK(state.versions[1].submitted_at == expected.submitted_at);
   REQUIRE(state.replicas.size() == 1);
@@ -172,6 +174,22 @@ TEST_CASE_FIXTURE(fixture, "what user code says may be no UTF-8, and is read aga
   const auto again = reopen();
   CHECK(again.events.back().text == "setup: broken \xEF\xBF\xBD \xEF\xBF\xBD\xEF\xBF\xBD");
   CHECK(again.flows.at(0).update_error == "\xEF\xBF\xBD");
+}
+
+TEST_CASE("a version of before there were variables has none, a node of then says no HTTP address") {
+  auto text = store::encode(version_of("orders", 1));
+  const auto begin = text.find("\"env\":");
+  REQUIRE(begin != std::string::npos);
+  text.erase(begin, text.find("},", begin) + 2 - begin);
+  stored_version row;
+  REQUIRE(store::decode(text, row));
+  CHECK(row.env.empty());
+  CHECK(row.args == version_of("orders", 1).args);
+  CHECK(row.spec == version_of("orders", 1).spec);
+  stored_node node;
+  REQUIRE(store::decode(R"({"id":"node-a","address":"10.0.0.1:7410"})", node));
+  CHECK(node.info.address == "10.0.0.1:7410");
+  CHECK(node.info.http_address.empty());
 }
 
 TEST_CASE_FIXTURE(fixture, "each opening is counted") {
