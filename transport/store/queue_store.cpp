@@ -88,7 +88,7 @@ private:
   void keep_record(const queue_row& row, const damaged_record& record);
   void keep_segment(const damaged_segment& segment);
   void keep_letters(const std::vector<letter_row>& damaged);
-  void repair_rows(const std::vector<std::int64_t>& damaged);
+  void repair_rows(const std::vector<damaged_row>& damaged);
   void recount(std::int64_t queue_id);
   const std::vector<queue::recount>& recounts_now();
 
@@ -156,21 +156,23 @@ void queue_store::transact(Work work) {
 // -- opening
 
 void queue_store::open() {
-  std::vector<std::int64_t> damaged;
-  rows_.load(damaged);
+  const auto damaged = rows_.load();
   transact([&] {
     epoch_ = rows_.count_opening();
     repair_rows(damaged);
   });
 }
 
-void queue_store::repair_rows(const std::vector<std::int64_t>& damaged) {
-  for (auto id : damaged) {
+void queue_store::repair_rows(const std::vector<damaged_row>& damaged) {
+  for (const auto& [id, found] : damaged) {
     auto& row = *rows_.change(id);
-    complain("the row of queue '" + row.name + "' (number " + std::to_string(id)
-             + ") fails its checksum; its records were counted anew");
-    if (id != 0 && !is_valid_name(row.name))
-      row.name = "damaged-" + std::to_string(id);
+    auto text = "the row of queue '" + found + "' (number " + std::to_string(id)
+                + ") fails its checksum; its records were counted anew";
+    if (row.name != found)
+      text += ", and as that name cannot be right it is called '" + row.name + "' now";
+    else if (id != 0)
+      text += ", and its name may be wrong: if producers or consumers miss a queue, it is this one";
+    complain(text);
     row.seq_last = std::max(row.seq_last, segments_.recount(id).seq_last);
     row.seq_last = std::min(row.seq_last, seq_max / 2) + seq_jump;
     recount(id);

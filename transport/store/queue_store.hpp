@@ -30,7 +30,8 @@ struct queue_store_options {
 ///     damaged    bytes that failed their check, for a person to look at
 ///
 /// Every stored value is under a checksum that also covers where it belongs, so that
-/// neither a flipped bit nor a page in the wrong place is taken for a record.
+/// neither a flipped bit nor a page in the wrong place is taken for a record. Records know their queue by its
+/// number: a queue whose row is damaged keeps its name if that may be right, else it is called `damaged-<number>`.
 result<std::unique_ptr<queue::store_port>> open_queue_store(queue_store_options options);
 
 } // namespace sluice::store

@@ -55,16 +55,35 @@ row_table::row_table(sqlite_database& database)
     put_cursor_(database.prepare("INSERT OR REPLACE INTO cursors(key, value, sum) VALUES(?,?,?)")),
     keep_damage_(database.prepare("INSERT INTO damaged(queue, seq, why, bytes) VALUES(?,?,?,?)")) {}
 
-void row_table::load(std::vector<std::int64_t>& damaged) {
+std::vector<damaged_row> row_table::load() {
+  std::vector<damaged_row> damaged;
   auto rows = database_.prepare("SELECT id, name, seq_last, count, dead_count, sum FROM queues ORDER BY id");
   while (rows.step()) {
     queue_row row{rows.integer(0), std::string{rows.bytes(1)}, rows.number(2), rows.number(3),
                   rows.number(4)};
     if (rows.integer(5) != sum_of(row))
-      damaged.push_back(row.id);
-    ids_[row.name] = row.id;
+      damaged.push_back({row.id, row.name});
+    else
+      ids_[row.name] = row.id;
     rows_[row.id] = std::move(row);
   }
+  for (const auto& [id, found] : damaged) { // after those that are sure of their names
+    auto& row = rows_[id];
+    row.name = name_for_damaged(row);
+    ids_[row.name] = id;
+  }
+  return damaged;
+}
+
+std::string row_table::name_for_damaged(const queue_row& row) const {
+  if (row.id == 0)
+    return {}; // of what has no queue
+  if (is_valid_name(row.name) && !ids_.contains(row.name))
+    return row.name;
+  auto name = "damaged-" + std::to_string(row.id);
+  while (ids_.contains(name)) // somebody calls a queue so
+    name += "-x";
+  return name;
 }
 
 std::uint64_t row_table::count_opening() {

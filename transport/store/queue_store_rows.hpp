@@ -22,6 +22,12 @@ struct queue_row {
   friend bool operator==(const queue_row&, const queue_row&) = default;
 };
 
+/// A row of `queues` that failed its check, so that nothing in it is sure but its number.
+struct damaged_row {
+  std::int64_t id = 0;
+  std::string name; ///< as found; the row has another one now where this could not be kept
+};
+
 /// The small tables: `queues`, `producers`, `cursors`, `meta`, `damaged`. Queues are
 /// kept in memory as well; changes to them are made on a copy and adopted once the
 /// transaction is on disk.
@@ -32,8 +38,9 @@ public:
   static void add_fingerprints(sqlite_database& database);
   explicit row_table(sqlite_database& database);
 
-  /// Reads all rows. `damaged` gets the ids of those that fail their check.
-  void load(std::vector<std::int64_t>& damaged);
+  /// Reads all rows; returns those that fail their check. No two queues have one name afterwards: a damaged
+  /// row whose name is another's, or none, is called `damaged-<id>`.
+  std::vector<damaged_row> load();
   std::uint64_t count_opening();
 
   // Within a transaction.
@@ -62,6 +69,8 @@ public:
                    std::string_view bytes);
 
 private:
+  std::string name_for_damaged(const queue_row& row) const;
+
   sqlite_database& database_;
   sqlite_statement put_, put_producer_, forget_producer_, put_cursor_, keep_damage_;
   std::map<std::int64_t, queue_row> rows_;

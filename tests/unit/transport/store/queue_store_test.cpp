@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+
 using namespace sluice;
 using namespace sluice::queue;
 using namespace std::chrono_literals;
@@ -355,6 +357,58 @@ TEST_CASE_FIXTURE(queue_store_fixture,
   CHECK(letters.letters[0].payload == "b");
   CHECK(letters.recounts.at(0).dead_count == 1);
   CHECK(damage.size() == 4);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a damaged name that is another queue's does not merge the two") {
+  put("qa", 1, {"a1", "a2"});
+  put("qc", 1, {"c1"});
+  put("damaged-1", 1, {"d1"});
+  store.reset();
+  sql("UPDATE queues SET name = 'qc' WHERE name = 'qa'");
+  reopen();
+  REQUIRE(damage.size() == 1);
+  CHECK(damage[0].find("queue 'qc' (number 1)") != std::string::npos);
+  CHECK(damage[0].find("'damaged-1-x'") != std::string::npos);
+  for (int opening = 0; opening < 2; ++opening) {
+    std::map<std::string, std::uint64_t> counts;
+    const auto found = *store->load();
+    for (const auto& queue : found.queues)
+      CHECK(counts.emplace(queue.name.value, queue.count).second);
+    CHECK(counts == std::map<std::string, std::uint64_t>{{"damaged-1-x", 2}, {"qc", 1}, {"damaged-1", 1}});
+    CHECK(all("qc") == strings{"1:c1"});
+    CHECK(all("damaged-1-x") == strings{"1:a1", "2:a2"});
+    CHECK(all("qa").empty());
+    reopen();
+  }
+  CHECK(damage.size() == 1); // it is sound again
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "a damaged name that may be right is kept, with a word that it may not be") {
+  put("qa", 1, {"a1"});
+  store.reset();
+  sql("UPDATE queues SET name = 'qb'");
+  reopen();
+  REQUIRE(damage.size() == 1);
+  CHECK(damage[0].find("its name may be wrong") != std::string::npos);
+  CHECK(all("qb") == strings{"1:a1"});
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "letters of no queue stay so when their row is damaged") {
+  write([](write_batch& batch) {
+    batch.graves.push_back({{}, 0, {flow_name{"f"}, processor_name{"p"}}, 5, "no", "payload"});
+  });
+  store.reset();
+  sql("UPDATE queues SET name = 'q'");
+  reopen();
+  CHECK(damage.size() == 1);
+  CHECK(store->load()->queues.empty());
+  put("q", 1, {"a"});
+  reopen();
+  REQUIRE(store->load()->queues.size() == 1);
+  CHECK(store->load()->queues[0].dead_count == 0);
+  CHECK(all("q") == strings{"1:a"});
+  CHECK(store->dead_letters({}, 0, 10, 1 << 20)->letters.size() == 1);
 }
 
 TEST_CASE_FIXTURE(queue_store_fixture, "a fingerprint that was damaged is reported and not believed") {
