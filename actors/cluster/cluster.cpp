@@ -66,7 +66,8 @@ void tell(self_pointer self, std::string_view severity, std::string text) {
   mine.unsaved.events.push_back(std::move(line));
 }
 
-/// Tells of the first failed write, and ends the head when the store is broken. `changes` may be `unsaved`.
+/// Tells of the first failed write, and ends the head when the store is broken, as it may be after a write that
+/// went well. `changes` may be `unsaved`.
 result<void> write(self_pointer self, const change_set& changes) {
   auto& mine = self->state;
   auto written = mine.store->write(changes);
@@ -74,7 +75,7 @@ result<void> write(self_pointer self, const change_set& changes) {
   if (!written && !std::exchange(mine.is_failing, true))
     tell(self, "error",
          "cannot store its state, no new order goes out until it can: " + written.error().message);
-  if (!written && mine.store->broken() && !std::exchange(mine.is_broken, true) && mine.opts.on_broken)
+  if (mine.store->broken() && !std::exchange(mine.is_broken, true) && mine.opts.on_broken)
     mine.opts.on_broken(*mine.store->broken());
   return written;
 }

@@ -14,7 +14,7 @@ namespace sluice::testing {
 class fake_cluster_store : public cluster::store_port {
 public:
   std::optional<failure> fail_writes_with;
-  bool is_broken = false; ///< with the above: it was a sync that failed
+  std::optional<failure> broken_with; ///< a sync has failed
   std::uint64_t writes_count = 0;
 
   result<cluster::stored_state> load() override {
@@ -77,7 +77,7 @@ public:
     return {};
   }
 
-  std::optional<failure> broken() const override { return is_broken ? fail_writes_with : std::nullopt; }
+  std::optional<failure> broken() const override { return broken_with; }
 
 private:
   std::uint64_t openings_ = 0;

@@ -54,7 +54,7 @@ int open(sqlite3_vfs* self, sqlite3_filename path, sqlite3_file* to, int flags, 
 
 void fill_methods() {
   methods = {};
-  methods.iVersion = 1; // no shared memory: the store locks the file for itself
+  methods.iVersion = 2;
   methods.xClose = [](sqlite3_file* f) { return real(f)->pMethods->xClose(real(f)); };
   methods.xRead = [](sqlite3_file* f, void* to, int count, sqlite3_int64 at) {
     return real(f)->pMethods->xRead(real(f), to, count, at);
@@ -78,6 +78,16 @@ void fill_methods() {
   methods.xSectorSize = [](sqlite3_file* f) { return real(f)->pMethods->xSectorSize(real(f)); };
   methods.xDeviceCharacteristics = [](sqlite3_file* f) {
     return real(f)->pMethods->xDeviceCharacteristics(real(f));
+  };
+  methods.xShmMap = [](sqlite3_file* f, int page, int size, int extend, volatile void** out) {
+    return real(f)->pMethods->xShmMap(real(f), page, size, extend, out);
+  };
+  methods.xShmLock = [](sqlite3_file* f, int at, int count, int flags) {
+    return real(f)->pMethods->xShmLock(real(f), at, count, flags);
+  };
+  methods.xShmBarrier = [](sqlite3_file* f) { real(f)->pMethods->xShmBarrier(real(f)); };
+  methods.xShmUnmap = [](sqlite3_file* f, int remove) {
+    return real(f)->pMethods->xShmUnmap(real(f), remove);
   };
 }
 

@@ -43,8 +43,11 @@ std::int64_t checksum_of(std::string_view kind, std::string_view key, std::strin
   return static_cast<std::int64_t>(XXH3_64bits(all.data(), all.size()));
 }
 
+/// Without the details that extended codes add.
+int kind_of(const SQLite::Exception& what) { return what.getErrorCode() & 0xff; }
+
 errc reaction_to(const SQLite::Exception& what) {
-  switch (what.getErrorCode()) {
+  switch (kind_of(what)) {
   case SQLITE_CORRUPT:
   case SQLITE_NOTADB:
     return errc::corrupt;
@@ -57,7 +60,7 @@ errc reaction_to(const SQLite::Exception& what) {
 
 /// Where somebody asked for what could not be written, this is the answer.
 std::string text_of(const std::string& file, const SQLite::Exception& what) {
-  if (what.getErrorCode() != SQLITE_FULL)
+  if (kind_of(what) != SQLITE_FULL)
     return file + ": " + what.what();
   return file
          + ": no space is left on its disk, so nothing was changed; free some and ask again. What runs goes "
@@ -67,9 +70,11 @@ std::string text_of(const std::string& file, const SQLite::Exception& what) {
 
 class cluster_store : public store_port {
 public:
-  explicit cluster_store(const std::filesystem::path& file)
+  cluster_store(const std::filesystem::path& file, const std::string& vfs)
     : name_(file.string()), mark_(name_, "head state"),
-      db_(name_, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, busy_timeout_ms) {}
+      db_(name_, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, busy_timeout_ms, vfs) {
+    sqlite3_extended_result_codes(db_.getHandle(), 1); // else a failed sync is a failure like others
+  }
 
   /// Checks what is there, or makes the tables.
   result<void> prepare() {
@@ -266,7 +271,7 @@ private:
       drop("counter", "room");
       begin_log_anew();
     } catch (const SQLite::Exception& what) {
-      if (what.getErrorCode() != SQLITE_FULL)
+      if (kind_of(what) != SQLITE_FULL)
         throw;
     }
     db_.exec("PRAGMA synchronous=FULL");
@@ -308,18 +313,23 @@ private:
     try {
       return work();
     } catch (const SQLite::Exception& what) {
-      if (what.getErrorCode() == SQLITE_FULL)
+      if (kind_of(what) == SQLITE_FULL)
         throw;
       note_failed_sync(what.getExtendedErrorCode(), what.what());
       return fail(reaction_to(what), text_of(name_, what));
     }
   }
 
-  /// SQLite's own hook does as much, but for the mark.
+  /// SQLite's own hook does as much, but for the mark and for a failed sync, which it hides. What was written is
+  /// safe even then, but it is the last.
   static int on_commit(void* mine, sqlite3* handle, const char* schema, int pages) {
-    static_cast<cluster_store*>(mine)->mark_.note_commit(static_cast<std::uint32_t>(pages));
-    if (pages >= checkpoint_pages)
-      sqlite3_wal_checkpoint_v2(handle, schema, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    auto& self = *static_cast<cluster_store*>(mine);
+    self.mark_.note_commit(static_cast<std::uint32_t>(pages));
+    if (pages >= checkpoint_pages) {
+      const auto code =
+        sqlite3_wal_checkpoint_v2(handle, schema, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+      self.note_failed_sync(code, sqlite3_errstr(code));
+    }
     return SQLITE_OK;
   }
 
@@ -350,11 +360,12 @@ private:
 
 } // namespace
 
-result<std::shared_ptr<store_port>> open_cluster_store(const std::filesystem::path& file) {
+result<std::shared_ptr<store_port>> open_cluster_store(const std::filesystem::path& file,
+                                                       const std::string& vfs) {
   if (auto whole = wal_mark{file.string(), "head state"}.check(); !whole)
     return fail(whole);
   try {
-    auto store = std::make_shared<cluster_store>(file);
+    auto store = std::make_shared<cluster_store>(file, vfs);
     if (auto prepared = store->prepare(); !prepared)
       return fail(prepared);
     return store;

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 namespace sluice::store {
 
@@ -17,7 +18,8 @@ namespace sluice::store {
 ///
 /// Fails with `unsupported` when a newer program wrote the file, with `corrupt` when it is
 /// damaged or not ours, and with `unavailable` when it cannot be opened; the message names
-/// the file. Nothing of a damaged file is changed.
-result<std::shared_ptr<cluster::store_port>> open_cluster_store(const std::filesystem::path& file);
+/// the file. Nothing of a damaged file is changed. `vfs` is SQLite's name of a file layer, for tests; empty = the system's.
+result<std::shared_ptr<cluster::store_port>> open_cluster_store(const std::filesystem::path& file,
+                                                                const std::string& vfs = {});
 
 } // namespace sluice::store

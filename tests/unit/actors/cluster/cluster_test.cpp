@@ -337,12 +337,20 @@ TEST_CASE_FIXTURE(fixture, "a store that cannot be written is told once, and onc
 TEST_CASE_FIXTURE(fixture, "a store that is broken ends the head, which is told once") {
   join();
   store->fail_writes_with = failure{errc::unavailable, "a sync failed"};
-  store->is_broken = true;
+  store->broken_with = store->fail_writes_with;
   CHECK_FALSE(submit(submit_of("r1", 2)));
   kill(agent);
   advance(5s);
   REQUIRE(broken.size() == 1);
   CHECK(broken[0].message == "a sync failed");
+}
+
+TEST_CASE_FIXTURE(fixture, "a store that breaks after a write went well ends the head, too") {
+  join();
+  store->broken_with = failure{errc::unavailable, "the sync of a checkpoint failed"};
+  CHECK(submit(submit_of("r1", 2)));
+  REQUIRE(broken.size() == 1);
+  CHECK(broken[0].message == "the sync of a checkpoint failed");
 }
 
 } // namespace

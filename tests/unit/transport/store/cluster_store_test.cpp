@@ -1,6 +1,7 @@
 // Goal: what the head has stored is there after any end of the process, and damage, foreign
 // files and files of newer programs are refused by name.
 
+#include "tests/support/fault_vfs.hpp"
 #include "tests/support/subprocess.hpp"
 #include "transport/store/cluster_rows.hpp"
 #include "transport/store/cluster_store.hpp"
@@ -422,6 +423,32 @@ TEST_CASE_FIXTURE(fixture,
     MESSAGE("skipped: only root can mount a small disk");
   else
     CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "a sync that fails while the log is moved breaks the store, and loses nothing") {
+  sluice::testing::fault_vfs disk;
+  auto opened = store::open_cluster_store(file, disk.name);
+  REQUIRE(opened);
+  auto store = std::move(*opened);
+  REQUIRE(store->load());
+  auto changes = sample();
+  changes.events.at(0).text.assign(200'000, 'x');
+  const auto before = disk.syncs();
+  REQUIRE(store->write(changes));
+  const auto per_commit = static_cast<int>(disk.syncs() - before);
+  std::uint64_t written = 1;
+  for (; !store->broken() && written < 100; ++written) {
+    changes.events.at(0).id = 100 + written;
+    disk.fail_sync(per_commit + 1); // commits succeed, what follows does not
+    REQUIRE(store->write(changes));
+  }
+  REQUIRE(store->broken());
+  CHECK(written > 10);
+  CHECK(store->broken()->message.find("a sync failed") != std::string::npos);
+  disk.heal(); // even if the disk says it works again
+  CHECK_FALSE(store->write(sample()));
+  store.reset();
+  CHECK(reopen().events.size() == 4 + written - 1);
 }
 
 TEST_CASE_FIXTURE(fixture, "a folder that is not there is named") {
