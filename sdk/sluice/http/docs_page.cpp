@@ -167,11 +167,14 @@ const tryForm = (path, method, operation) => {
   const request = () => {
     let target = path;
     const query = new URLSearchParams();
+    const given = {};
     for (const { parameter, values } of fields)
-      if (parameter.in === "path") target = target.replace("{" + parameter.name + "}", encodeURIComponent(values()[0] || ""));
+      if (parameter.in === "header") { if (values().length) given[parameter.name] = values()[0]; }
+      else if (parameter.in === "path") target = target.replace("{" + parameter.name + "}", encodeURIComponent(values()[0] || ""));
       else for (const value of values()) query.append(parameter.name, value);
     const headers = Object.fromEntries((operation.security || []).flatMap(Object.keys)
       .map(name => credentials[name]).filter(entry => entry));
+    Object.assign(headers, given);
     if (body) headers["Content-Type"] = type === "*/*" ? "text/plain" : type;
     return [method.toUpperCase(), target + (query.size ? "?" + query : ""), headers, body ? body.value : undefined];
   };

@@ -18,7 +18,7 @@ namespace sluice::http {
 /// A value that a request carries in its path or query.
 struct parameter_document {
   std::string name;
-  std::string in; ///< "path" or "query"
+  std::string in; ///< "path", "query" or "header"
   bool required = false;
   std::optional<std::string> description;
   json_text schema;

@@ -93,6 +93,13 @@ private:
     for (const auto& segment : segments_)
       if (segment.kind != http::segment_kind::literal)
         add_path_parameter(segment);
+    if (shape_.output == output_kind::records)
+      out_.parameters.push_back(
+        {.name = "Idempotency-Key",
+         .in = "header",
+         .required = false,
+         .description = "the same request under the same key again is stored once, where the sink is a queue",
+         .schema = {R"({"type":"string","minLength":1})"}});
     if (has_body_)
       return;
     for (const auto& member : shape_.members) {

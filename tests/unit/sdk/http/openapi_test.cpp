@@ -197,6 +197,9 @@ TEST_CASE("a collector confirms") {
   CHECK(at(doc, "/paths/~1orders/post/responses/422/description")
         == "A value is missing, given twice or of the wrong type, or the Idempotency-Key belongs to another "
            "request");
+  CHECK(at(doc, "/paths/~1orders/post/parameters/0/name") == "Idempotency-Key");
+  CHECK(at(doc, "/paths/~1orders/post/parameters/0/in") == "header");
+  CHECK(at(doc, "/paths/~1orders/post/parameters/0/required") == false);
 }
 
 TEST_CASE("a guard is a security scheme, and its secret is nowhere") {
