@@ -57,7 +57,15 @@ struct queue_entry {
   std::optional<time_point> event_at;        ///< as registered in `events_`
   std::optional<wall_time> unread_oldest_at; ///< of what is stored above the window, as far as known
 
+  std::uint64_t used = 0; ///< grows with each request that names the queue
+
   std::uint64_t retried_total = 0; ///< since the queues were opened
+
+  /// Nothing is in it, and nobody waits for it; requests that wait for the store may still name it.
+  bool is_idle() const noexcept {
+    return depth_count == 0 && dead_count == 0 && pending_count == 0 && waiters.empty()
+           && leases.leased_count() == 0 && leases.delayed_count() == 0 && !reading && !fetching;
+  }
 
   /// Records that nobody has and that wait for nothing.
   std::uint64_t ready_count() const noexcept {

@@ -84,6 +84,7 @@ struct write_batch {
   std::vector<cursor_move> cursors; ///< already compared with the stored position
   std::vector<producer_mark> producers;
   std::vector<std::string> producers_forgotten;
+  std::vector<queue_name> queues_forgotten; ///< before `appends`; one that is not empty after all stays
 };
 
 /// How many records and dead letters a queue holds, counted anew because stored

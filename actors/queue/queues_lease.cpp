@@ -29,6 +29,7 @@ bool is_hasty(const lease_waiter& waiter) {
 void queues_state::lease(lease_request request, answer<lease_reply> to, time_point now) {
   if (down_)
     return to(tl::unexpected<failure>{*down_});
+  use_pinned_ = use_last_;
   auto found = find_or_make(request.queue);
   if (!found)
     return to(fail(found));

@@ -24,6 +24,7 @@ void queues_state::opened(contents found) {
   epoch_ = found.epoch;
   room_ = found.room;
   for (auto& stored : found.queues) {
+    use_pinned_ = use_last_;
     auto made = find_or_make(stored.name);
     if (!made) {
       report_("stored queue is left alone: " + made.error().message);
@@ -54,19 +55,74 @@ queue_entry* queues_state::find(const queue_name& name) const {
 }
 
 result<queue_entry*> queues_state::find_or_make(const queue_name& name) {
-  if (auto* known = find(name))
+  if (auto* known = find(name)) {
+    known->used = ++use_last_;
     return known;
+  }
   if (!is_valid_name(name.value))
     return fail(errc::invalid_argument, "queue '" + name.value + "': a name has " + std::string{name_rule});
-  if (queues_.size() >= bounds_.queue_count && opened_)
-    return fail(errc::exhausted, "queue '" + name.value + "' cannot be made: there are already "
-                                   + std::to_string(queues_.size()) + " queues");
+  auto index = by_index_.size();
+  if (queues_.size() >= bounds_.queue_count && opened_) {
+    auto* old = forgettable();
+    if (old == nullptr)
+      return fail(errc::exhausted, "queue '" + name.value + "' cannot be made: there are already "
+                                     + std::to_string(queues_.size())
+                                     + " queues, and all of them hold records or dead letters or are in use");
+    index = forget(*old);
+  }
   auto& made = queues_[name];
   made = std::make_unique<entry>();
   made->name = name;
-  made->index = by_index_.size();
-  by_index_.push_back(made.get());
+  made->used = ++use_last_;
+  made->index = index;
+  by_index_.resize(std::max(by_index_.size(), index + 1));
+  by_index_[index] = made.get();
   return made.get();
+}
+
+/// The least recently used queue whose name can be given to oblivion: nothing is in it, nobody waits for it, and
+/// nothing that is on its way to the store names it. Looked for only when there is no place left.
+queue_entry* queues_state::forgettable() const {
+  std::set<const entry*> named;
+  auto name_all = [&](const pending_request& request) {
+    std::visit(
+      [&](const auto& what) {
+        named.insert(what.queue);
+        if constexpr (std::is_same_v<std::decay_t<decltype(what)>, pending_commit>)
+          for (const auto& result : what.results)
+            named.insert(result.first);
+      },
+      request);
+  };
+  for (const auto& waiting : pending_)
+    name_all(waiting.first);
+  for (const auto& loss : losses_)
+    named.insert(loss.first);
+  if (flight_) {
+    for (const auto& request : flight_->requests)
+      name_all(request);
+    for (const auto& loss : flight_->losses)
+      named.insert(loss.first);
+  }
+  entry* oldest = nullptr;
+  for (auto* queue : by_index_)
+    if ((oldest == nullptr || queue->used < oldest->used) && queue->used <= use_pinned_ && queue->is_idle()
+        && !named.contains(queue))
+      oldest = queue;
+  return oldest;
+}
+
+/// Returns the index that is free now.
+std::size_t queues_state::forget(entry& queue) {
+  if (queue.event_at)
+    events_.erase({*queue.event_at, queue.index});
+  std::erase(changed_, &queue);
+  memory_bytes_ -= queue.accounted_bytes;
+  if (queue.seq_last > 0) // else it was never stored
+    to_forget_.insert(queue.name);
+  const auto index = queue.index;
+  queues_.erase(queues_.find(queue.name));
+  return index;
 }
 
 result<void> queues_state::check_room(std::size_t size_bytes) const {
@@ -111,6 +167,7 @@ result<queue_entry*> queues_state::check_records(const queue_name& name, const r
 }
 
 void queues_state::append(append_request request, answer<append_reply> to) {
+  use_pinned_ = use_last_;
   auto size = request.records.bytes().size();
   if (auto room = check_room(size); !room)
     return to(fail(room));
@@ -150,6 +207,7 @@ void queues_state::commit(commit_request request, answer<commit_reply> to) {
   auto size = check_commit(request);
   if (!size)
     return to(fail(size));
+  use_pinned_ = use_last_;
   pending_commit what;
   if (!request.queue.empty()) {
     auto queue = find_or_make(request.queue);
@@ -180,6 +238,7 @@ void queues_state::purge_records(queue_name name, answer<count_reply> to) {
   auto* queue = find(name);
   if (queue == nullptr && opened_)
     return to(fail(errc::not_found, "there is no queue '" + name.value + "'"));
+  use_pinned_ = use_last_;
   auto made = find_or_make(name);
   if (!made)
     return to(fail(made));
@@ -198,6 +257,7 @@ void queues_state::requeue(requeue_request request, answer<count_reply> to) {
     return to(fail(room));
   if (opened_ && find(request.queue) == nullptr)
     return to(fail(errc::not_found, "there is no queue '" + request.queue.value + "'"));
+  use_pinned_ = use_last_;
   auto made = find_or_make(request.queue);
   if (!made)
     return to(fail(made));

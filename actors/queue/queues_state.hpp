@@ -33,7 +33,7 @@ struct bounds {
   std::size_t pending_count = 16384;       ///< the same, counted
   std::size_t waiting_count = 16384;       ///< lease requests that wait, per queue
   std::size_t outstanding_count = 200'000; ///< records leased or between attempts, per queue
-  std::size_t queue_count = 10'000;
+  std::size_t queue_count = 10'000;        ///< then the least recently used one that is empty is forgotten
   std::uint64_t depth_count = 100'000'000; ///< records per queue
   std::size_t producer_count = 10'000;     ///< remembered; the least recently used go first
   std::size_t cursor_count = 100'000;
@@ -132,6 +132,8 @@ private:
   // requests (queues_state.cpp)
   entry* find(const queue_name& name) const;
   result<entry*> find_or_make(const queue_name& name);
+  entry* forgettable() const;
+  std::size_t forget(entry& queue);
   result<void> check_room(std::size_t size_bytes) const;
   result<void> check_store_room(std::size_t size_bytes, std::uint64_t kept_free_part) const;
   result<entry*> check_records(const queue_name& name, const record_block& records);
@@ -199,11 +201,14 @@ private:
   std::unordered_map<std::string, std::string> cursors_;
   std::vector<std::pair<std::string, answer<std::string>>> cursors_asked_; ///< before the store was open
 
-  std::vector<entry*> by_index_;                        ///< in the order they were made
+  std::vector<entry*> by_index_;                        ///< in no order
   std::vector<entry*> changed_;                         ///< may want a read or another event
   std::set<std::pair<time_point, std::size_t>> events_; ///< queues, by index
   deadline_map deadlines_;
   std::uint64_t waiter_last_ = 0;
+  std::uint64_t use_last_ = 0;
+  std::uint64_t use_pinned_ = 0;   ///< what was used after this belongs to the request in hand
+  std::set<queue_name> to_forget_; ///< stored, but no longer known here: with the next write
   std::size_t memory_bytes_ = 0;
 };
 

@@ -83,6 +83,7 @@ std::shared_ptr<queues_state::flight> queues_state::launch(wall_time now) {
   }
   forget_producers(builder, added);
   flight_->work->batch = builder.finish();
+  flight_->work->batch.queues_forgotten.assign(to_forget_.begin(), to_forget_.end());
   return flight_->work;
 }
 
@@ -270,6 +271,8 @@ void queues_state::land(in_flight& done, time_point now) {
   }
   for (auto& [key, position] : done.cursors)
     cursors_[key] = std::move(position);
+  for (const auto& name : done.work->batch.queues_forgotten)
+    to_forget_.erase(name);
   for (const auto& name : done.work->batch.producers_forgotten) {
     auto it = producers_.find(name);
     producer_use_.erase(it->second.use);

@@ -52,6 +52,13 @@ result<queue::write_outcome> fake_queue_store::write(const queue::write_batch& b
     return tl::unexpected<failure>{*broken_};
   if (auto why = next_of(write_failures_for_test))
     return tl::unexpected<failure>{*why};
+  for (const auto& name : batch.queues_forgotten) {
+    const auto it = queues_for_test.find(name);
+    if (it != queues_for_test.end() && it->second.records.empty()
+        && std::none_of(letters_for_test.begin(), letters_for_test.end(),
+                        [&](const auto& letter) { return letter.second.queue == name; }))
+      queues_for_test.erase(it);
+  }
   for (const auto& segment : batch.appends) {
     auto& one = queues_for_test[segment.queue];
     auto seq = segment.first_seq;

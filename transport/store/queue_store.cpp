@@ -79,6 +79,7 @@ private:
   result<queue::read_outcome> read_checked(const queue_name& name, Read read);
 
   void write_all(const queue::write_batch& batch);
+  void forget(const queue_name& name);
   void bury(const queue::grave& grave, queue::wall_time now);
   letter_table::found next_letters(std::int64_t queue_id, const queue::requeue_step& what,
                                    std::uint64_t id_max);
@@ -222,6 +223,8 @@ result<queue::write_outcome> queue_store::write(const queue::write_batch& batch)
 }
 
 void queue_store::write_all(const queue::write_batch& batch) {
+  for (const auto& name : batch.queues_forgotten)
+    forget(name);
   for (const auto& segment : batch.appends) {
     auto& row = *rows_.change(segment.queue, true);
     segments_.insert(row.id, segment);
@@ -244,6 +247,14 @@ void queue_store::write_all(const queue::write_batch& batch) {
     rows_.put_producer(mark, ++producer_use_);
   for (const auto& name : batch.producers_forgotten)
     rows_.forget_producer(name);
+}
+
+/// What the row says may be less than what is there, after damage.
+void queue_store::forget(const queue_name& name) {
+  const auto* row = name.empty() ? nullptr : rows_.find(name);
+  if (row != nullptr && row->count == 0 && row->dead_count == 0 && segments_.recount(row->id).count == 0
+      && letters_.count(row->id) == 0)
+    rows_.forget(row->id);
 }
 
 void queue_store::bury(const queue::grave& grave, queue::wall_time now) {

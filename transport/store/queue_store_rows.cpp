@@ -4,6 +4,7 @@
 #include "transport/store/queue_store_segments.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::store {
 
@@ -49,6 +50,7 @@ row_table::row_table(sqlite_database& database)
   : database_(database),
     put_(database.prepare(
       "INSERT OR REPLACE INTO queues(id, name, seq_last, count, dead_count, sum) VALUES(?,?,?,?,?,?)")),
+    forget_(database.prepare("DELETE FROM queues WHERE id = ?")),
     put_producer_(database.prepare(
       "INSERT OR REPLACE INTO producers(name, seq, used, sum, fingerprint) VALUES(?,?,?,?,?)")),
     forget_producer_(database.prepare("DELETE FROM producers WHERE name = ?")),
@@ -111,7 +113,7 @@ queue_row* row_table::change(std::int64_t id) {
 }
 
 queue_row* row_table::change(const queue_name& name, bool make) {
-  if (auto* known = find(name))
+  if (auto* known = find(name); known != nullptr && !forgotten_.contains(known->id))
     return change(known->id);
   for (auto& [id, row] : changes_) // made in this transaction
     if (row.name == name.value)
@@ -133,6 +135,12 @@ queue_row* row_table::change(const queue_name& name, bool make) {
   return &(changes_[row.id] = std::move(row));
 }
 
+void row_table::forget(std::int64_t id) {
+  forget_.bind(1, id).run();
+  changes_.erase(id);
+  forgotten_.insert(id);
+}
+
 void row_table::put(const queue_row& row) {
   put_.bind(1, row.id)
     .bind_text(2, row.name)
@@ -148,6 +156,10 @@ void row_table::store_changes() {
 }
 
 void row_table::adopt() {
+  for (auto id : std::exchange(forgotten_, {})) {
+    ids_.erase(rows_.at(id).name);
+    rows_.erase(id);
+  }
   for (auto& [id, row] : changes_) {
     ids_[row.name] = id;
     rows_[id] = std::move(row);

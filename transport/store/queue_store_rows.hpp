@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,11 +48,16 @@ public:
   /// The row to change; made when there is none and `make`. Null if there is none.
   queue_row* change(const queue_name& name, bool make);
   queue_row* change(std::int64_t id);
+  /// The name is free then, the number is not before the commit.
+  void forget(std::int64_t id);
   void store_changes();
   void put(const queue_row& row);
   /// After the commit.
   void adopt();
-  void drop_changes() { changes_.clear(); }
+  void drop_changes() {
+    changes_.clear();
+    forgotten_.clear();
+  }
 
   const queue_row* find(const queue_name& name) const;
   const queue_row* find(std::int64_t id) const;
@@ -72,10 +78,11 @@ private:
   std::string name_for_damaged(const queue_row& row) const;
 
   sqlite_database& database_;
-  sqlite_statement put_, put_producer_, forget_producer_, put_cursor_, keep_damage_;
+  sqlite_statement put_, forget_, put_producer_, forget_producer_, put_cursor_, keep_damage_;
   std::map<std::int64_t, queue_row> rows_;
   std::map<std::string, std::int64_t> ids_;
   std::map<std::int64_t, queue_row> changes_;
+  std::set<std::int64_t> forgotten_;
 };
 
 } // namespace sluice::store

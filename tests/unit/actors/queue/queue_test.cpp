@@ -658,6 +658,52 @@ TEST_CASE_FIXTURE(small_bounds, "a backlog larger than memory comes out in order
   CHECK(reports.empty());
 }
 
+TEST_CASE_FIXTURE(
+  small_bounds,
+  "where there is no place for a name, the queue forgotten is the one used least, and is empty") {
+  REQUIRE(put("a", {"1"}));
+  REQUIRE(put("b", {"2"}));
+  REQUIRE(put("c", {"3"}));
+  commit(commit_of("a", seqs(take("a").records)));
+  commit(commit_of("b", seqs(take("b").records)));
+  REQUIRE(put("d", {"4"})); // in the place of `a`
+  CHECK(store->queues_for_test.size() == 3);
+  CHECK_FALSE(store->queues_for_test.contains(queue_name{"a"}));
+  REQUIRE(put("a", {"5"}));             // in the place of `b`
+  CHECK(stat("a").appended_total == 1); // it is another queue
+  CHECK(stat("a").settled_total + stat("a").depth_count == stat("a").appended_total);
+  CHECK(put("e", {"6"}).error().code == errc::exhausted); // all of them hold something
+  open();
+  for (const auto* name : {"a", "c", "d"})
+    CHECK(take(name).records.count() == 1);
+  CHECK(put("e", {"6"}).error().code == errc::exhausted); // leased
+}
+
+TEST_CASE_FIXTURE(small_bounds,
+                  "a place that is only asked for by consumers is given back, not one somebody waits at") {
+  REQUIRE(put("a", {"1"}));
+  auto waits = ask_later<lease_reply>(queues, lease_of("b", 1, 5s));
+  run();
+  CHECK(take("c").records.empty());
+  REQUIRE(put("d", {"4"})); // in the place of `c`
+  CHECK(put("e", {"5"}).error().code == errc::exhausted);
+  REQUIRE(put("b", {"2"}));
+  REQUIRE(waits->has_value());
+  CHECK((*waits)->value().records.count() == 1);
+}
+
+TEST_CASE_FIXTURE(small_bounds, "a queue is forgotten in the write that takes its place, or in a later one") {
+  for (const auto* name : {"a", "b", "c"}) {
+    REQUIRE(put(name, {"x"}));
+    commit(commit_of(name, seqs(take(name).records)));
+  }
+  store->write_failures_for_test.push_back({errc::overloaded, "full"});
+  CHECK_FALSE(put("d", {"1"}));
+  CHECK(store->queues_for_test.contains(queue_name{"a"}));
+  REQUIRE(put("a", {"2"})); // known to the store with more records than this one
+  CHECK(payloads(take("a").records) == std::vector<std::string>{"2"});
+}
+
 TEST_CASE_FIXTURE(small_bounds, "every bound pushes back on who fills it") {
   for (auto* name : {"a", "b", "c"})
     CHECK(put(name, {"x"}).has_value());

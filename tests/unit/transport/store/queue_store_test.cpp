@@ -456,6 +456,32 @@ TEST_CASE_FIXTURE(queue_store_fixture,
   CHECK(all("q").size() == 10);
 }
 
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "a queue that is forgotten leaves nothing, unless something is in it") {
+  put("old", 1, {"a", "b"});
+  settle("old", {{1, 2}});
+  put("full", 1, {"c"});
+  put("buried", 1, {"d"});
+  bury("buried", 1, "boom");
+  write([&](write_batch& batch) {
+    batch.queues_forgotten = {name("old"), name("full"), name("buried"), name("never-there"), name("")};
+    batch.appends.push_back(segment_of("new", 1, {"e"}));
+    batch.appends.push_back(segment_of("old", 1, {"f"})); // made anew
+  });
+  for (int opening = 0; opening < 2; ++opening) {
+    CHECK(store->load()->queues.size() == 4);
+    CHECK(all("old") == strings{"1:f"});
+    CHECK(all("new") == strings{"1:e"});
+    CHECK(all("full") == strings{"1:c"});
+    CHECK(store->dead_letters(name("buried"), 0, 10, 1 << 20)->letters.size() == 1);
+    reopen();
+  }
+  const auto found = *store->load();
+  for (const auto& queue : found.queues)
+    CHECK(queue.seq_last == 1);
+  CHECK(damage.empty());
+}
+
 TEST_CASE_FIXTURE(queue_store_fixture, "a failed batch leaves nothing of it behind") {
   size_bytes_max = 400'000;
   fresh();
