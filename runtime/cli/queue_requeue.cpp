@@ -5,6 +5,8 @@
 #include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/render.hpp"
 
+#include <sluice/core/limits.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <ostream>
@@ -20,15 +22,30 @@ struct requeue_arguments {
   client_options_ptr client;
 };
 
+/// The head takes so many ids at a time.
+result<client::api::QueueRequeueReply> requeue(client::control_client& head, const std::string& queue,
+                                               const std::set<std::uint64_t>& ids) {
+  client::api::QueueRequeueReply all;
+  auto next = ids.begin();
+  do {
+    client::api::QueueRequeueRequest request;
+    request.set_queue(queue);
+    for (std::size_t count = 0; next != ids.end() && count < limits::block_count_max; ++next, ++count)
+      request.add_ids(*next);
+    auto reply = head.queue_requeue(request);
+    if (!reply)
+      return reply;
+    all.set_count(all.count() + reply->count());
+  } while (next != ids.end());
+  return all;
+}
+
 int run(const environment& env, const requeue_arguments& args) {
   auto head = connect(env, *args.client);
   if (!head)
     return complain(env, head.error());
-  client::api::QueueRequeueRequest request;
-  request.set_queue(args.queue);
   const std::set<std::uint64_t> ids{args.ids.begin(), args.ids.end()};
-  request.mutable_ids()->Add(ids.begin(), ids.end());
-  auto reply = (*head)->queue_requeue(request);
+  auto reply = requeue(**head, args.queue, ids);
   if (!reply) {
     const auto code = reply.error().code;
     auto known = code == errc::not_found ? check_queue_known(**head, args.queue) : result<void>{};

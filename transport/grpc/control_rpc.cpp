@@ -347,6 +347,12 @@ grpc::Status control_rpc::QueueDeadLetters(grpc::ServerContext* context,
 
 grpc::Status control_rpc::QueueRequeue(grpc::ServerContext* context, const v1::QueueRequeueRequest* request,
                                        v1::QueueRequeueReply* reply) {
+  if (static_cast<std::size_t>(request->ids_size())
+      > limits::block_count_max) // each is looked up, one by one
+    return end(context, failure{errc::invalid_argument,
+                                "a request names at most " + std::to_string(limits::block_count_max)
+                                  + " dead letters, this one " + std::to_string(request->ids_size())
+                                  + ": send the others in further requests, or name none to move all"});
   auto answer = ask<queue::count_reply>(
     sys_, backend_.queues, time_left(context, requeue_timeout),
     queue::requeue_request{queue_name{request->queue()}, {request->ids().begin(), request->ids().end()}});

@@ -312,6 +312,15 @@ TEST_CASE_FIXTURE(queue_fixture, "requeue says how many came back, and when some
   CHECK(head.asked == std::vector<std::string>{"requeue in 0", "requeue in 3", "requeue in 1"});
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a requeue of more ids than the head takes at a time is several") {
+  std::vector<std::string> words{"queue", "requeue", "in"};
+  for (int id = 1; id <= 5000; ++id)
+    words.push_back(std::to_string(id));
+  head.requeued = 2500;
+  CHECK(run(words) == cli::ok);
+  CHECK(head.asked == std::vector<std::string>{"requeue in 4096", "requeue in 904"});
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a requeue whose answer does not come may have moved letters, and says so") {
   head.refuse = failure{errc::timeout, "no answer within 10s"};
   CHECK(run({"queue", "requeue", "in"}) == cli::unreachable);

@@ -369,6 +369,12 @@ TEST_CASE_FIXTURE(control_fixture, "dead letters are listed, requeued and purged
   requeue.set_queue("in");
   requeue.add_ids(9);
   CHECK(api_client.queue_requeue(requeue)->count() == 1);
+  for (std::uint64_t id = 10; id < 10 + limits::block_count_max; ++id)
+    requeue.add_ids(id);
+  auto refused = api_client.queue_requeue(requeue);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == errc::invalid_argument);
+  CHECK(refused.error().message.find("at most 4096") != std::string::npos);
   api::QueuePurgeRequest purge;
   purge.set_queue("in");
   CHECK(api_client.queue_purge(purge)->count() == 3);
