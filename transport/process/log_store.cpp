@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <set>
 #include <tuple>
 
 namespace sluice::process {
@@ -59,7 +60,52 @@ fs::path log_directory::open(const flow_name& flow, flow_version version, host_i
   fresh.path = root_ / flow.value / name_of(fresh);
   fs::create_directories(fresh.path, ignored);
   live_[host] = fresh;
+  remove_oldest_locked();
   return fresh.path;
+}
+
+/// Of flows that are deleted nothing is opened any more: their logs go when those of others need the room.
+void log_directory::remove_oldest_locked() {
+  struct candidate {
+    fs::file_time_type written;
+    std::uintmax_t size_bytes = 0;
+    const entry* log = nullptr;
+  };
+  std::set<flow_name> running;
+  for (const auto& [host, each] : live_)
+    running.insert(each.flow);
+  const auto entries = list_locked({});
+  std::map<flow_name, const entry*> newest; // of flows that run here
+  for (const auto& log : entries)
+    if (log.ended && running.contains(log.flow))
+      newest[log.flow] = &log;
+  std::uintmax_t total = 0;
+  std::vector<candidate> candidates;
+  for (const auto& log : entries) {
+    if (!log.ended)
+      continue;
+    candidate one{fs::file_time_type::min(), 0, &log};
+    std::error_code error;
+    for (fs::directory_iterator file{log.path, error}, end; !error && file != end; file.increment(error)) {
+      std::error_code gone;
+      if (const auto size = file->file_size(gone); !gone)
+        one.size_bytes += size;
+      if (const auto at = file->last_write_time(gone); !gone)
+        one.written = std::max(one.written, at);
+    }
+    one.size_bytes = std::max(one.size_bytes, log_bytes_min);
+    total += one.size_bytes;
+    if (const auto kept = newest.find(log.flow); kept == newest.end() || kept->second != &log)
+      candidates.push_back(one);
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const auto& a, const auto& b) { return a.written < b.written; });
+  for (auto each = candidates.begin(); each != candidates.end() && total > ended_max_; ++each) {
+    std::error_code ignored;
+    fs::remove_all(each->log->path, ignored);
+    fs::remove(root_ / each->log->flow.value, ignored); // if it was the last one in there
+    total -= each->size_bytes;
+  }
 }
 
 void log_directory::close(host_id host) {

@@ -4,6 +4,7 @@
 #include "transport/process/work_thread.hpp"
 #include "actors/node/log_store_port.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <mutex>
@@ -14,7 +15,8 @@ namespace sluice::process {
 
 /// The logs of a node's hosts: `<root>/<flow>/<number>-v<version>-<host>/`. Numbers grow
 /// by one, so that the newest is known without a clock. Of hosts that ended, the newest
-/// `limits::dead_host_logs_kept_max` of each flow stay. Safe to use from any thread.
+/// `limits::dead_host_logs_kept_max` of each flow stay, and of all flows together the newest `ended_bytes_max`, but
+/// always the newest one of a flow that runs here. Safe to use from any thread.
 class log_directory {
 public:
   struct entry {
@@ -26,8 +28,13 @@ public:
     bool ended = false;
   };
 
-  /// Every log that is there already belongs to a host that ended.
-  explicit log_directory(std::filesystem::path root) : root_(std::move(root)) {}
+  static constexpr std::uintmax_t ended_bytes_max = 1u << 30;
+  /// What a log is counted as at least: it bounds how many there are.
+  static constexpr std::uintmax_t log_bytes_min = 64u << 10;
+
+  /// Every log that is there already belongs to a host that ended. Its bound is another in tests.
+  explicit log_directory(std::filesystem::path root, std::uintmax_t ended_max = ended_bytes_max)
+    : root_(std::move(root)), ended_max_(ended_max) {}
 
   /// Makes the place for a new host's log, and room by removing the oldest ones. A disk
   /// that is full is no failure here: the writer tries again.
@@ -48,8 +55,10 @@ public:
 private:
   void read_flow(const flow_name& flow, std::vector<entry>& out) const;
   std::vector<entry> list_locked(const flow_name& flow) const;
+  void remove_oldest_locked();
 
   std::filesystem::path root_;
+  std::uintmax_t ended_max_;
   std::filesystem::path access_log_; ///< empty = there is none
   mutable std::mutex mutex_;
   std::map<host_id, entry> live_;

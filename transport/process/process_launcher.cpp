@@ -4,6 +4,7 @@
 
 #include <caf/send.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -210,7 +211,7 @@ void process_launcher::on_exited(const entry_ptr& which, const exit_status& how)
       report->backtrace = find_backtrace(log_tail);
       report->log_tail = std::move(log_tail);
       logs_.close(which->order.host);
-      forget(which->order.host);
+      forget(which);
       caf::anon_send(which->to, node::host_exited{std::move(*report)});
     });
 }
@@ -221,13 +222,21 @@ void process_launcher::give_up(const entry_ptr& which, failure why) {
     [why](const log_collector::log_lines&) { return "sluice: the host did not start: " + why.message; },
     [](const log_collector::log_lines&) {});
   logs_.close(which->order.host);
-  forget(which->order.host);
+  forget(which);
   caf::anon_send(which->to, node::launch_failed{which->order.host, std::move(why)});
 }
 
-void process_launcher::forget(host_id host) {
+/// The folder that a flow works in goes with its last host here if nothing is in it. Under the lock: the next host
+/// is in `hosts_` before it makes the folder.
+void process_launcher::forget(const entry_ptr& which) {
+  const auto& flow = which->order.flow.flow;
   std::lock_guard guard{mutex_};
-  hosts_.erase(host);
+  hosts_.erase(which->order.host);
+  const auto runs_on = std::any_of(hosts_.begin(), hosts_.end(),
+                                   [&](const auto& each) { return each.second->order.flow.flow == flow; });
+  std::error_code ignored;
+  if (!runs_on && is_valid_name(flow.value))
+    std::filesystem::remove(options_.work_dir / flow.value, ignored);
 }
 
 } // namespace sluice::process

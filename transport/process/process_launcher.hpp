@@ -57,7 +57,7 @@ private:
   void on_started(const entry_ptr& which, unique_fd socket, const result<pid_t>& pid);
   void on_exited(const entry_ptr& which, const exit_status& how);
   void give_up(const entry_ptr& which, failure why);
-  void forget(host_id host);
+  void forget(const entry_ptr& which);
 
   launcher_options options_;
   log_directory& logs_;

@@ -162,6 +162,20 @@ TEST_CASE_FIXTURE(launcher_fixture,
   CHECK(book.report.log_tail[1].find("a b") == std::string::npos);
 }
 
+TEST_CASE_FIXTURE(launcher_fixture,
+                  "the folder a flow works in goes with its last host, unless something is in it") {
+  SUBCASE("empty") {
+    launch("true");
+    REQUIRE(book.wait_for("exited"));
+    CHECK_FALSE(std::filesystem::exists(dir.path() / "work" / "orders"));
+  }
+  SUBCASE("not empty") {
+    launch("echo x > kept");
+    REQUIRE(book.wait_for("exited"));
+    CHECK(std::filesystem::exists(dir.path() / "work" / "orders" / "kept"));
+  }
+}
+
 TEST_CASE_FIXTURE(launcher_fixture, "who ended a host is told") {
   SUBCASE("we, with SIGTERM") {
     launch("while :; do sleep 1000; done");

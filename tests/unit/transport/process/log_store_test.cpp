@@ -98,6 +98,40 @@ TEST_CASE_FIXTURE(store_fixture, "of hosts that ended only the newest few stay, 
   CHECK(left[1].ended);
 }
 
+TEST_CASE_FIXTURE(store_fixture, "logs of flows that are gone have a bound together, the oldest go first") {
+  constexpr auto bound = 10 * log_directory::log_bytes_min;
+  log_directory bounded{dir.path(), bound};
+  const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours{1};
+  auto write = [&](const std::string& flow, std::uint64_t host, std::size_t bytes) {
+    const auto at = bounded.open(flow_name{flow}, flow_version{1}, host_id{host});
+    test::write_file(at / "0", std::string(bytes, 'x'));
+    std::filesystem::last_write_time(at / "0", long_ago + std::chrono::seconds{host});
+  };
+  write("runs", 1, 100);
+  bounded.close(host_id{1});
+  write("runs", 2, 100'000'000); // however large: it is not of one that ended
+  for (std::uint64_t host = 3; host < 103; ++host) {
+    write("flow-" + std::to_string(host), host, host == 102 ? 3 * log_directory::log_bytes_min : 100);
+    bounded.close(host_id{host});
+  }
+  bounded.open(flow_name{"runs"}, flow_version{1}, host_id{200});
+  std::uint64_t first = 200;
+  std::uintmax_t total = 0;
+  const auto left = bounded.list({});
+  for (const auto& each : left)
+    if (each.ended) {
+      const auto size = std::filesystem::file_size(each.path / "0");
+      total += std::max<std::uintmax_t>(size, log_directory::log_bytes_min);
+      if (each.flow != flow_name{"runs"})
+        first = std::min(first, each.host.value);
+    }
+  CHECK(total == bound);
+  CHECK(first == 96); // 96 to 101 are one each, 102 is three, and one is of the flow that runs
+  CHECK(left.size() == 7 + 3);
+  CHECK(bounded.find(flow_name{"runs"}, host_id{1}));
+  CHECK_FALSE(std::filesystem::exists(dir.path() / "flow-3")); // not even the folder
+}
+
 TEST_CASE_FIXTURE(store_fixture, "after a restart of the node every log is of a host that ended") {
   run_host(1, "x\n", false);
   log_directory again{dir.path()};
