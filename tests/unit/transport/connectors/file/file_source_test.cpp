@@ -190,10 +190,13 @@ TEST_CASE_FIXTURE(fixture, "CSV may begin with a byte order mark, and have quote
 
 TEST_CASE_FIXTURE(fixture,
                   "JSON Lines may begin with a byte order mark; further on it is a mistake of the line") {
-  write_file(path, "\xEF\xBB\xBF{\"a\":1}\n\xEF\xBB\xBF2\n");
+  write_file(path, "\xEF\xBB\xBF{\"a\":1}\n\xEF\xBB\xBF"
+                   "2\n");
   auto from = make({});
   REQUIRE(from->open(0));
-  CHECK(texts(pull(*from)) == list{R"({"a":1})", "\xEF\xBB\xBF2"});
+  CHECK(texts(pull(*from))
+        == list{R"({"a":1})", "\xEF\xBB\xBF"
+                              "2"});
   write_file(path, "\xEF\xBB\xBF\n1");
   auto other = make({});
   REQUIRE(other->open(0));
