@@ -245,7 +245,7 @@ start();
 
 // Of `style` and `script`; tests/unit/transport/http/docs_page_test.cpp says what they have to be.
 constexpr std::string_view style_hash = "V6mxTyBsES1Xl5n8DuK/u7DLbMbcu3KbMH4CHGezJcs=";
-constexpr std::string_view script_hash = "/NgWyC2y6DLGowhVD1vNzY+LuEnE2NiP953hnhvgzOw=";
+constexpr std::string_view script_hash = "kKJU59x5nbmBYxofo34YgIn0Ux7Jy9uD+oLKj1+9N1w=";
 
 } // namespace
 
