@@ -1,6 +1,7 @@
 #include "transport/store/cluster_store.hpp"
 
 #include "transport/store/cluster_rows.hpp"
+#include "transport/store/private_file.hpp"
 #include "transport/store/wal_mark.hpp"
 
 #include <sqlite3.h>
@@ -364,6 +365,7 @@ result<std::shared_ptr<store_port>> open_cluster_store(const std::filesystem::pa
                                                        const std::string& vfs) {
   if (auto whole = wal_mark{file.string(), "head state"}.check(); !whole)
     return fail(whole);
+  make_private(file);
   try {
     auto store = std::make_shared<cluster_store>(file, vfs);
     if (auto prepared = store->prepare(); !prepared)

@@ -1,5 +1,7 @@
 #include "transport/store/sqlite.hpp"
 
+#include "transport/store/private_file.hpp"
+
 #include <fcntl.h>
 #include <filesystem>
 #include <unistd.h>
@@ -158,6 +160,7 @@ std::int64_t sqlite_database::read_pragma(const char* sql) {
 }
 
 void sqlite_database::connect() {
+  make_private(options_.path);
   auto flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   auto code = sqlite3_open_v2(options_.path.c_str(), &handle_, flags,
                               options_.vfs.empty() ? nullptr : options_.vfs.c_str());

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,11 @@ struct fixture {
 
   void sql(const std::string& text) { SQLite::Database{file.string(), SQLite::OPEN_READWRITE}.exec(text); }
 };
+
+mode_t mode_of(const std::string& file) {
+  struct stat facts {};
+  return ::stat(file.c_str(), &facts) == 0 ? facts.st_mode & 07777 : 0;
+}
 
 stored_version version_of(std::string flow, std::uint64_t number) {
   stored_version row;
@@ -113,6 +119,15 @@ change_set sample() {
   changes.deleted = {{flow_name{"gone"}, flow_version{7}}, {flow_name{"long-gone"}, flow_version{2}}};
   changes.deleted_floor = flow_version{1};
   return changes;
+}
+
+TEST_CASE_FIXTURE(fixture, "secrets of versions are this user's alone, also in files of before") {
+  { const auto store = open(); }
+  CHECK(mode_of(file.string()) == 0600);
+  REQUIRE(::chmod(file.c_str(), 0644) == 0);
+  const auto store = open();
+  CHECK(mode_of(file.string()) == 0600);
+  CHECK(mode_of(file.string() + "-wal") == 0600);
 }
 
 TEST_CASE_FIXTURE(fixture, "all that was written is read again, member by member") {
