@@ -116,7 +116,10 @@ void tell_how_far(const environment& env, const put_arguments& args, const recor
   }
   const auto line = std::to_string(putter.line_next());
   const auto unsure = putter.unsure();
-  env.err << stored_text(args, putter) << ", all from before line " << line << "; ";
+  if (!args.resume.empty() && putter.stored() == 0)
+    env.err << "nothing was stored now; ";
+  else
+    env.err << stored_text(args, putter) << ", all from before line " << line << "; ";
   if (unsure)
     env.err << "the " << count_text(unsure->block.count) << " from line " << unsure->block.line
             << " on may be stored or not, and nothing behind them is\n";
@@ -156,6 +159,8 @@ int run(const environment& env, const put_arguments& args) {
     auto point = parse_resume_point(args.resume);
     if (!point)
       return complain(env, point.error());
+    if (auto fits = check_queue_of(*point, args.queue); !fits)
+      return complain(env, fits.error());
     opts.resume = std::move(*point);
   }
   auto input = env.open_input(args.file);

@@ -43,7 +43,18 @@ bool is_refusal(errc code) noexcept {
   }
 }
 
+/// A point says by its producer which queue it is of.
+std::string producer_prefix(const std::string& queue) { return "put/" + queue + "/"; }
+
 } // namespace
+
+result<void> check_queue_of(const resume_point& point, const std::string& queue) {
+  if (point.producer.starts_with(producer_prefix(queue)))
+    return {};
+  return fail(errc::invalid_argument, "--resume: '" + to_text(point) + "' is of a put to another queue than '"
+                                        + queue
+                                        + "'; take the command from the message of the put that failed");
+}
 
 std::string to_text(const resume_point& point) {
   return point.producer + ":" + std::to_string(point.block.seq) + ":" + std::to_string(point.block.line) + ":"
@@ -76,7 +87,7 @@ record_putter::record_putter(const environment& env, client::control_client& hea
   : env_(env), head_(head), opts_(std::move(opts)), started_(env.now()) {
   request_.set_queue(opts_.queue);
   if (!opts_.resume) {
-    request_.set_producer("put-" + env.make_id());
+    request_.set_producer(producer_prefix(opts_.queue) + env.make_id());
     return;
   }
   request_.set_producer(opts_.resume->producer);

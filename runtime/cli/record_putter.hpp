@@ -27,6 +27,8 @@ struct resume_point {
 };
 std::string to_text(const resume_point& point);
 result<resume_point> parse_resume_point(const std::string& text);
+/// Refuses a point of a put to another queue.
+result<void> check_queue_of(const resume_point& point, const std::string& queue);
 
 /// Sends lines to a queue in blocks, and knows at any time which are on disk. One thread.
 class record_putter {

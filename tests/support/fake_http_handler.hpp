@@ -52,6 +52,11 @@ private:
 template <class T>
 class handover {
 public:
+  handover() = default;
+  ~handover() {
+    std::lock_guard lock{mutex_};
+  } // what was put is not seen to be by the thread that destroys it else
+
   void put(T value) {
     std::lock_guard lock{mutex_};
     values_.push_back(std::move(value));

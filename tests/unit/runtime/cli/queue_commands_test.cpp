@@ -75,7 +75,7 @@ TEST_CASE_FIXTURE(queue_fixture, "records go in batches with numbers that grow, 
   CHECK(head.puts[0].payloads_size() == 2);
   CHECK(head.puts[2].payloads_size() == 1);
   for (std::size_t i = 0; i < 3; ++i) {
-    CHECK(head.puts[i].producer() == "put-an-id");
+    CHECK(head.puts[i].producer() == "put/in/an-id");
     CHECK(head.puts[i].producer_seq() == i + 1);
   }
   CHECK(run({"queue", "put", "in", "-", "--batch", "0"}) == cli::bad_usage);
@@ -131,7 +131,7 @@ TEST_CASE_FIXTURE(queue_fixture, "a head that stays away ends it, and the line t
     err_has("0 records are in queue/in, all from before line 1; the 2 from line 1 on may be stored or not, "
             "and nothing behind them is\n"),
     err);
-  CHECK_MESSAGE(err_has("sluice queue put in '" + path + "' --resume put-an-id:1:1:2\n"), err);
+  CHECK_MESSAGE(err_has("sluice queue put in '" + path + "' --resume put/in/an-id:1:1:2\n"), err);
   CHECK(calls == 4);
   pauses_until_interrupt = 0;
   CHECK(run({"queue", "put", "in", path, "--batch", "2"}) == cli::interrupted);
@@ -144,10 +144,10 @@ TEST_CASE_FIXTURE(queue_fixture,
   pauses_until_interrupt = 0;
   head.refuse_first = {failure{errc::timeout, "slow"}};
   CHECK(run({"queue", "put", "in", path, "--batch", "3"}) == cli::interrupted);
-  CHECK_MESSAGE(err_has("/it'\\''s.jsonl' --resume put-an-id:1:1:3\n"), err);
-  CHECK(run({"queue", "put", "in", path, "--batch", "2", "--resume", "put-other:7:2:3"}) == cli::ok);
+  CHECK_MESSAGE(err_has("/it'\\''s.jsonl' --resume put/in/an-id:1:1:3\n"), err);
+  CHECK(run({"queue", "put", "in", path, "--batch", "2", "--resume", "put/in/other:7:2:3"}) == cli::ok);
   REQUIRE(head.puts.size() == 2);
-  CHECK(head.puts[0].producer() == "put-other");
+  CHECK(head.puts[0].producer() == "put/in/other");
   CHECK(head.puts[0].producer_seq() == 7);
   CHECK(head.puts[1].producer_seq() == 8);
   CHECK(stored() == std::vector<std::string>{"2", "3", "4", "5", "6"});
@@ -155,35 +155,44 @@ TEST_CASE_FIXTURE(queue_fixture,
   CHECK_MESSAGE(err_has("5 records are in queue/in\n"), err);
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a point of another queue is refused before anything is sent") {
+  for (const char* point : {"put/inn/id:1:1:1", "put/i/id:1:1:1", "in:1:1:1"}) {
+    CHECK(run({"queue", "put", "in", "-", "--resume", point}, "1\n") == cli::bad_usage);
+    CHECK_MESSAGE(err_has("is of a put to another queue than 'in'"), err);
+  }
+  CHECK(head.puts.empty());
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a point that was used, or comes with another input, is not offered again") {
   head.refuse = failure{errc::conflict, "has gone on to request 4 already"};
-  CHECK(run({"queue", "put", "in", "-", "--resume", "p:2:3:3"}, "1\n2\n3\n4\n5\n6\n") == cli::conflict);
+  CHECK(run({"queue", "put", "in", "-", "--resume", "put/in/p:2:3:3"}, "1\n2\n3\n4\n5\n6\n")
+        == cli::conflict);
   CHECK_MESSAGE(err_has("has gone on to request 4 already"), err);
   CHECK_MESSAGE(
     err_has("nothing was stored now: a put was gone on with from this point already, or the input is "
             "not the one that was sent before"),
     err);
   CHECK_MESSAGE(err_has("sluice queue peek in"), err);
-  CHECK_MESSAGE(!err_has("--resume p:2:3:3"), err);
+  CHECK_MESSAGE(!err_has("--resume put/in/p:2:3:3"), err);
 }
 
 TEST_CASE_FIXTURE(queue_fixture, "a resumed put that fails again can be resumed as before") {
   head.refuse = failure{errc::unavailable, "it is gone"};
-  CHECK(run({"queue", "put", "in", "-", "--resume", "p:1:2:7:3"}, "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n")
+  CHECK(run({"queue", "put", "in", "-", "--resume", "put/in/p:1:2:7:3"}, "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n")
         == cli::unreachable);
   CHECK_MESSAGE(err_has("the 3 from line 7 on may be stored or not"), err);
-  CHECK_MESSAGE(err_has("--resume p:1:2:7:3\nwith the same input, from its beginning\n"), err);
+  CHECK_MESSAGE(err_has("--resume put/in/p:1:2:7:3\nwith the same input, from its beginning\n"), err);
   head.refuse.reset();
-  CHECK(run({"queue", "put", "in", "-", "--resume", "p:1:2:3"}, "1\n2\n3\n") == cli::bad_usage);
+  CHECK(run({"queue", "put", "in", "-", "--resume", "put/in/p:1:2:3"}, "1\n2\n3\n") == cli::bad_usage);
   CHECK_MESSAGE(err_has("give it the same input, from its beginning"), err);
-  CHECK(run({"queue", "put", "in", "-", "--resume", "p:1:2:2"}, "1\n2\nx\n") == cli::bad_usage);
+  CHECK(run({"queue", "put", "in", "-", "--resume", "put/in/p:1:2:2"}, "1\n2\nx\n") == cli::bad_usage);
   CHECK_MESSAGE(err_has("line 3: not valid JSON"), err);
-  CHECK_MESSAGE(err_has("--resume p:1:2:2"), err);
+  CHECK_MESSAGE(err_has("--resume put/in/p:1:2:2"), err);
   pieces = {{cli::input_piece::outcome::bytes, "1\n2\n"},
             {cli::input_piece::outcome::pause},
             {cli::input_piece::outcome::signal}};
-  CHECK(run({"queue", "put", "in", "-", "--resume", "p:1:2:2"}) == 128 + SIGTERM);
-  CHECK_MESSAGE(err_has("--resume p:1:2:2"), err);
+  CHECK(run({"queue", "put", "in", "-", "--resume", "put/in/p:1:2:2"}) == 128 + SIGTERM);
+  CHECK_MESSAGE(err_has("--resume put/in/p:1:2:2"), err);
   CHECK(head.puts.empty());
   for (const char* bad : {"p", "p:1:2", ":1:2:3", "p:0:2:3", "p:1:x:3", "p:1:2:4097", "p:1:2:-3"}) {
     CHECK(run({"queue", "put", "in", "-", "--resume", bad}, "1\n") == cli::bad_usage);
