@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <limits>
 
@@ -65,8 +66,11 @@ bool leading_exponent(const number_parts& parts, long& out) noexcept {
 template <class T>
 bool parse_floating_as(std::string_view number, T& out) noexcept {
   auto [stop, code] = std::from_chars(number.data(), number.data() + number.size(), out);
-  if (code == std::errc{}) // what is a little too large is rounded to the largest
-    return std::abs(out) < std::numeric_limits<T>::max() || !is_beyond(number, largest_floating<T>());
+  if (code == std::errc{}) {
+    if constexpr (std::same_as<T, float>) // what is a little too large is rounded to the largest
+      return std::abs(out) < std::numeric_limits<float>::max() || !is_beyond(number, largest_float);
+    return true;
+  }
   // Out of range is all that a checked number can be: below the smallest is zero.
   auto parts = split(number);
   long exponent = 0;

@@ -95,17 +95,16 @@ std::string integer_schema() {
 
 template <class T>
 std::string floating_schema() {
+  // A double has no bound to state: whoever reads the document reads it as a double, too. As one, 3.4028235e+38 is
+  // another number than the reader's bound, so that of a float is written out.
   std::string text = R"({"type":"number","format":)";
-  text += std::same_as<T, float> ? R"("float")" : R"("double")";
-  std::string largest;
-  if constexpr (std::same_as<T,
-                             float>) { // as a double, 3.4028235e+38 is another number than the reader's bound
-    largest = largest_floating<T>();
-  } else {
-    json_writer writer{largest};
-    writer.floating(std::numeric_limits<T>::max());
-  }
-  return text + R"(,"minimum":-)" + largest + R"(,"maximum":)" + largest + "}";
+  if constexpr (std::same_as<T, float>)
+    return text.append(R"("float","minimum":-)")
+             .append(largest_float)
+             .append(R"(,"maximum":)")
+             .append(largest_float)
+           + "}";
+  return text + R"("double"})";
 }
 
 template <class T>

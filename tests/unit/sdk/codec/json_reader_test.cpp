@@ -306,26 +306,19 @@ TEST_CASE("floating point ends are handled: too large is refused, too small is z
   CHECK(f == 0.1f);
 }
 
-TEST_CASE("what is beyond the largest number is refused, however little and however it is written") {
-  const std::string largest{largest_floating<double>()};
+TEST_CASE("what rounds to a double is read, what rounds to none is refused, however it is written") {
   std::array<char, 400> printed{};
   std::snprintf(printed.data(), printed.size(), "%.0f", std::numeric_limits<double>::max());
-  CHECK(largest == printed.data());
-  auto above = largest;
-  above.back() = '9'; // of ...368
+  const std::string largest{printed.data()};
   double d = 0;
   for (const auto& within :
-       {largest, "-" + largest, largest + ".000", largest + "000e-3", "0." + largest + "e309",
-        "0.000" + largest + "e312", "-" + largest.substr(0, 1) + "." + largest.substr(1) + "E+308",
-        std::string{"1.79769313486231570e308"}, std::string{"17976931348623157e292"}}) {
+       {largest, "-" + largest, largest + ".0001", largest + "000e-3", "0.000" + largest + "e312",
+        std::string{"1.7976931348623158e308"}, std::string{"17976931348623157e292"}}) {
     CAPTURE(within);
     CHECK(parse_floating(within, d));
     CHECK(std::abs(d) == std::numeric_limits<double>::max());
   }
-  for (const auto& beyond : {above, "-" + above, largest + ".0001", largest + "1e-1", "0." + above + "e309",
-                             "0.000" + above + "e312", above.substr(0, 1) + "." + above.substr(1) + "E308",
-                             std::string{"1.79769313486231575e308"}, std::string{"-1.79769313486231571e+308"},
-                             std::string{"1e400"}}) {
+  for (const std::string_view beyond : {"1.7976931348623159e308", "-1.7976931348623159e+308", "1e400"}) {
     CAPTURE(beyond);
     CHECK_FALSE(parse_floating(beyond, d));
   }
@@ -338,7 +331,7 @@ TEST_CASE("the largest float is the decimal that it is written as") {
   CHECK(written == "3.4028235e+38");
   float f = 0;
   for (const std::string_view within :
-       {std::string_view{written}, largest_floating<float>(), std::string_view{"-34028235e31"},
+       {std::string_view{written}, largest_float, std::string_view{"-34028235e31"},
         std::string_view{"3.4028234663852886e+38"}, std::string_view{"0.34028235000e39"}}) {
     CAPTURE(within);
     CHECK(parse_floating(within, f));

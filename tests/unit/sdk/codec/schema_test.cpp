@@ -165,9 +165,7 @@ TEST_CASE("scalars say their range and format") {
   CHECK(text_of<std::int8_t>() == R"({"type":"integer","minimum":-128,"maximum":127})");
   CHECK(text_of<std::uint64_t>()
         == R"({"type":"integer","format":"uint64","minimum":0,"maximum":18446744073709551615})");
-  CHECK(
-    text_of<double>()
-    == R"({"type":"number","format":"double","minimum":-1.7976931348623157e+308,"maximum":1.7976931348623157e+308})");
+  CHECK(text_of<double>() == R"({"type":"number","format":"double"})");
   CHECK(text_of<float>()
         == R"({"type":"number","format":"float","minimum":-340282350000000000000000000000000000000,)"
            R"("maximum":340282350000000000000000000000000000000})");
