@@ -76,7 +76,7 @@ TEST_CASE_FIXTURE(by_hand, "a second Ctrl-C is nobody's fault") {
     if (i == 0)
       args.insert(args.end(), {"--put", "in=" + (dir / "in.jsonl")});
     background_process one{args, {}, dir.path() / ("output" + std::to_string(i))};
-    REQUIRE(eventually([&] { return one.output().find("Ctrl-C drains") != std::string::npos; }));
+    REQUIRE(eventually([&] { return one.output().find("probe hangs") != std::string::npos; }));
     one.signal(SIGINT);
     REQUIRE(eventually(
       [&] { return one.output().find("once more ends at once") != std::string::npos || !one.running(); }));

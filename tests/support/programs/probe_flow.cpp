@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -37,9 +38,11 @@ done work(const job& in) {
     std::raise(SIGSEGV);
   if (act == "exit")
     std::_Exit(3);
-  if (act == "hang")
+  if (act == "hang") {
+    std::cerr << "probe hangs\n" << std::flush;
     for (std::atomic<std::uint64_t> spin{0};;)
       ++spin;
+  }
   if (act == "eat") {
     std::vector<std::vector<char>> eaten;
     for (;;)

@@ -66,6 +66,11 @@ public:
 
   pid_t pid() const { return pid_; }
 
+  bool is_dead() const {
+    siginfo_t info{};
+    return pid_ < 0 || (waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_);
+  }
+
   /// The signal that ended it.
   int wait() {
     if (pid_ > 0) {
@@ -140,7 +145,7 @@ TEST_CASE_FIXTURE(start_fixture, "a head in the background goes on after start r
   CHECK(*pid != getpid());
   CHECK(config::read_node_record(base() / "head")->pid == *pid);
   CHECK(config::read_node_record(base() / "head")->log_file == (base() / "head/node.log").string());
-  on_pause = [] { poll(nullptr, 0, 1); };
+  on_pause = [] { poll(nullptr, 0, 50); };
   CHECK(run({"stop"}) == cli::ok);
   CHECK(out_has("stopped head"));
   int status = 0;
@@ -208,10 +213,14 @@ TEST_CASE_FIXTURE(start_fixture, "wrong options and files start nothing") {
 
 TEST_CASE_FIXTURE(start_fixture,
                   "stop ends workers and head, kills what does not end, and leaves others alone") {
-  on_pause = [] { poll(nullptr, 0, 1); };
   fake_node head_node{base() / "head", false};
   fake_node worker{base() / "worker-1", false};
   fake_node stubborn{base() / "worker-2", true};
+  on_pause = [&] { // time passes only while the stubborn one is waited for: the others may take theirs to die
+    poll(nullptr, 0, 50);
+    if (!worker.is_dead() || stubborn.is_dead())
+      clock -= 50ms;
+  };
   fake_node other{dir.path() / "elsewhere", false};
   auto stubborn_pid = std::to_string(stubborn.pid());
   CHECK(run({"stop", "--wait", "1s"}) == cli::ok);
@@ -234,7 +243,7 @@ TEST_CASE_FIXTURE(start_fixture,
     for (;;)
       ::pause(); // until SIGTERM
   };
-  on_pause = [] { poll(nullptr, 0, 1); };
+  on_pause = [] { poll(nullptr, 0, 50); };
   const auto here = (dir.path() / "here").string();
   const auto there = (dir.path() / "there").string();
   std::vector<pid_t> pids;
@@ -267,7 +276,7 @@ TEST_CASE_FIXTURE(start_fixture, "a node that ends by itself is not listed any m
 }
 
 TEST_CASE_FIXTURE(start_fixture, "stop --workers leaves the head") {
-  on_pause = [] { poll(nullptr, 0, 1); };
+  on_pause = [] { poll(nullptr, 0, 50); };
   fake_node head_node{base() / "head", false};
   fake_node worker{base() / "worker-1", false};
   CHECK(run({"stop", "--workers"}) == cli::ok);
