@@ -100,6 +100,11 @@ std::optional<std::string_view> headers::find(std::string_view name) const noexc
   return std::nullopt;
 }
 
+std::size_t headers::count(std::string_view name) const noexcept {
+  return static_cast<std::size_t>(
+    std::ranges::count_if(fields_, [&](const field& x) { return http::same_token(x.first, name); }));
+}
+
 void headers::set(std::string_view name, std::string value) {
   for (auto at = fields_.begin(); at != fields_.end(); ++at)
     if (http::same_token(at->first, name)) {

@@ -43,6 +43,7 @@ public:
   /// The first value of that name, or none. Valid until the next change.
   std::optional<std::string_view> find(std::string_view name) const noexcept;
   bool contains(std::string_view name) const noexcept { return find(name).has_value(); }
+  std::size_t count(std::string_view name) const noexcept;
 
   /// Appends, whether or not there is one of that name.
   void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }

@@ -19,6 +19,11 @@ bool request_gate::admit(exchange& call) const {
        .message = "the Idempotency-Key is empty: give the request a key of its own, or send no such header"});
     return false;
   }
+  if (call.in.headers.count("Idempotency-Key")
+      > 1) { // whichever is taken, the client may repeat it under the other one
+    refuse(call, {.status = 400, .message = "there is more than one Idempotency-Key: a request has one"});
+    return false;
+  }
   call.fingerprint = fingerprint_of(call.in);
   return true;
 }

@@ -113,6 +113,17 @@ TEST_CASE("a key that is empty is refused: the client believes that it may repea
        R"(of its own, or send no such header"})");
 }
 
+TEST_CASE("a request with two keys is refused: which one it is stored under, its client can not know") {
+  for (const char* second : {"k-1", "k-2", ""}) {
+    auto in = post(R"({"id":"a"})");
+    in.headers.add("Idempotency-Key", "k-1");
+    in.headers.add("idempotency-key", second);
+    CHECK(collect(*collector_of<accept>(true), in).answer
+          == R"(400 application/json {"success":false,"error":"there is more than one Idempotency-Key: )"
+             R"(a request has one"})");
+  }
+}
+
 TEST_CASE("a request with a key has a fingerprint of all that was asked, whatever user code takes away") {
   auto print = [](request in, bool keyed = true) {
     if (keyed)
