@@ -125,8 +125,9 @@ public:
   /// four, or sluice::stream<Out>. While a client does not read what it is sent, its next message waits.
   ///
   /// A message that does not fit the type closes the connection with 1007 and the place, text for bytes or the other way
-  /// round with 1003. A thrown `sluice::websocket_error` closes it with its code, another exception with 1011 and an id
-  /// under which the logs have its text. A replica that is drained says 1001, one that is lost 1012: connect again.
+  /// round with 1003. A thrown `sluice::websocket_error` closes it with its code, another exception, or a code that may
+  /// not be sent, with 1011 and an id under which the logs have its text. A replica that is drained says 1001, one that
+  /// is lost 1012: connect again.
   template <auto Function>
   flow& websocket(std::string name, websocket_options options) {
     return add_websocket<processor::connection_function<Function>>(std::move(name), std::move(options));

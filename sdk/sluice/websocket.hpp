@@ -15,6 +15,9 @@
 namespace sluice {
 
 /// Thrown by the code of a WebSocket: closes the connection with this code and the text as its reason.
+///
+/// Codes: 3000 to 4999 are the program's own; 1000 to 1003 and 1007 to 1014 mean what RFC 6455 says. With another one,
+/// which no endpoint may send, the client gets 1011 and an id under which the logs have code and text.
 class websocket_error : public std::runtime_error {
 public:
   websocket_error(std::uint16_t code, const std::string& reason) : std::runtime_error(reason), code_(code) {}
@@ -42,7 +45,7 @@ public:
   /// JSON form after all.
   bool send(const Out& message) const { return core_->send(encode(message), is_text); }
 
-  /// What has been sent goes out before. Messages that wait for this program are dropped.
+  /// What has been sent goes out before. Messages that wait for this program are dropped. Codes as of `websocket_error`.
   void close(std::uint16_t code = websocket_code::normal, std::string_view reason = {}) const {
     core_->close(code, reason);
   }

@@ -18,11 +18,6 @@ bool is_control(websocket_opcode opcode) noexcept { return static_cast<unsigned>
 
 bool is_known(unsigned opcode) noexcept { return opcode <= 2 || (opcode >= 8 && opcode <= 10); }
 
-/// Codes that may stand in a close frame.
-bool may_be_sent(std::uint16_t code) noexcept {
-  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
-}
-
 std::uint64_t big_endian(std::string_view bytes) noexcept {
   std::uint64_t value = 0;
   for (char c : bytes)
@@ -74,7 +69,7 @@ std::string websocket_frame(websocket_opcode opcode, std::string_view payload) {
 }
 
 std::string websocket_close_frame(std::uint16_t code, std::string_view reason) {
-  if (!may_be_sent(code))
+  if (!websocket_code::may_be_sent(code))
     return websocket_frame(websocket_opcode::close, {});
   std::string payload{static_cast<char>(code >> 8), static_cast<char>(code)};
   auto text = codec::to_utf8(reason);
@@ -228,7 +223,7 @@ std::optional<websocket_reader::breach> websocket_reader::end_of_close(const eve
   if (payload.size() >= 2) {
     code = static_cast<std::uint16_t>(big_endian(std::string_view{payload}.substr(0, 2)));
     reason = std::string_view{payload}.substr(2);
-    if (!may_be_sent(code))
+    if (!websocket_code::may_be_sent(code))
       return bad_frame;
     if (!is_utf8(reason))
       return breach{websocket_code::not_utf8, "the reason is no UTF-8"};

@@ -383,8 +383,10 @@ void connection_core::fail(const std::exception_ptr& thrown) {
   } catch (...) {
     log_failure(set_->with().style, id_, "an exception that is no std::exception");
   }
-  close(websocket_code::server_error, "internal error, id " + id_);
+  close(websocket_code::server_error, internal_error());
 }
+
+std::string connection_core::internal_error() const { return "internal error, id " + id_; }
 
 // ---- to the client --------------------------------------------------------------------------
 
@@ -407,6 +409,7 @@ bool connection_core::send(std::string payload, bool is_text) {
 
 void connection_core::close(std::uint16_t code, std::string_view reason) {
   websocket_ptr to;
+  std::string instead;
   std::size_t dropped = 0;
   {
     std::lock_guard lock{mutex_};
@@ -417,6 +420,14 @@ void connection_core::close(std::uint16_t code, std::string_view reason) {
     return;
   if (dropped > 0)
     to->taken(dropped);
+  if (!websocket_code::may_be_sent(code)) { // the frame would have neither code nor reason
+    log_failure(set_->with().style, id_,
+                "closed with " + std::to_string(code)
+                  + ", a code that may not be sent: " + std::string{reason});
+    instead = internal_error();
+    code = websocket_code::server_error;
+    reason = instead;
+  }
   to->close(code, reason);
 }
 

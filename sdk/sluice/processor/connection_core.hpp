@@ -129,6 +129,7 @@ public:
   /// False: nobody reads it. When too much waits for a slow client, it is closed; sync code inside a turn of its own
   /// waits for it first.
   bool send(std::string payload, bool is_text);
+  /// With a code that may not be sent it is a failure of the program: logged, and `server_error` to the client.
   void close(std::uint16_t code, std::string_view reason);
   void join(std::string room);
   void leave(std::string room);
@@ -154,6 +155,7 @@ private:
   void run_coroutine(connection_event event);
   void finish_turn(turn_size size, const std::exception_ptr& thrown);
   void fail(const std::exception_ptr& thrown);
+  std::string internal_error() const; ///< what the client is told instead of what the logs have
   void cancel_running();
   void watch_time();
   void on_time();

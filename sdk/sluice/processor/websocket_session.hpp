@@ -23,6 +23,11 @@ constexpr std::uint16_t too_big = 1009;
 constexpr std::uint16_t server_error = 1011;
 constexpr std::uint16_t restart = 1012;   ///< what served it has ended: connect again
 constexpr std::uint16_t try_later = 1013; ///< it did not read what was sent to it
+
+/// Whether it may stand in a close frame: those that RFC 6455 and IANA's registry give to endpoints, and 3000 to 4999.
+constexpr bool may_be_sent(std::uint16_t code) noexcept {
+  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
 } // namespace websocket_code
 
 /// What a message of so many bytes counts until it is taken: many short ones take room, too.

@@ -43,6 +43,11 @@ void fails(const std::string& in) {
     throw websocket_error{4001, "not like this"};
   throw std::runtime_error{"broken by " + in};
 }
+std::uint16_t code_of(const std::string& text) { return static_cast<std::uint16_t>(std::stoul(text)); }
+void throws_code(const std::string& in) { throw websocket_error{code_of(in), "as asked"}; }
+void closes_with_code(connection<std::string>& to, const std::string& in) {
+  to.close(code_of(in), "as asked");
+}
 void relays(connection<std::string>& to, const std::string& in) { to.broadcast_others("all", in); }
 async<told> twice_later(ask in) {
   co_await sleep(std::chrono::milliseconds{10 * in.number});
@@ -123,6 +128,27 @@ TEST_CASE("a failure closes its own connection, with a code of its own or an id 
   CHECK(log.text().find("broken by x") != std::string::npos);
   CHECK(log.text().find(got[0].substr(got[0].find("req-1."))) != std::string::npos);
   CHECK(log.text().find("chat") != std::string::npos);
+}
+
+TEST_CASE(
+  "a code that no endpoint may send is a failure of the program: 1011, and the log has code and text") {
+  for (auto code : {"0", "999", "1004", "1005", "1006", "1015", "1016", "2999", "5000", "65535"}) {
+    for (auto got : {talk<throws_code>, talk<closes_with_code>}) {
+      captured_log log;
+      const auto told = got(code, true);
+      REQUIRE(told.size() == 1);
+      CHECK(told[0].starts_with("close 1011 internal error, id req-1."));
+      CHECK(log.text().find(told[0].substr(told[0].find("req-1."))) != std::string::npos);
+      CHECK(log.text().find(": closed with " + std::string{code} + ", a code that may not be sent: as asked")
+            != std::string::npos);
+    }
+  }
+  captured_log log;
+  for (auto code : {"1000", "1003", "1007", "1014", "3000", "4999"}) {
+    CHECK(talk<throws_code>(code) == texts{"close " + std::string{code} + " as asked"});
+    CHECK(talk<closes_with_code>(code) == texts{"close " + std::string{code} + " as asked"});
+  }
+  CHECK(log.text().empty());
 }
 
 TEST_CASE("each connection has an object of its own, with its state") {
