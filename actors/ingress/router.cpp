@@ -2,6 +2,7 @@
 
 #include "actors/ingress/lane.hpp"
 
+#include <sluice/http/route.hpp>
 #include <sluice/http/url.hpp>
 
 #include <utility>
@@ -11,8 +12,6 @@ namespace sluice::ingress {
 namespace {
 
 constexpr std::string_view preflight_seconds = "600"; ///< a browser asks again after
-constexpr std::string_view openapi_path = "/openapi.json";
-constexpr std::string_view docs_path = "/docs";
 
 head_decision at_once(response answer) {
   head_decision out;
@@ -143,6 +142,8 @@ std::vector<processor_load> router::loads() const {
 
 head_decision router::decide(request& head) {
   const auto table = view();
+  if (auto made = page(head, *table))
+    return at_once(std::move(*made));
   auto match = table->matcher.match(head.method, head.path);
   if (!match.route)
     return answer_unmatched(head, *table, match);
@@ -188,14 +189,12 @@ method_set router::methods_like(const table_view& table, std::size_t route, std:
   return out;
 }
 
-/// 404, 405, OPTIONS, and the pages of the ingress itself.
+/// 404, 405 and OPTIONS.
 head_decision router::answer_unmatched(const request& head, const table_view& table,
                                        const route_match& match) const {
   if (match.allowed.empty()) {
     if (head.method == method::options && head.path == "*")
       return at_once({204, {}, {}});
-    if (auto made = page(head, table))
-      return at_once(std::move(*made));
     return at_once(error_response(404, "no route for this path"));
   }
   if (head.method != method::options) {
@@ -221,9 +220,12 @@ head_decision router::answer_unmatched(const request& head, const table_view& ta
   return out;
 }
 
+/// One of the ingress itself, if the path is one's.
 std::optional<response> router::page(const request& head, const table_view& table) const {
-  const auto& make = head.path == openapi_path ? options_->openapi : options_->docs;
-  if ((head.path != openapi_path && head.path != docs_path) || !make)
+  if (head.path != http::openapi_path && head.path != http::docs_path)
+    return std::nullopt;
+  const auto& make = head.path == http::openapi_path ? options_->openapi : options_->docs;
+  if (!make)
     return std::nullopt;
   method_set allowed;
   allowed.add(method::get);

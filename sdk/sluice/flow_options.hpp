@@ -55,7 +55,8 @@ struct consumer_options {
 ///
 /// Option                  | Meaning                                                       | Default
 /// ----------------------- | ------------------------------------------------------------- | -------
-/// route                   | "/orders/{id}"; a last "{rest...}" takes the rest; required   | -
+/// route                   | "/orders/{id}"; a last "{rest...}" takes the rest; required.  | -
+///                         | Not /openapi.json or /docs, which the ingress answers         |
 /// method                  | get, post, put, patch, delete_                                | get
 /// num_cpus                | reserved per replica                                          | 0.1
 /// num_concurrency         | requests at once per replica                                  | 1; of a coroutine 100

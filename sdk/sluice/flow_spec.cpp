@@ -95,6 +95,10 @@ private:
     auto route = http::parse_route(http.route);
     need(!http.route.empty(), "route", "is missing");
     need(route.has_value(), "route", route ? "" : route.error().message);
+    const auto shape = http::route_shape(http.route);
+    need(shape != http::openapi_path && shape != http::docs_path, "route",
+         http.route + " is a page of Sluice itself, as " + std::string{http::openapi_path} + " and "
+           + std::string{http::docs_path} + " are; take another path");
     need(http.route.size() <= route_bytes_max, "route",
          "has more than " + std::to_string(route_bytes_max) + " bytes");
     check_method(http.method);

@@ -9,6 +9,11 @@
 
 namespace sluice::http {
 
+/// The pages that every ingress answers itself, whatever the method: no route may be one of them, and a pattern that
+/// covers them ("/{name}", "/{rest...}") does not get them. One flow could hide those of all others otherwise.
+constexpr std::string_view openapi_path = "/openapi.json";
+constexpr std::string_view docs_path = "/docs";
+
 enum class segment_kind : std::uint8_t {
   literal,   ///< "orders"
   parameter, ///< "{id}": one segment that is not empty

@@ -225,6 +225,20 @@ TEST_CASE("routes are checked") {
         == "processor \"lookup\": route: has more than 1024 bytes");
 }
 
+TEST_CASE("the pages of Sluice itself are nobody's route, whatever the method") {
+  CHECK(endpoint_mistake<none>({.route = "/docs"})
+        == "processor \"lookup\": route: /docs is a page of Sluice itself, as /openapi.json and /docs are; "
+           "take another path");
+  CHECK(endpoint_mistake<none>({.route = "/docs/", .method = method::post}) != "");
+  CHECK(endpoint_mistake<none>({.route = "/openapi%2ejson"}) != "");
+  CHECK(collector_mistake<accept>({.route = "/openapi.json", .sink = io::queue("q")}) != "");
+  flow socket{"shop"};
+  socket.websocket<find>("echo", {.route = "/docs"});
+  CHECK(mistake(socket) != "");
+  for (const char* good : {"/docs/api", "/Docs", "/openapi.json/x", "/{rest...}", "/{page}"})
+    CHECK(endpoint_mistake<none>({.route = good}) == "");
+}
+
 TEST_CASE("two processors on one route are both named") {
   flow f{"shop"};
   f.endpoint<find>("lookup", {.route = "/orders/{id}"})
