@@ -9,8 +9,8 @@
 
 namespace sluice::cluster {
 
-/// How many requests a processor has to do with at this moment, over all nodes that are heard: what an autoscaler
-/// holds against `target_ongoing_requests` of all replicas.
+/// How many requests a processor has to do with at this moment, over all nodes that are heard: what an autoscaler would
+/// hold against `target_ongoing_requests` of all replicas. So far it is only shown.
 struct request_demand {
   std::uint32_t waiting = 0; ///< at ingresses, while all replicas are busy
   std::uint32_t ongoing = 0; ///< at replicas

@@ -11,6 +11,10 @@
 #include <vector>
 
 /// What may be said of a processor when it is added to a flow, and what holds if it is not said.
+///
+/// There is no autoscaler yet: `min_replicas`, `autoscale`, `target_ongoing_requests` and `target_connections` are checked,
+/// kept with the flow and shown, but nothing acts on them. A processor has `num_replicas` until `sluice scale` says another
+/// number, from 0 to `max_replicas`.
 namespace sluice {
 
 /// Of a coroutine that does not say how many of it run side by side: it waits for others most of the time.
@@ -23,9 +27,9 @@ constexpr std::uint32_t async_concurrency_default = 100;
 /// source          | where records come from, required                    | -
 /// sink            | where results go, required unless there are none     | empty
 /// num_replicas    | copies to begin with                                 | 1, moved into min..max
-/// min_replicas    | never fewer; 0 = may be scaled to zero               | 1, or num_replicas if lower
+/// min_replicas    | for the autoscaler: never fewer; 0 = down to zero    | 1, or num_replicas if lower
 /// max_replicas    | never more; 1 with a file or pulse source            | num_replicas or min_replicas
-/// autoscale       | the cluster picks a number from min to max           | true
+/// autoscale       | for the autoscaler, which is not there yet           | true
 /// num_cpus        | reserved per replica; fractions are fine             | 1.0
 /// memory_bytes    | reserved per replica; 0 = none                       | 0
 /// node_labels     | {{"gpu", "1"}}: only on nodes started with all these | none
@@ -61,7 +65,7 @@ struct consumer_options {
 /// num_cpus                | reserved per replica                                          | 0.1
 /// num_concurrency         | requests at once per replica                                  | 1; of a coroutine 100
 /// timeout                 | per request, then 504; 0 = 30 s                               | 0
-/// target_ongoing_requests | per replica; what the autoscaler aims at                      | half of num_concurrency, at least 2
+/// target_ongoing_requests | per replica; for the autoscaler, which is not there yet       | half of num_concurrency, at least 2
 /// max_queued_requests     | waiting per ingress, then 503                                 | 1000
 /// rate_limit              | requests per second and ingress, then 429; 0 = any            | 0
 /// rate_burst              | of them at once; 0 = those of one second                      | 0
@@ -124,7 +128,7 @@ struct collector_options {
 /// send_timeout              | that a function, not a coroutine, waits in `send` for a client | 5 s
 ///                           | with more than 1 MiB unread, then closed with 1013; up to 1 h |
 /// max_connections           | per replica, then 503                                       | 10,000
-/// target_connections        | per replica; what the autoscaler aims at                    | 1,000
+/// target_connections        | per replica; for the autoscaler, which is not there yet     | 1,000
 /// message_bytes_max         | of a client, then closed with 1009; up to 16 MiB            | 1 MiB
 /// max_queued_requests       | that wait for a replica per ingress, then 503               | 1000
 /// rate_limit                | connections opened per second and ingress, then 429         | 0

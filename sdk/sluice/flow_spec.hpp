@@ -36,7 +36,7 @@ struct http_spec {
   std::uint64_t body_bytes_max = limits::http_body_bytes_max_default; ///< of a WebSocket: one message
   std::uint32_t max_queued_requests = 1000;                           ///< wait per ingress, then 503
   std::uint32_t target_ongoing_requests =
-    2; ///< per replica; what the autoscaler aims at. WebSocket: connections
+    2; ///< per replica, for an autoscaler: nothing reads it yet. WebSocket: connections
   std::uint32_t max_connections =
     limits::websocket_connections_max_default; ///< WebSocket: per replica, then 503
   double rate_limit = 0;                       ///< requests per second and ingress, then 429; 0 = any
@@ -66,7 +66,7 @@ struct processor_spec {
   std::uint32_t num_replicas = 1;
   std::uint32_t min_replicas = 1;
   std::uint32_t max_replicas = 1;
-  bool autoscale = true;
+  bool autoscale = true; ///< for an autoscaler: nothing reads it yet
   double num_cpus = 1.0;
   std::uint64_t memory_bytes = 0;                      ///< reserved per replica; 0 = not reserved
   std::map<std::string, std::string> node_labels = {}; ///< runs only on nodes that have all of them
