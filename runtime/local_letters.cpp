@@ -13,17 +13,16 @@ namespace sluice::runtime {
 
 namespace {
 
-using letter_time = std::chrono::sys_time<std::chrono::milliseconds>;
-
-/// Members as they are printed.
+/// Members as they are printed: those of `sluice queue dead-letters -o json`.
 struct letter_line {
   std::uint64_t id = 0;
   std::string queue;
+  std::string flow;
   std::string processor;
   std::uint32_t attempts = 0;
   std::string error;
-  letter_time buried_at;
-  std::string record;
+  std::int64_t buried_at_unix_ms = 0;
+  std::string payload;
 };
 
 result<void> for_each_letter(local_system& system,
@@ -76,13 +75,15 @@ std::string letters_text(const std::vector<letters_count>& all) {
 }
 
 std::string to_json_line(const queue::dead_letter& letter) {
-  const letter_line line{letter.id,
-                         letter.queue.value,
-                         letter.consumer.processor.value,
-                         letter.attempts,
-                         codec::to_utf8(letter.error),
-                         std::chrono::floor<std::chrono::milliseconds>(letter.buried_at),
-                         codec::to_utf8(letter.payload)};
+  const letter_line line{
+    letter.id,
+    letter.queue.value,
+    letter.consumer.flow.value,
+    letter.consumer.processor.value,
+    letter.attempts,
+    codec::to_utf8(letter.error),
+    std::chrono::floor<std::chrono::milliseconds>(letter.buried_at.time_since_epoch()).count(),
+    codec::to_utf8(letter.payload)};
   std::string text;
   static_cast<void>(codec::encode(line, text)); // all of it is UTF-8 and in range
   return text;

@@ -222,8 +222,10 @@ TEST_CASE_FIXTURE(fixture, "a record of a file that fails for good is told, too"
   const auto letters = (*system)->dead_letters(0).value();
   REQUIRE(letters.size() == 1);
   const auto line = runtime::to_json_line(letters.front());
-  CHECK_MESSAGE(line.starts_with(R"({"id":1,"queue":"","processor":"read","attempts":1,"error":")"), line);
-  CHECK(line.ends_with(R"("record":"no json"})"));
+  CHECK_MESSAGE(
+    line.starts_with(R"({"id":1,"queue":"","flow":"f","processor":"read","attempts":1,"error":")"), line);
+  CHECK(line.find(R"("buried_at_unix_ms":1)") != std::string::npos);
+  CHECK(line.ends_with(R"("payload":"no json"})"));
 }
 
 TEST_CASE_FIXTURE(fixture, "a chain of files and queues ends by itself, and a second run adds nothing") {
