@@ -192,6 +192,7 @@ endpoint_options flow::without_sink(collector_options options) {
           .rate_burst = options.rate_burst,
           .cors_origins = std::move(options.cors_origins),
           .guard = std::move(options.guard),
+          .errors = std::move(options.errors),
           .log_level = std::move(options.log_level)};
 }
 
@@ -202,12 +203,14 @@ void flow::add_request(std::string name, pattern kind, endpoint_options options,
   if (auto mismatch = processor::find_mismatch(shape, options.route, options.method); !mismatch.empty())
     note_mistake(name, mismatch);
   check_guard(name, options.guard);
+  if (auto mistake = processor::find_mistake(options.errors); !mistake.empty())
+    note_mistake(name, "errors: " + mistake);
   auto spec = common_part(std::move(name), kind, options);
   spec.sink = std::move(sink);
   spec.input_type = shape.input_label;
   spec.output_type = shape.output_label;
-  spec.http =
-    common_route(options, processor::describe_operation(shape, options.route, options.method, options.guard));
+  spec.http = common_route(options, processor::describe_operation(shape, options.route, options.method,
+                                                                  options.guard, options.errors));
   spec.http->method = options.method;
   spec.http->body_bytes_max = options.body_bytes_max;
   spec.http->target_ongoing_requests =

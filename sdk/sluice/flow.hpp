@@ -88,8 +88,8 @@ public:
   /// It waits while the client is slower. A coroutine ends where it stands when its client goes or its
   /// deadline passes.
   ///
-  /// A thrown `sluice::http_error` keeps its status; another exception is 500 with the request's id, under
-  /// which the logs have its text.
+  /// A thrown `sluice::http_error` keeps its status, which the option `errors` documents; another exception is 500 with
+  /// the request's id, under which the logs have its text.
   template <auto Function>
   flow& endpoint(std::string name, endpoint_options options) {
     return add_endpoint<processor::function_target<Function>>(std::move(name), std::move(options));

@@ -72,6 +72,7 @@ struct consumer_options {
 /// body_bytes_max          | of a request, then 413; up to 16 MiB                          | 1 MiB
 /// cors_origins            | other sites whose pages may read and write; "*" = any           | none
 /// guard                   | who may use it: `bearer_token_from_env`, `api_key_from_env`   | everybody
+/// errors                  | {{409, "taken"}, {404, "no such note"}}: what its code throws | none are documented
 struct endpoint_options {
   std::string route = {};
   sluice::method method = http_spec{}.method;
@@ -91,6 +92,7 @@ struct endpoint_options {
   std::uint32_t rate_burst = http_spec{}.rate_burst;
   std::vector<std::string> cors_origins = {};
   std::optional<route_guard> guard = {};
+  std::vector<documented_error> errors = {};
   std::string log_level = processor_spec{}.log_level;
 };
 
@@ -115,6 +117,7 @@ struct collector_options {
   std::uint32_t rate_burst = http_spec{}.rate_burst;
   std::vector<std::string> cors_origins = {};
   std::optional<route_guard> guard = {};
+  std::vector<documented_error> errors = {};
   std::string log_level = processor_spec{}.log_level;
 };
 

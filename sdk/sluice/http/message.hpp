@@ -104,6 +104,14 @@ private:
   unsigned status_;
 };
 
+/// A status that the code of a route throws as `http_error`, and what it means there: for the documents.
+struct documented_error {
+  unsigned status = 0;
+  std::string description = {};
+
+  friend bool operator==(const documented_error&, const documented_error&) = default;
+};
+
 /// The reason phrase, "Not Found"; "Unknown" for a status that has none.
 std::string_view status_text(unsigned status) noexcept;
 

@@ -5,6 +5,8 @@
 #include <sluice/processor/websocket_shape.hpp>
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
 
 namespace sluice::processor {
@@ -20,6 +22,8 @@ constexpr std::string_view error_schema =
   R"("in":{"type":"string","enum":["path","query","body"]},"byte":{"type":"integer"},"line":{"type":"integer"},)"
   R"("column":{"type":"integer"},"id":{"type":"string","description":"under which the logs say more"}},)"
   R"("required":["error"]})";
+constexpr std::size_t description_bytes_max = 1024;
+constexpr std::string_view other_site = "The page that asks is of another site";
 constexpr std::string_view too_many = "Too many requests; try again after the time in Retry-After";
 constexpr std::string_view collected_name = "sluice.collected";
 constexpr std::string_view collected_schema =
@@ -45,7 +49,7 @@ json_text answer(std::string_view description, std::string_view media_type = {},
 class operation_builder {
 public:
   operation_builder(const request_shape& shape, std::string_view route, method by)
-    : shape_(shape), has_body_(method_has_body(by)) {
+    : shape_(shape), by_(by), has_body_(method_has_body(by)) {
     if (auto segments = http::parse_route(route))
       segments_ = std::move(*segments);
     out_.schemas.emplace(error_name, json_text{std::string{error_schema}});
@@ -58,27 +62,30 @@ public:
     add_parameters();
     add("101", json_text{R"({"description":"A WebSocket: takes and sends messages","x-websocket":{"takes":)"
                          + messages.input_schema + R"(,"sends":)" + messages.output_schema + "}}"});
-    add_failure("400", "The request is malformed");
-    add_failure("403", "The page that asks is of another site");
-    add_failure("405", "The path has other methods");
-    add_failure("426", "The request asks for no WebSocket");
-    add_failure("429", too_many);
-    add_failure("502", "The replica was lost with the request");
-    add_failure("503", "Too many connections; try again after the time in Retry-After");
-    add_failure("504", "It took too long");
-    add("default", answer("Refused", "application/json", reference(error_name)));
+    note("400", "The request is malformed");
+    note("403", other_site);
+    note("405", "The path has other methods");
+    note("426", "The request asks for no WebSocket");
+    note("429", too_many);
+    note("502", "The replica was lost with the request");
+    note("503", "Too many connections; try again after the time in Retry-After");
+    note("504", "It took too long");
+    note("default", "Refused");
     if (guard)
       add_guard(*guard);
+    add_failures();
     return http::to_json(out_);
   }
 
-  std::string text(const std::optional<route_guard>& guard) {
+  std::string text(const std::optional<route_guard>& guard, const std::vector<documented_error>& errors) {
     add_parameters();
     add_body();
     add_success();
-    add_failures();
+    note_failures();
     if (guard)
       add_guard(*guard);
+    note_errors(errors);
+    add_failures();
     return http::to_json(out_);
   }
 
@@ -212,13 +219,11 @@ private:
     }
   }
 
-  void add_failures() {
-    const bool is_whole = shape_.output == output_kind::response; // may answer anything
-    if (shape_.is_output_optional)
-      add_failure("404", "There is none");
+  /// What Sluice itself answers.
+  void note_failures() {
     if (reads_json())
-      add_failure("415", "The body is not JSON");
-    add_failure("400", reads_json() ? "The request or its body is malformed" : "The request is malformed");
+      note("415", "The body is not JSON");
+    note("400", reads_json() ? "The request or its body is malformed" : "The request is malformed");
     std::string refused;
     if (shape_.input == input_kind::members || reads_json())
       refused = "A value is missing, given twice or of the wrong type";
@@ -226,17 +231,35 @@ private:
       refused +=
         std::string{refused.empty() ? "The" : ", or the"} + " Idempotency-Key belongs to another request";
     if (!refused.empty())
-      add_failure("422", refused);
+      note("422", refused);
     if (has_body_)
-      add_failure("413", "The body is too large");
-    add_failure("405", "The path has other methods");
-    add_failure("429", too_many);
-    add_failure("500", "The program failed; the logs have the id");
-    add_failure("502", "The replica was lost with the request");
-    add_failure("503", "Too busy; try again after the time in Retry-After");
-    add_failure("504", "It took too long");
-    add("default", is_whole ? answer("What the program answers")
-                            : answer("Refused", "application/json", reference(error_name)));
+      note("413", "The body is too large");
+    if (by_ != method::get)
+      note("403", other_site);
+    note("405", "The path has other methods");
+    note("429", too_many);
+    note("500", "The program failed; the logs have the id");
+    note("502", "The replica was lost with the request");
+    note("503", "Too busy; try again after the time in Retry-After");
+    note("504", "It took too long");
+  }
+
+  /// What the program answers. If it says so, the list is whole: no `default`, which would allow anything, but what is
+  /// answered before there is a route.
+  void note_errors(const std::vector<documented_error>& errors) {
+    if (shape_.output == output_kind::response) {
+      note("default", "What the program answers");
+    } else if (errors.empty()) {
+      note("default", "Refused");
+    } else {
+      note("408", "The request came too slowly");
+      note("414", "The request line is too long");
+      note("431", "The header fields are too long or too many");
+    }
+    for (const auto& each : errors)
+      note(std::to_string(each.status), each.description);
+    if (shape_.is_output_optional && !failures_.contains("404"))
+      note("404", "There is none");
   }
 
   bool reads_json() const {
@@ -244,12 +267,12 @@ private:
   }
 
   void add_guard(const route_guard& guard) {
-    add_failure("401", "Credentials are missing or wrong");
+    note("401", "Credentials are missing or wrong");
     if (guard.what == route_guard::kind::bearer) {
       out_.security_schemes.emplace("bearer", json_text{R"({"type":"http","scheme":"bearer"})"});
       return;
     }
-    add_failure("403", "The key is wrong");
+    note("403", "The key is wrong");
     out_.security_schemes.emplace(
       guard.header, json_text{R"({"type":"apiKey","in":"header","name":)" + quoted(guard.header) + "}"});
   }
@@ -258,24 +281,51 @@ private:
     out_.responses.emplace(std::move(status), std::move(response));
   }
 
+  /// Of two reasons for one status both are told, the later one first: what the program says goes before what Sluice does.
+  void note(const std::string& status, std::string_view why) {
+    auto& text = failures_[status];
+    text = text.empty() ? std::string{why} : std::string{why} + "; or: " + text;
+  }
+
   /// With the schema of errors, or of anything where the program may answer so itself.
-  void add_failure(std::string status, std::string_view description) {
-    add(std::move(status), shape_.output == output_kind::response
-                             ? answer(description)
-                             : answer(description, "application/json", reference(error_name)));
+  void add_failures() {
+    for (const auto& [status, why] : failures_)
+      add(status, shape_.output == output_kind::response
+                    ? answer(why)
+                    : answer(why, "application/json", reference(error_name)));
   }
 
   const request_shape& shape_;
+  method by_;
   bool has_body_;
+  std::map<std::string, std::string> failures_; ///< by status, why
   std::vector<http::route_segment> segments_;
   http::operation_document out_;
 };
 
 } // namespace
 
+std::string find_mistake(const std::vector<documented_error>& errors) {
+  std::set<unsigned> known;
+  for (const auto& each : errors) {
+    const auto status = std::to_string(each.status);
+    if (each.status < 400 || each.status > 599)
+      return status + " is no status of an error, which are 400 to 599";
+    if (!known.insert(each.status).second)
+      return status + " is given twice";
+    if (each.description.empty())
+      return status + " has no description: say what it means here";
+    if (each.description.size() > description_bytes_max)
+      return "the description of " + status + " has more than " + std::to_string(description_bytes_max)
+             + " bytes";
+  }
+  return {};
+}
+
 std::string describe_operation(const request_shape& shape, std::string_view route, method by,
-                               const std::optional<route_guard>& guard) {
-  return operation_builder{shape, route, by}.text(guard);
+                               const std::optional<route_guard>& guard,
+                               const std::vector<documented_error>& errors) {
+  return operation_builder{shape, route, by}.text(guard, errors);
 }
 
 std::string describe_websocket(const websocket_shape& shape, std::string_view route,

@@ -47,9 +47,14 @@ struct request_shape {
 /// Names the first rule that route, method and argument break together: "route: {id} ...". Empty: none.
 std::string find_mismatch(const request_shape& shape, std::string_view route, method by);
 
-/// The JSON of `http_spec::openapi`.
+/// The rule that the errors of a route break: "399 is no status of an error ...". Empty: none.
+std::string find_mistake(const std::vector<documented_error>& errors);
+
+/// The JSON of `http_spec::openapi`. With `errors` the list of statuses is whole; without, `default` stands for what user
+/// code throws. @pre `errors` have no mistake
 std::string describe_operation(const request_shape& shape, std::string_view route, method by,
-                               const std::optional<route_guard>& guard);
+                               const std::optional<route_guard>& guard,
+                               const std::vector<documented_error>& errors);
 
 template <class Output>
 std::string output_label() {

@@ -108,12 +108,19 @@ int main(int argc, char** argv) {
   using sluice::method;
   sluice::flow flow{"shop"};
   flow.endpoint<list>("list", {.route = "/products"});
-  flow.endpoint<add>("add", {.route = "/products", .method = method::post});
+  flow.endpoint<add>("add",
+                     {.route = "/products", .method = method::post, .errors = {{507, "The shelf is full"}}});
   flow.endpoint<find>("find", {.route = "/products/{id}"});
-  flow.endpoint<put>("put", {.route = "/products/{id}", .method = method::put});
-  flow.endpoint<patch>("patch", {.route = "/products/{id}", .method = method::patch});
+  flow.endpoint<put>(
+    "put", {.route = "/products/{id}", .method = method::put, .errors = {{507, "The shelf is full"}}});
+  flow.endpoint<patch>("patch", {.route = "/products/{id}",
+                                 .method = method::patch,
+                                 .errors = {{404, "There is no such product"}, {507, "The shelf is full"}}});
   flow.endpoint<drop>("remove", {.route = "/products/{id}", .method = method::delete_});
-  flow.endpoint<price>("price", {.route = "/quotes", .method = method::post});
+  flow.endpoint<price>("price",
+                       {.route = "/quotes",
+                        .method = method::post,
+                        .errors = {{404, "There is no such product"}, {422, "Nobody can pay this"}}});
   flow.endpoint<[](basket in) { return in; }>("echo", {.route = "/echo", .method = method::post});
   flow.endpoint<[](sluice::raw in) { return sluice::bytes{in.data}; }>(
     "upload", {.route = "/upload", .method = method::post});

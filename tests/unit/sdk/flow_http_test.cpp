@@ -293,6 +293,26 @@ TEST_CASE("guards are checked") {
         == "processor \"lookup\": guard: \"X Key\" is no name of a header field");
 }
 
+TEST_CASE("errors that are documented are errors, each once, with what they mean") {
+  auto told = [](std::vector<documented_error> errors) {
+    const auto of_endpoint = endpoint_mistake<none>({.route = "/", .errors = errors});
+    const auto of_collector =
+      collector_mistake<accept>({.route = "/", .sink = io::queue("q"), .errors = std::move(errors)});
+    CHECK(of_endpoint.substr(std::min(of_endpoint.size(), of_endpoint.find("errors: ")))
+          == of_collector.substr(std::min(of_collector.size(), of_collector.find("errors: "))));
+    return of_endpoint;
+  };
+  CHECK(told({{400, "a"}, {404, "b"}, {599, "c"}}) == "");
+  CHECK(told({{399, "a"}})
+        == "processor \"lookup\": errors: 399 is no status of an error, which are 400 to 599");
+  CHECK(told({{600, "a"}}) != "");
+  CHECK(told({{409, "taken"}, {404, "none"}, {409, "sold"}})
+        == "processor \"lookup\": errors: 409 is given twice");
+  CHECK(told({{409, ""}}) == "processor \"lookup\": errors: 409 has no description: say what it means here");
+  CHECK(told({{409, std::string(1025, 'x')}})
+        == "processor \"lookup\": errors: the description of 409 has more than 1024 bytes");
+}
+
 TEST_CASE("only what takes requests has a route, only what takes records a source") {
   CHECK(spec_mistake([](auto&) {}) == "");
   CHECK(spec_mistake([](auto& p) { p.http.reset(); }) == "processor \"lookup\": route: is missing");

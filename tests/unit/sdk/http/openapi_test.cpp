@@ -189,6 +189,53 @@ TEST_CASE("results that are no JSON are described as what they are") {
   CHECK(at(doc, "/paths/~1whole~1{any}/get/responses/default/content").is_null());
 }
 
+TEST_CASE(
+  "what a program says that it throws is told with the schema of errors, and nothing else is allowed") {
+  const std::vector<documented_error> taken{{409, "It is \"taken\""}, {404, "No such customer"}};
+  auto doc =
+    document({endpoint<change>("change", {.route = "/orders", .method = method::post, .errors = taken}),
+              collector<change>("ingest", {.route = "/in", .sink = io::queue("in"), .errors = taken}),
+              endpoint<change>("other", {.route = "/other", .method = method::post})});
+  check_structure(doc);
+  for (const char* path : {"/paths/~1orders/post/responses", "/paths/~1in/post/responses"}) {
+    auto all = at(doc, path);
+    CHECK(at(all, "/409/description") == "It is \"taken\"");
+    CHECK(at(all, "/404/description") == "No such customer");
+    CHECK(at(all, "/409/content/application~1json/schema/$ref") == "#/components/schemas/sluice.error");
+    CHECK(at(all, "/default").is_null());
+    for (const char* status :
+         {"400", "403", "405", "408", "413", "414", "415", "422", "429", "431", "500", "502", "503", "504"})
+      CHECK_MESSAGE(at(all, std::string{"/"} + status).is_object(), status);
+  }
+  CHECK(at(doc, "/paths/~1other/post/responses/default/content/application~1json").is_object());
+}
+
+TEST_CASE(
+  "a status of the program that Sluice answers with, too, has both reasons; that there is none is its own") {
+  auto doc = document(
+    {endpoint<find>("find", {.route = "/a/{id}", .errors = {{404, "No such order"}, {503, "Closed"}}}),
+     endpoint<hello>("hello", {.route = "/b",
+                               .method = method::post,
+                               .guard = api_key_from_env("X-Key", "KEY"),
+                               .errors = {{403, "Not yours"}}})});
+  check_structure(doc);
+  CHECK(at(doc, "/paths/~1a~1{id}/get/responses/404/description") == "No such order");
+  CHECK(at(doc, "/paths/~1a~1{id}/get/responses/503/description")
+        == "Closed; or: Too busy; try again after the time in Retry-After");
+  CHECK(at(doc, "/paths/~1a~1{id}/get/responses/403").is_null());
+  CHECK(at(doc, "/paths/~1b/post/responses/403/description")
+        == "Not yours; or: The key is wrong; or: The page that asks is of another site");
+}
+
+TEST_CASE("what a program makes itself may be anything, whatever it says that it throws") {
+  auto doc = document({endpoint<whole>("whole", {.route = "/whole/{any}", .errors = {{409, "Taken"}}})});
+  check_structure(doc);
+  auto all = at(doc, "/paths/~1whole~1{any}/get/responses");
+  CHECK(at(all, "/409/description") == "Taken");
+  CHECK(at(all, "/409/content").is_null());
+  CHECK(at(all, "/default").is_object());
+}
+
 TEST_CASE("a collector confirms") {
   auto doc = document({collector<change>("ingest", {.route = "/orders", .sink = io::queue("orders")})});
   check_structure(doc);
