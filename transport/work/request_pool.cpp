@@ -245,7 +245,6 @@ private:
   }
 
   std::shared_ptr<worker_threads::counter> counter_;
-  std::shared_ptr<replica::flight_recorder_port> recorder_;
   replica::request_work_options opts_;
   std::shared_ptr<request_body> body_; ///< set before the first request is taken
   std::vector<worker> workers_;
