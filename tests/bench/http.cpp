@@ -9,215 +9,28 @@
 //
 // Usage: bench_http [SECONDS_PER_CASE]
 #include "tests/bench/plain_servers.hpp"
+#include "tests/bench/servers.hpp"
 #include "tests/support/http_load.hpp"
 #include "transport/http/server.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <iterator>
 #include <memory>
-#include <set>
-#include <sstream>
 #include <stdexcept>
 #include <string>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace {
 
-namespace fs = std::filesystem;
-using namespace std::chrono_literals;
+using namespace bench;
 using sluice::testing::load_options;
-using sluice::testing::load_report;
 
 constexpr std::size_t connection_counts[] = {1, 16, 128, 1000};
-constexpr int rounds = 3; ///< the best counts, so that what else the machine does falls on each alike
-
-fs::path bin() { return fs::read_symlink("/proc/self/exe").parent_path(); }
-
-/// As many io threads as a node and local mode have.
-std::size_t io_threads() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
-
-std::string read_all(const fs::path& path) {
-  std::ifstream file{path};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
-
-template <class Condition>
-void wait_for(const char* what, Condition condition) {
-  for (int i = 0; i < 600; ++i) {
-    if (condition())
-      return;
-    std::this_thread::sleep_for(50ms);
-  }
-  throw std::runtime_error{std::string{"waited in vain for "} + what};
-}
-
-// --- processes -----------------------------------------------------------------------
-
-struct process_stat {
-  pid_t parent = 0;
-  double cpu_s = 0;
-};
-
-std::optional<process_stat> stat_of(pid_t pid) {
-  const auto text = read_all("/proc/" + std::to_string(pid) + "/stat");
-  const auto name_end = text.rfind(')');
-  if (name_end == std::string::npos)
-    return std::nullopt;
-  std::istringstream rest{text.substr(name_end + 2)};
-  process_stat out;
-  std::string skip;
-  rest >> skip >> out.parent;
-  for (int i = 0; i < 9; ++i)
-    rest >> skip;
-  double user = 0, system = 0;
-  rest >> user >> system;
-  out.cpu_s = (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  return out;
-}
-
-/// A process and all that it started.
-std::set<pid_t> family(pid_t root) {
-  std::set<pid_t> out{root};
-  for (bool grew = true; std::exchange(grew, false);)
-    for (const auto& entry : fs::directory_iterator{"/proc"}) {
-      const auto pid = std::atoi(entry.path().filename().c_str());
-      if (pid <= 0 || out.contains(pid))
-        continue;
-      if (auto its = stat_of(pid); its && out.contains(its->parent))
-        grew = out.insert(pid).second;
-    }
-  return out;
-}
-
-double cpu_seconds(const std::set<pid_t>& pids) {
-  double sum = 0;
-  for (auto pid : pids)
-    if (auto its = stat_of(pid))
-      sum += its->cpu_s;
-  return sum;
-}
-
-double resident_bytes(pid_t pid) {
-  std::ifstream file{"/proc/" + std::to_string(pid) + "/statm"};
-  double all = 0, resident = 0;
-  file >> all >> resident;
-  return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
-
-/// A server that is measured. Ends with its scope.
-class served {
-public:
-  explicit served(std::string name) : name(std::move(name)) {}
-  virtual ~served() = default;
-  served(const served&) = delete;
-  served& operator=(const served&) = delete;
-
-  const std::string name;
-  bool is_foreign = false; ///< somebody else's server, which we are compared with
-  std::uint16_t port = 0;
-  std::set<pid_t> pids;
-};
-
-/// One program of ours as a child, which ends when this process does.
-class child_server : public served {
-public:
-  child_server(std::string name, const std::vector<std::string>& argv, const fs::path& output)
-    : served(std::move(name)) {
-    std::vector<char*> pointers;
-    for (const auto& each : argv)
-      pointers.push_back(const_cast<char*>(each.c_str()));
-    pointers.push_back(nullptr);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      auto* file = std::freopen(output.c_str(), "w", stdout);
-      if (file == nullptr || ::dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
-        std::_Exit(126);
-      ::execv(pointers[0], pointers.data());
-      std::_Exit(127);
-    }
-    pids = {pid_};
-  }
-  ~child_server() override {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-
-private:
-  pid_t pid_;
-};
-
-std::unique_ptr<served> start_plain(const std::string& kind, const fs::path& home) {
-  const auto output = home / kind;
-  auto made =
-    std::make_unique<child_server>(kind, std::vector<std::string>{"/proc/self/exe", "--serve", kind}, output);
-  wait_for(kind.c_str(), [&] {
-    const auto text = read_all(output);
-    made->port = text.ends_with('\n') ? static_cast<std::uint16_t>(std::stoi(text)) : 0;
-    return made->port != 0;
-  });
-  return made;
-}
-
-std::unique_ptr<served> start_local(const fs::path& home) {
-  const auto output = home / "local.log";
-  auto made =
-    std::make_unique<child_server>("local",
-                                   std::vector<std::string>{bin() / "http_bench_flow", "--http",
-                                                            "127.0.0.1:0", "--state-dir", home / "local"},
-                                   output);
-  wait_for("local mode", [&] {
-    constexpr std::string_view before = "serves http://127.0.0.1:";
-    const auto text = read_all(output);
-    const auto at = text.find(before);
-    if (at == std::string::npos || text.find('\n', at) == std::string::npos)
-      return false;
-    made->port = static_cast<std::uint16_t>(std::stoi(text.substr(at + before.size())));
-    return true;
-  });
-  return made;
-}
-
-/// Head and worker in one `sluice start`, and the host of the flow.
-class node_server : public served {
-public:
-  explicit node_server(const fs::path& home) : served("node"), home_(home / "node") {
-    ::setenv("SLUICE_HOME", home_.c_str(), 1);
-    run("start --head --http 127.0.0.1:0 --link-port 0 --control-port 0 --relay-port 0");
-    run("submit " + (bin() / "http_bench_flow").string() + " --start-timeout 60s");
-    const auto node = read_all(home_ / "head" / "node.json");
-    const auto at = node.find(':', node.find("://", node.find("http_address")) + 1);
-    port = static_cast<std::uint16_t>(std::stoi(node.substr(at + 1)));
-    main_pid = std::stoi(read_all(home_ / "head" / "lock"));
-    pids = family(main_pid);
-  }
-  ~node_server() override {
-    if (std::system(((bin() / "sluice").string() + " stop > /dev/null 2>&1").c_str()) != 0)
-      std::fprintf(stderr, "http: some processes may be left; see %s\n", home_.c_str());
-  }
-
-  pid_t main_pid = 0;
-
-private:
-  void run(const std::string& args) {
-    const auto out = home_.string() + ".out";
-    if (std::system(((bin() / "sluice").string() + " " + args + " > " + out + " 2>&1").c_str()) != 0)
-      throw std::runtime_error{args + ": " + read_all(out)};
-  }
-
-  const fs::path home_;
-};
 
 // --- measuring -----------------------------------------------------------------------
 
@@ -233,76 +46,18 @@ std::string post(const std::string& path) {
          + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
-struct figures {
-  double per_s = 0;
-  double p50_us = 0;
-  double p99_us = 0;
-  double cpu_us = 0;
-  std::uint64_t failed = 0;
-};
-
-std::chrono::nanoseconds in_ns(double seconds) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
-}
-
-/// Of a server that is compared with, a request that fails is a figure; of ours it ends the run.
 figures measure(const served& who, const std::string& request, std::size_t connections, double seconds) {
   load_options load;
-  load.ports = {who.port};
   load.connections = connections;
   load.requests = {request};
-  load.warm_up = in_ns(seconds / 4);
-  load.duration = in_ns(seconds);
-  const auto cpu_before = cpu_seconds(who.pids);
-  std::atomic<bool> stop{false};
-  std::atomic<std::uint64_t> all{0};
-  const auto got = sluice::testing::run_load(load, stop, all);
-  if (got.failed(0) > 0 && !who.is_foreign)
-    throw std::runtime_error{who.name + ": " + got.first_failure};
-  return {got.per_s(), got.quantile_us(0.5), got.quantile_us(0.99),
-          (cpu_seconds(who.pids) - cpu_before) * 1e6 / static_cast<double>(std::max<std::uint64_t>(all, 1)),
-          got.failed(0)};
-}
-
-void print(const std::string& name, const figures& f) {
-  std::printf("\"%s\": {\"per_s\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"cpu_us\": %.1f", name.c_str(),
-              f.per_s, f.p50_us, f.p99_us, f.cpu_us);
-  if (f.failed > 0)
-    std::printf(", \"failed\": %llu", static_cast<unsigned long long>(f.failed));
-  std::printf("}");
-}
-
-using servers = std::vector<std::unique_ptr<served>>;
-
-/// All servers at one number of connections, in turns.
-void print_case(const servers& all, const std::string& request, std::size_t connections, double seconds) {
-  std::vector<figures> best(all.size());
-  for (int round = 0; round < rounds; ++round)
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto now = measure(*all[i], request, connections, seconds / rounds);
-      if (now.per_s > best[i].per_s)
-        best[i] = now;
-    }
-  std::printf("    {\"connections\": %zu", connections);
-  figures bare;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    std::printf(",\n     ");
-    print(all[i]->name, best[i]);
-    if (all[i]->name == "beast")
-      bare = best[i];
-  }
-  for (std::size_t i = 0; i < all.size(); ++i)
-    if (all[i]->name == "local" || all[i]->name == "node")
-      std::printf(",\n     \"%s_of_beast\": %.2f, \"%s_added_p50_us\": %.1f", all[i]->name.c_str(),
-                  best[i].per_s / bare.per_s, all[i]->name.c_str(), best[i].p50_us - bare.p50_us);
-  std::printf("}");
-  std::fflush(stdout);
+  return bench::measure(who, std::move(load), seconds);
 }
 
 void print_work(const char* name, const servers& all, const std::string& request, double seconds) {
   std::printf("  \"%s\": [\n", name);
   for (auto count : connection_counts) {
-    print_case(all, request, count, seconds);
+    print_case(all, "\"connections\": " + std::to_string(count),
+               [&](const served& who) { return measure(who, request, count, seconds / bench::rounds); });
     std::printf(count == connection_counts[3] ? "\n" : ",\n");
   }
   std::printf("  ],\n");
@@ -373,7 +128,7 @@ int serve_alone() {
 
 int serve(const std::string& kind) {
   if (kind == "beast")
-    bench::beast_server{io_threads()}.run();
+    beast_server<beast_session>{io_threads()}.run();
   return kind == "httplib" ? bench::serve_httplib() : serve_alone();
 }
 
@@ -387,8 +142,8 @@ int run(double seconds) {
     all.push_back(start_plain("httplib", home));
     for (auto& each : all)
       each->is_foreign = true;
-    all.push_back(start_local(home));
-    auto node = std::make_unique<node_server>(home);
+    all.push_back(start_local(home, "http_bench_flow"));
+    auto node = std::make_unique<node_server>(home, "http_bench_flow");
     const auto& the_node = *node;
     all.push_back(std::move(node));
     std::printf("{\n  \"io_threads\": %zu,\n", io_threads());

@@ -1,6 +1,6 @@
 #pragma once
 
-// What `tests/bench/http.cpp` compares with: servers that do the same work by hand, each in a process of its own.
+// What `tests/bench/http.cpp` compares with, and a base of what `websocket.cpp` does: servers that do the same work by hand, each in a process of its own.
 // They keep nothing: `/collect` checks its body and answers.
 
 #include <boost/asio/bind_executor.hpp>
@@ -102,6 +102,8 @@ private:
 };
 
 /// One io_context for each thread, connections dealt out in turn: faster than strands on a common one.
+/// @tparam Session made from a socket, by shared pointer; `read` begins it
+template <class Session>
 class beast_server {
 public:
   explicit beast_server(std::size_t threads) {
@@ -132,7 +134,7 @@ private:
       if (failed)
         return;
       socket.set_option(tcp::no_delay{true});
-      asio::post(where, [session = std::make_shared<beast_session>(std::move(socket))] { session->read(); });
+      asio::post(where, [session = std::make_shared<Session>(std::move(socket))] { session->read(); });
       accept();
     });
   }

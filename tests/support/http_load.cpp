@@ -73,6 +73,19 @@ std::optional<whole_answer> parse(std::string_view bytes) {
   return out;
 }
 
+/// A message of a WebSocket's server, in one frame; another frame is a failure.
+std::optional<whole_answer> parse_frame(std::string_view bytes) {
+  if (bytes.size() < 4)
+    return std::nullopt;
+  auto byte = [&](std::size_t at) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[at])); };
+  const auto opcode = byte(0) & 0x0f;
+  const bool is_long = byte(1) == 126;
+  whole_answer out;
+  out.size = is_long ? 4 + (byte(2) << 8 | byte(3)) : 2 + byte(1);
+  out.status = opcode == 1 || opcode == 2 ? 200 : 0;
+  return bytes.size() < out.size ? std::nullopt : std::optional{out};
+}
+
 struct client {
   int fd = -1;
   std::size_t port = 0;    ///< index
@@ -130,7 +143,8 @@ public:
 
 private:
   void open(client& one) {
-    one.fd = connect_to_loopback(options_.ports[one.port]);
+    const auto port = options_.ports[one.port];
+    one.fd = options_.opening.empty() ? connect_to_loopback(port) : connect_websocket(port, options_.opening);
     one.in.clear();
     epoll_event event{};
     event.events = EPOLLIN;
@@ -180,7 +194,7 @@ private:
       one.in += bytes;
       bytes = one.in;
     }
-    auto answer = parse(bytes);
+    auto answer = options_.opening.empty() ? parse(bytes) : parse_frame(bytes);
     if (!answer) {
       if (one.in.empty())
         one.in = bytes;
@@ -287,6 +301,20 @@ int connect_to_loopback(std::uint16_t port) {
   int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   return fd;
+}
+
+int connect_websocket(std::uint16_t port, const std::string& opening) {
+  const int fd = connect_to_loopback(port);
+  std::string head;
+  bool is_there =
+    ::send(fd, opening.data(), opening.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(opening.size());
+  for (char next = 0; is_there && !head.ends_with("\r\n\r\n");
+       head += next) // what follows it is the server's first frame
+    is_there = ::recv(fd, &next, 1, 0) == 1;
+  if (is_there && head.starts_with("HTTP/1.1 101 "))
+    return fd;
+  ::close(fd);
+  throw std::runtime_error{"no WebSocket at port " + std::to_string(port) + ": " + head};
 }
 
 std::size_t raise_descriptor_limit() {

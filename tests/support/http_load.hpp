@@ -18,6 +18,8 @@ struct load_options {
   std::size_t connections = 1;
   /// Whole requests, HTTP/1.1 without "Connection: close"; each connection sends them in turn.
   std::vector<std::string> requests;
+  /// Not empty: opens a WebSocket on each connection, and `requests` are frames, each answered by one.
+  std::string opening = {};
   std::chrono::nanoseconds warm_up{0};  ///< what ends within it is not counted
   std::chrono::nanoseconds duration{0}; ///< after the warm-up; 0 = until stopped
   std::chrono::nanoseconds pause{0};    ///< between an answer and the next request of a connection
@@ -47,6 +49,8 @@ load_report run_load(const load_options& options);
 
 /// A socket connected to a port of this machine. Throws `std::runtime_error`.
 int connect_to_loopback(std::uint16_t port);
+/// The same, with an open WebSocket. @param opening its request
+int connect_websocket(std::uint16_t port, const std::string& opening);
 
 /// As many open files as this process may have. Returns that number.
 std::size_t raise_descriptor_limit();

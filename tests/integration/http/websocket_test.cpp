@@ -1,4 +1,5 @@
 #include "tests/integration/http/http_fixture.hpp"
+#include "tests/support/websocket_frame.hpp"
 
 #include <sluice/processor/websocket_session.hpp>
 
@@ -15,6 +16,7 @@ namespace sluice::http::testing {
 namespace {
 
 namespace beast = boost::beast;
+using sluice::testing::client_frame;
 
 /// What a session heard, as text; and the way to the client.
 struct heard {
@@ -77,19 +79,6 @@ std::string opening(std::string_view fields = {}) {
   return get("/ws", "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                       + std::string{fields});
-}
-
-/// A frame as a client sends it, masked with zeros.
-std::string frame(unsigned opcode, std::string_view payload) {
-  std::string out{static_cast<char>(0x80 | opcode)};
-  if (payload.size() < 126) {
-    out += static_cast<char>(0x80 | payload.size());
-  } else {
-    out += static_cast<char>(0x80 | 126);
-    out += static_cast<char>(payload.size() >> 8);
-    out += static_cast<char>(payload.size());
-  }
-  return out + std::string(4, '\0') + std::string{payload};
 }
 
 /// Beast's client: another implementation than ours.
@@ -209,14 +198,15 @@ TEST_CASE_FIXTURE(websocket_fixture, "a page of another site may not open one, u
 
 TEST_CASE_FIXTURE(websocket_fixture, "frames that come with the request are not lost") {
   auto client = connect();
-  client.send(opening() + frame(1, "first") + frame(2, "second"));
+  client.send(opening() + client_frame(1, "first") + client_frame(2, "second"));
   CHECK(session.events.take() == "text first");
   CHECK(session.events.take() == "binary second");
 }
 
 TEST_CASE_FIXTURE(websocket_fixture, "a breach of the protocol ends it with its code") {
   auto client = connect();
-  client.send(opening() + frame(1, "fine") + frame(3, "not a frame") + frame(1, "behind"));
+  client.send(opening() + client_frame(1, "fine") + client_frame(3, "not a frame")
+              + client_frame(1, "behind"));
   CHECK(session.events.take() == "text fine");
   CHECK(session.events.take().starts_with("close 1002"));
   CHECK(client.closed_by_server());
@@ -230,7 +220,7 @@ TEST_CASE_FIXTURE(websocket_fixture, "a breach of the protocol ends it with its 
 TEST_CASE_FIXTURE(websocket_fixture, "pings are answered, and a client that answers none is cut") {
   options.limits.websocket_ping_interval = 100ms;
   auto client = connect();
-  client.send(opening() + frame(9, "are you there"));
+  client.send(opening() + client_frame(9, "are you there"));
   while (client.unread().find("\x8a\x0d"
                               "are you there")
          == std::string::npos)
@@ -250,7 +240,7 @@ TEST_CASE_FIXTURE(websocket_fixture, "a client that answers pings stays") {
     for (std::size_t at; (at = client.unread().find(std::string{"\x89\0", 2})) != std::string::npos;
          ++pings) {
       client.unread().erase(0, at + 2);
-      client.send(frame(10, ""));
+      client.send(client_frame(10, ""));
     }
   }
   CHECK(session.events.empty());
@@ -263,25 +253,25 @@ TEST_CASE_FIXTURE(websocket_fixture,
   auto client = connect();
   client.send(opening());
   for (int i = 0; i < 5; ++i)
-    client.send(frame(1, std::string(60'000, 'm')));
+    client.send(client_frame(1, std::string(60'000, 'm')));
   auto way = session.opened.take();
   for (int i = 0; i < 5; ++i)
     CHECK(session.events.take().size() == 60'005);
   client.unread().clear();
   // A ping may be on its way from before; after that there is silence for many intervals.
-  client.send(frame(10, ""));
+  client.send(client_frame(10, ""));
   while (client.receive(300)) {
   }
   CHECK(way->send_text("still there"));
   way->taken(5 * websocket_message_cost(60'000));
   CHECK(session.events.empty());
-  client.send(frame(1, "yes"));
+  client.send(client_frame(1, "yes"));
   CHECK(session.events.take() == "text yes");
 }
 
 TEST_CASE_FIXTURE(websocket_fixture, "a client that goes without a word is a lost one") {
   auto client = connect();
-  client.send(opening() + frame(1, "hello"));
+  client.send(opening() + client_frame(1, "hello"));
   CHECK(session.events.take() == "text hello");
   auto way = session.opened.take();
   client.close();
@@ -300,7 +290,7 @@ TEST_CASE_FIXTURE(websocket_fixture, "a fast client waits for a slow session") {
   std::string message(1000, 'm');
   std::thread sending{[&] {
     for (int i = 0; i < count; ++i) {
-      client.send(frame(1, message));
+      client.send(client_frame(1, message));
       ++sent;
     }
   }};
@@ -334,10 +324,10 @@ TEST_CASE_FIXTURE(websocket_fixture, "a session waits for a slow client") {
 
 TEST_CASE_FIXTURE(websocket_fixture, "a session that fails or is dropped ends its connection and no other") {
   auto client = connect();
-  client.send(opening() + frame(1, "throw"));
+  client.send(opening() + client_frame(1, "throw"));
   while (client.unread().find("\x03\xf3") == std::string::npos)
     REQUIRE(client.receive());
-  client.send(frame(8, "\x03\xf3"));
+  client.send(client_frame(8, "\x03\xf3"));
   CHECK(client.closed_by_server());
   CHECK(session.events.take().starts_with("close 1011"));
   CHECK(connect().ask(get("/plain")).status == 200);
