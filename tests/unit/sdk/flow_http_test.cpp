@@ -295,7 +295,7 @@ TEST_CASE("guards are checked") {
 
 TEST_CASE("errors that are documented are errors, each once, with what they mean") {
   auto told = [](std::vector<documented_error> errors) {
-    const auto of_endpoint = endpoint_mistake<none>({.route = "/", .errors = errors});
+    auto of_endpoint = endpoint_mistake<none>({.route = "/", .errors = errors});
     const auto of_collector =
       collector_mistake<accept>({.route = "/", .sink = io::queue("q"), .errors = std::move(errors)});
     CHECK(of_endpoint.substr(std::min(of_endpoint.size(), of_endpoint.find("errors: ")))
