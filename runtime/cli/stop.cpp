@@ -34,21 +34,27 @@ std::string name_of(const config::found_node& node) {
   return name + " (pid " + std::to_string(node.pid) + ")";
 }
 
-/// Waits until the process has let go of its folder. False = not in time.
-bool wait_gone(const environment& env, const config::found_node& node, std::chrono::milliseconds patience) {
+enum class waited : std::uint8_t { gone, late, interrupted };
+
+/// Waits until the process has let go of its folder.
+waited wait_gone(const environment& env, const config::found_node& node, std::chrono::milliseconds patience) {
   auto until = env.now() + patience;
   while (config::holder_of(node.dir) == node.pid) {
     if (env.now() >= until)
-      return false;
+      return waited::late;
     if (!env.pause(poll_interval))
-      return false;
+      return waited::interrupted;
   }
-  return true;
+  return waited::gone;
 }
 
-/// Waits for a node that was asked to end, and kills it when it does not; says which.
+/// Waits for a node that was asked to end, and kills it when it does not; says which. Who is tired of waiting has not
+/// asked for that.
 int see_off(const environment& env, const config::found_node& node, std::chrono::milliseconds patience) {
-  if (wait_gone(env, node, patience)) {
+  const auto ended = wait_gone(env, node, patience);
+  if (ended == waited::interrupted)
+    return interrupted;
+  if (ended == waited::gone) {
     env.out << "stopped " << name_of(node) << "\n";
     return ok;
   }
@@ -56,7 +62,7 @@ int see_off(const environment& env, const config::found_node& node, std::chrono:
   if (::kill(node.pid, SIGKILL) != 0 && errno != ESRCH)
     return complain(env,
                     {errc::permission_denied, "cannot stop " + name_of(node) + ": " + std::strerror(errno)});
-  if (!wait_gone(env, node, kill_patience))
+  if (wait_gone(env, node, kill_patience) != waited::gone)
     return complain(env, {errc::timeout, name_of(node) + " does not end, not even when killed"});
   config::remove_node_record(node.dir);
   env.out << "killed " << name_of(node)
@@ -68,7 +74,7 @@ bool is_head(const config::found_node& node) {
   return node.record ? node.record->role == "head" : node.dir.filename() == "head";
 }
 
-/// Ends the nodes together; returns how many of them did not.
+/// Ends the nodes together, or until it is interrupted; returns how many of them did not.
 std::size_t stop_together(const environment& env, const std::vector<config::found_node>& nodes,
                           std::chrono::milliseconds patience, int& code) {
   for (const auto& node : nodes)
@@ -78,6 +84,8 @@ std::size_t stop_together(const environment& env, const std::vector<config::foun
     if (auto ended = see_off(env, node, patience); ended != ok) {
       code = ended;
       ++failures;
+      if (ended == interrupted)
+        break;
     }
   return failures;
 }
@@ -122,7 +130,12 @@ int run(const environment& env, const stop_arguments& args) {
                                            [](const config::found_node& node) { return !is_head(node); });
   int code = ok;
   auto failures = stop_together(env, {targets->begin(), heads_begin}, *patience, code);
-  failures += stop_together(env, {heads_begin, targets->end()}, *patience, code);
+  if (code != interrupted)
+    failures += stop_together(env, {heads_begin, targets->end()}, *patience, code);
+  if (code == interrupted) {
+    env.err << "interrupted; what was asked to stop goes on with it, `sluice stop` waits for the rest\n";
+    return interrupted;
+  }
   return failures > 0 && failures < targets->size() ? partly_failed : code;
 }
 

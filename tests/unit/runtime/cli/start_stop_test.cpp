@@ -237,6 +237,22 @@ TEST_CASE_FIXTURE(start_fixture,
   CHECK(err_has("nothing is running here"));
 }
 
+TEST_CASE_FIXTURE(start_fixture, "stop that is interrupted kills nobody and asks nobody else") {
+  on_pause = [] { poll(nullptr, 0, 1); };
+  fake_node head_node{base() / "head", false};
+  fake_node stubborn{base() / "worker-1", true};
+  pauses_until_interrupt = 2;
+  CHECK(run({"stop"}) == cli::interrupted);
+  CHECK(err_has("interrupted"));
+  CHECK(out.empty());
+  CHECK(config::holder_of(base() / "worker-1") == stubborn.pid());
+  CHECK(config::holder_of(base() / "head") == head_node.pid());
+  pauses_until_interrupt = 1'000'000;
+  CHECK(run({"stop", "--wait", "1s"}) == cli::ok);
+  CHECK(stubborn.wait() == SIGKILL);
+  CHECK(head_node.wait() == SIGTERM);
+}
+
 TEST_CASE_FIXTURE(start_fixture,
                   "stop ends nodes with state folders of their own, or only the one that is named") {
   while_serving = [] {
