@@ -147,6 +147,8 @@ actions state::on_records(const result<record_block>& records, moment at) {
   } else if (cutting_ && known_) {
     pulled_ = *records;
     pulled_index_ = known_->split_count;
+  } else if (!records->empty()) {
+    must_give_back_ = true; // somebody else cuts meanwhile, or has come to the end
   }
   return advanced(at);
 }

@@ -438,6 +438,37 @@ TEST_CASE_FIXTURE(world, "a queue is worked off, in splits that begin small, and
   CHECK(store.source.size() == 1);
 }
 
+TEST_CASE_FIXTURE(world, "records that come to who does not cut any more go back") {
+  fill_source(*this, 20);
+  auto& one = add(of_queue(1));
+  const auto is_pull = [](const action& each) { return std::holds_alternative<take_records>(each); };
+  const auto go_on = [&](replica_under_test& who, bool pulls) {
+    now += 100ms;
+    const auto next =
+      pulls ? who.asked.begin() : std::find_if_not(who.asked.begin(), who.asked.end(), is_pull);
+    if (next == who.asked.end())
+      who.tick();
+    else
+      who.answer(static_cast<std::size_t>(next - who.asked.begin()), false);
+  };
+  for (int i = 0; i < 100 && std::none_of(one.asked.begin(), one.asked.end(), is_pull); ++i)
+    go_on(one, false);
+  store.release(one.id); // its lease has ended
+  auto& other = add(of_queue(1));
+  for (int i = 0; i < 1000 && (store.stored.empty() || stored().is_open); ++i)
+    go_on(other, true);
+  REQUIRE_FALSE(stored().is_open);
+  for (int i = 0; i < 1000 && one.machine.known()->is_open; ++i)
+    go_on(one, false);
+  fill_source(*this, 1);
+  const auto pull = std::find_if(one.asked.begin(), one.asked.end(), is_pull);
+  REQUIRE(pull != one.asked.end());
+  one.answer(static_cast<std::size_t>(pull - one.asked.begin()), false);
+  run_to_end();
+  REQUIRE(store.source.size() == 1);
+  CHECK(store.source.front().owner == 0);
+}
+
 TEST_CASE_FIXTURE(world, "a queue with nothing in it is done at once, and its sink is left alone") {
   add(of_queue(1));
   run_to_end();
