@@ -15,8 +15,8 @@ struct found_job {
 };
 
 /// Whether the source is another one than when the run began; an unreadable one is told by the batch itself.
-bool has_changed(const found_job& of) {
-  auto files = batch::make_batch_files(*of.spec);
+bool has_changed(const flow_name& flow, const found_job& of) {
+  auto files = batch::make_batch_files(flow, *of.spec);
   if (!files || of.job.split_bytes == 0)
     return false;
   auto source = (*files)->identify();
@@ -63,7 +63,7 @@ result<chosen_run> choose_run(local_system& system, const flow_spec& spec, bool 
     return out;
   }
   for (const auto& each : jobs)
-    if (!is_done(each) && has_changed(each)) {
+    if (!is_done(each) && has_changed(spec.name, each)) {
       ++out.run;
       out.remark =
         each.spec->name.value + ": its source has changed since the run that was interrupted: begins anew";

@@ -45,6 +45,14 @@ struct job_json {
 constexpr std::string_view finish_word = "finish ";
 constexpr std::string_view cut_word = "cut ";
 
+std::string to_hex(std::uint64_t value) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  for (; text.size() < 16; value >>= 4)
+    text += digits[value & 0xf];
+  return text;
+}
+
 } // namespace
 
 std::string to_text(const job& what) {
@@ -196,13 +204,11 @@ std::string describe_change(const source_identity& before, const source_identity
 
 queue_name splits_queue(const flow_name& flow, const processor_name& processor) {
   const auto name = "batch." + flow.value + "." + processor.value;
-  if (is_valid_name(name))
-    return queue_name{name};
-  constexpr char digits[] = "0123456789abcdef";
-  std::string hash;
-  for (auto left = fingerprint(name); hash.size() < 16; left >>= 4)
-    hash += digits[left & 0xf];
-  return queue_name{"batch." + hash};
+  return queue_name{is_valid_name(name) ? name : "batch." + to_hex(fingerprint(name))};
+}
+
+std::string batch_mark(const flow_name& flow, const processor_name& processor) {
+  return to_hex(fingerprint(job_key(flow, processor)));
 }
 
 std::string job_key(const flow_name& flow, const processor_name& processor) {

@@ -119,6 +119,9 @@ std::string describe_change(const source_identity& before, const source_identity
 /// The queue that hands out the splits of a batch. It is shown as any other.
 queue_name splits_queue(const flow_name& flow, const processor_name& processor);
 
+/// 16 hex digits that tell one batch from another, for names that must be short.
+std::string batch_mark(const flow_name& flow, const processor_name& processor);
+
 /// The position that holds the job of a batch.
 std::string job_key(const flow_name& flow, const processor_name& processor);
 

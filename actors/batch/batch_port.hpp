@@ -107,7 +107,8 @@ class environment_port {
 public:
   virtual ~environment_port() = default;
 
-  virtual result<std::shared_ptr<files_port>> make_files(const processor_spec& spec) = 0;
+  virtual result<std::shared_ptr<files_port>> make_files(const flow_name& flow,
+                                                         const processor_spec& spec) = 0;
   virtual std::shared_ptr<loop_executor> make_loop() = 0;
 
   /// Tells the crash handler which slot is the calling thread's; nullptr = none any more.

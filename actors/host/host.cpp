@@ -174,7 +174,7 @@ result<replica::handle> host_actor::spawn_for_requests(const replica_order& orde
 
 result<replica::handle> host_actor::spawn_batch(const replica_order& order, const processor_spec& spec,
                                                 const body_factory& make_body) {
-  auto files = opts_.batch.environment->make_files(spec);
+  auto files = opts_.batch.environment->make_files(opts_.flow.name, spec);
   if (!files)
     return fail(files);
   batch::options out;

@@ -172,7 +172,7 @@ struct websocket_options {
 /// timeout         | per record; 0 = none                                              | 0
 /// max_attempts    | tries of a record that throws; of a split whose process dies      | 5
 /// max_rejected    | records that may fail for good; one more fails the batch          | 0
-/// rejected        | file in which those are listed with their errors                  | beside the sink
+/// rejected        | file in which those are listed with their errors                  | beside the sink, or the source
 /// split_bytes     | of the source, done or repeated as one; from 4 KiB                | by its size, up to 8 MiB; queue: 1 MiB
 /// node_labels     | {{"gpu", "1"}}: only on nodes started with all these                | none
 /// log_level       | trace, debug, info, warn, error                                   | info

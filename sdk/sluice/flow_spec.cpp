@@ -40,6 +40,16 @@ constexpr double requests_per_s_max = 1'000'000;
 constexpr std::uint32_t burst_max = 1'000'000;
 constexpr auto http_timeout_max = std::chrono::hours{24};
 
+std::string normal(const std::string& path) {
+  return std::filesystem::path{path}.lexically_normal().string();
+}
+
+/// The file that a source or sink names; empty if it is no file.
+std::string file_of(const io_spec& io) {
+  auto path = io.options.find("path");
+  return io.kind == "file" && path != io.options.end() ? normal(path->second) : std::string{};
+}
+
 /// Collects the first mistake of one processor.
 class rules {
 public:
@@ -227,15 +237,6 @@ private:
     need(spec_.output_type.size() <= type_label_bytes_max, "output_type", "is too long");
   }
 
-  static std::string normal(const std::string& path) {
-    return std::filesystem::path{path}.lexically_normal().string();
-  }
-  /// The file that a source or sink names; empty if it is no file.
-  static std::string file_of(const io_spec& io) {
-    auto path = io.options.find("path");
-    return io.kind == "file" && path != io.options.end() ? normal(path->second) : std::string{};
-  }
-
   void check_batch() {
     const auto source_file = file_of(spec_.source);
     need(source_file.empty() || source_file != file_of(spec_.sink), "sink",
@@ -273,6 +274,24 @@ private:
   const processor_spec& spec_;
   std::string mistake_;
 };
+
+/// Two batches of which one would replace what the other has written.
+result<void> check_outputs(const flow_spec& spec) {
+  std::map<std::string, const processor_spec*> taken;
+  for (const auto& processor : spec.processors) {
+    if (!processor.batch)
+      continue;
+    for (const auto& [option, file] : {std::pair{"sink", file_of(processor.sink)},
+                                       std::pair{"rejected", normal(processor.batch->rejected)}}) {
+      const auto [at, is_new] = file.empty() ? std::pair{taken.end(), true} : taken.emplace(file, &processor);
+      if (!is_new)
+        return fail(errc::invalid_argument, "processor \"" + processor.name.value + "\": " + option + ": "
+                                              + file + " is written by processor \"" + at->second->name.value
+                                              + "\", and a batch replaces its output as a whole");
+    }
+  }
+  return {};
+}
 
 /// Two processors that would get the same requests.
 result<void> check_routes(const flow_spec& spec) {
@@ -325,6 +344,8 @@ result<void> check(const flow_spec& spec) {
     if (auto checked = rules{processor}.first_mistake(); !checked)
       return checked;
   }
+  if (auto checked = check_outputs(spec); !checked)
+    return checked;
   return check_routes(spec);
 }
 

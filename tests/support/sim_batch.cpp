@@ -133,7 +133,8 @@ public:
   memory_environment(sim_cluster& world, std::shared_ptr<sim_batch::disk> disk)
     : world_(world), disk_(std::move(disk)) {}
 
-  result<std::shared_ptr<batch::files_port>> make_files(const processor_spec& spec) override {
+  result<std::shared_ptr<batch::files_port>> make_files(const flow_name&,
+                                                        const processor_spec& spec) override {
     return std::make_shared<memory_files>(disk_, spec.sink.kind == "queue", 1);
   }
   std::shared_ptr<batch::loop_executor> make_loop() override { return nullptr; }

@@ -17,8 +17,8 @@ class environment final : public environment_port {
 public:
   explicit environment(http::client_port* client) : client_(client) {}
 
-  result<std::shared_ptr<files_port>> make_files(const processor_spec& spec) override {
-    return make_batch_files(spec);
+  result<std::shared_ptr<files_port>> make_files(const flow_name& flow, const processor_spec& spec) override {
+    return make_batch_files(flow, spec);
   }
 
   std::shared_ptr<loop_executor> make_loop() override { return make_run_loop(client_); }

@@ -34,6 +34,7 @@ struct file_settings {
   fs::path rejected;
   bool rejected_is_ours = false; ///< nobody gave it a name
   fs::path base;                 ///< what the folder of parts lies beside
+  std::string mark;              ///< of this batch: others may have the same base
   bool reduces = false;
 };
 
@@ -131,8 +132,9 @@ public:
 
 private:
   part_folder folder_of(std::uint64_t run) const {
-    return part_folder{what_.base.parent_path()
-                       / ("." + what_.base.filename().string() + ".parts-" + std::to_string(run))};
+    return part_folder{
+      what_.base.parent_path()
+      / ("." + what_.base.filename().string() + ".parts-" + std::to_string(run) + "-" + what_.mark)};
   }
 
   result<void> join_rejected(const part_folder& folder, std::uint32_t splits, joined& out) const {
@@ -221,7 +223,7 @@ std::string option_of(const io_spec& spec, const char* name) {
 
 } // namespace
 
-result<std::shared_ptr<files_port>> make_batch_files(const processor_spec& spec) {
+result<std::shared_ptr<files_port>> make_batch_files(const flow_name& flow, const processor_spec& spec) {
   file_settings out;
   out.source = {
     option_of(spec.source, "path"), option_of(spec.source, "format") == "csv",
@@ -252,8 +254,11 @@ result<std::shared_ptr<files_port>> make_batch_files(const processor_spec& spec)
              : !out.rejected.empty()     ? out.rejected
                                          : fs::path{out.source.path};
   out.rejected_is_ours = out.rejected.empty();
-  if (out.rejected_is_ours)
-    out.rejected = out.base.string() + ".rejected.jsonl";
+  if (out.rejected_is_ours) // a source may be that of other batches as well
+    out.rejected = out.base.string()
+                   + (out.sink == sink_kind::file ? "" : "." + flow.value + "." + spec.name.value)
+                   + ".rejected.jsonl";
+  out.mark = batch_mark(flow, spec.name);
   return std::make_shared<batch_files>(std::move(out));
 }
 

@@ -78,7 +78,7 @@ struct fixture : deterministic_system {
     out.queue = queue;
     out.run = run;
     out.make_body = std::get<body_factory>(flow.bodies().begin()->second);
-    out.files = environment->make_files(out.processor).value();
+    out.files = environment->make_files(spec.name, out.processor).value();
     out.environment = environment;
     out.threads = threads;
     out.owner_actor = owner;

@@ -72,10 +72,10 @@ TEST_CASE("a batch is described, with the name of its key, and reads back") {
 TEST_CASE(
   "many coroutines of a batch run side by side unless it says how many, with or without a reduce step") {
   flow f{"f"};
-  f.batch<to_sales>("one", fed());
-  f.batch<to_sales_later>("many", fed());
-  f.batch<to_sales_later, add, &sales::country>("reduced", fed());
-  auto options = fed();
+  batch_options options{.source = io::file("in.csv"), .sink = io::queue("out")};
+  f.batch<to_sales>("one", options);
+  f.batch<to_sales_later>("many", options);
+  f.batch<to_sales_later, add, &sales::country>("reduced", options);
   options.num_concurrency = 3;
   f.batch<to_sales_later>("said", options);
   std::vector<std::uint32_t> counts;
@@ -117,6 +117,30 @@ TEST_CASE("what a batch cannot do is told with the option") {
   options = fed();
   options.split_bytes = 5;
   CHECK(has(mistake(options), "split_bytes"));
+}
+
+TEST_CASE("two batches of a flow do not write one file") {
+  const auto mistake_of = [](const batch_options& first, const batch_options& second) -> std::string {
+    flow f{"f"};
+    f.batch<to_sales>("a", first);
+    f.batch<to_sales>("b", second);
+    try {
+      (void)f.spec();
+    } catch (const flow_error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  auto options = fed();
+  options.sink = io::file("./out.csv");
+  CHECK(has(mistake_of(fed(), options), "processor \"b\": sink: out.csv is written by processor \"a\""));
+  options.sink = io::file("other.csv");
+  CHECK(mistake_of(fed(), options).empty()); // they may read one
+  options.rejected = "out.csv";
+  CHECK(has(mistake_of(fed(), options), "processor \"b\": rejected: out.csv is written by"));
+  options = fed();
+  options.sink = io::queue("q");
+  CHECK(mistake_of(options, options).empty());
 }
 
 TEST_CASE("values of one key are merged in place or to a new one, and given in the order of the keys") {

@@ -145,7 +145,7 @@ struct manual_environment final : environment_port {
     std::multimap<std::chrono::steady_clock::time_point, std::function<void()>> later;
   };
 
-  result<std::shared_ptr<files_port>> make_files(const processor_spec&) override {
+  result<std::shared_ptr<files_port>> make_files(const flow_name&, const processor_spec&) override {
     return fail(errc::internal, "-");
   }
   std::shared_ptr<loop_executor> make_loop() override {

@@ -51,7 +51,7 @@ struct fixture {
     spec.sink = {"file", {{"path", target.string()}}};
     spec.batch = batch_spec{};
     spec.batch->reduce_by = "key";
-    files = make_batch_files(spec).value();
+    files = make_batch_files(flow_name{"f"}, spec).value();
     for (std::uint32_t i = 0; i < 2; ++i) {
       split which;
       which.run = 1;
@@ -127,7 +127,7 @@ TEST_CASE("parts without a reduce step are joined in order, with what was reject
   spec.source = {"file", {{"path", (dir.path() / "in").string()}}};
   spec.sink = {"file", {{"path", target.string()}}};
   spec.batch = batch_spec{};
-  auto files = make_batch_files(spec).value();
+  auto files = make_batch_files(flow_name{"f"}, spec).value();
   for (std::uint32_t i = 0; i < 2; ++i) {
     split which;
     which.run = 1;
@@ -155,7 +155,7 @@ result<std::shared_ptr<files_port>> files_to(const std::filesystem::path& target
   spec.source = {"file", {{"path", target.string() + ".in"}}};
   spec.sink = {"file", {{"path", target.string()}}};
   spec.batch = batch_spec{};
-  return make_batch_files(spec);
+  return make_batch_files(flow_name{"f"}, spec);
 }
 
 void run_one(files_port& files) {
@@ -173,6 +173,46 @@ std::string text_of(const std::filesystem::path& path) {
 }
 
 } // namespace
+
+TEST_CASE("batches that read one file keep their parts and their rejected records apart") {
+  test::temp_dir dir;
+  const auto source = dir.path() / "in";
+  const auto files_of = [&](const char* processor) {
+    processor_spec spec;
+    spec.name = processor_name{processor};
+    spec.kind = pattern::batch;
+    spec.source = {"file", {{"path", source.string()}}};
+    spec.sink = {"queue", {{"name", "out"}}};
+    spec.batch = batch_spec{};
+    spec.batch->reduce_by = "key";
+    return make_batch_files(flow_name{"f"}, spec).value();
+  };
+  const auto one = files_of("one");
+  const auto other = files_of("other");
+  split which;
+  which.run = 1;
+  const auto work = [&](files_port& files, std::string_view result, bool rejects) {
+    auto part = files.create_part(which).value();
+    REQUIRE(part->add(result));
+    if (rejects)
+      REQUIRE(part->reject({"bad", 0, {}}, 1, "why"));
+    REQUIRE(part->finish());
+  };
+  work(*one, "of one", true);
+  work(*other, "of other", false);
+  REQUIRE(other->join(1, 1, std::make_unique<all_values>()).value()->publish());
+  other->clean(1);
+  auto joined = one->join(1, 1, std::make_unique<all_values>());
+  REQUIRE(joined.has_value());
+  const auto done = (*joined)->publish();
+  REQUIRE(done.has_value());
+  REQUIRE(done->results.size() == 1);
+  for (auto record : done->results.front())
+    CHECK(record.payload == "of one");
+  CHECK(std::filesystem::exists(source.string() + ".f.one.rejected.jsonl"));
+  REQUIRE(other->join(1, 0, std::make_unique<all_values>()).value()->publish());
+  CHECK(std::filesystem::exists(source.string() + ".f.one.rejected.jsonl"));
+}
 
 TEST_CASE("an output does not take the place of what is no file") {
   test::temp_dir dir;
