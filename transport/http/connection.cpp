@@ -84,7 +84,7 @@ void connection::close_if_idle() {
   if (phase_ == phase::handshake)
     return close();
   if (phase_ == phase::websocket && home_->shared().draining) {
-    begin_close(websocket_code::going_away, "the server is shutting down");
+    say_going_away();
     return flush();
   }
   if (!resting())

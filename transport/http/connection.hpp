@@ -94,6 +94,7 @@ private:
   bool websocket_is_full() const noexcept;
   void queue_frame(std::string frame);
   void begin_close(std::uint16_t code, std::string_view reason);
+  void say_going_away();
   void end_websocket(std::uint16_t code, std::string_view reason);
   void report_close(std::uint16_t code, std::string_view reason);
   void on_websocket_deadline();

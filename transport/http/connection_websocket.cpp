@@ -41,6 +41,8 @@ void connection::open_websocket(delivery& what) {
   window_ = std::shared_ptr<send_window>{way, &way->window()};
   set_deadline(home_->now() + within().websocket_ping_interval);
   tell_session([&](websocket_session& session) { session.on_open(std::move(way)); });
+  if (home_->shared().draining) // the others have been told already
+    say_going_away();
 }
 
 /// User code's exceptions end its WebSocket and nothing else.
@@ -119,6 +121,8 @@ void connection::begin_close(std::uint16_t code, std::string_view reason) {
   queue_frame(websocket_close_frame(code, reason));
   set_deadline(home_->now() + close_patience);
 }
+
+void connection::say_going_away() { begin_close(websocket_code::going_away, "the server is shutting down"); }
 
 /// Both sides have said that they are done, or one cannot go on.
 void connection::end_websocket(std::uint16_t code, std::string_view reason) {

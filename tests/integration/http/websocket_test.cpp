@@ -347,4 +347,21 @@ TEST_CASE_FIXTURE(websocket_fixture, "draining says going away") {
   CHECK(session.events.take().starts_with("close 1001"));
 }
 
+TEST_CASE_FIXTURE(websocket_fixture, "one that is accepted while the server drains is told to go away, too") {
+  handover<exchange_ptr> calls;
+  handler.on_handle = [&](exchange_ptr call) { calls.put(std::move(call)); };
+  auto client = connect();
+  client.send(opening());
+  auto call = calls.take();
+  REQUIRE(call);
+  CHECK(!running->drain(0ms));
+  REQUIRE(call->upgrade(std::make_shared<test_session>(session)));
+  call.reset();
+  while (client.unread().find("\x03\xe9") == std::string::npos)
+    REQUIRE(client.receive());
+  client.send(frame(8, "\x03\xe9"));
+  CHECK(client.closed_by_server());
+  CHECK(session.events.take().starts_with("close 1001"));
+}
+
 } // namespace sluice::http::testing
