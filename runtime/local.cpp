@@ -147,10 +147,12 @@ private:
   void turn() {
     if (auto signal = opts_.wait_for_signal(step))
       on_signal(*signal);
+    if (draining_)
+      drain_replicas();
     // In this order: what the feed has put and what the report says is settled, the numbers of the queues then
     // include.
     const bool fed = feed_->is_done();
-    const bool drained = draining_ && system_->is_drained();
+    const bool drained = replicas_drain_ && system_->is_drained();
     const auto report_count = system_->report_count();
     auto report = system_->report();
     if (auto why = system_->broken())
@@ -246,10 +248,10 @@ private:
   }
 
   void on_signal(int signal) {
-    if (draining_ && (code_ == interrupted || code_ == terminated)) {
+    if (std::exchange(is_asked_to_end_, true)) {
       line_.say("ended at once; what was in flight is done again next time");
       system_->blame_nobody();
-      std::_Exit(code_);
+      std::_Exit(code_ == ok ? terminated : code_);
     }
     code_ = code_of(signal);
     line_.say("draining: what is in user code is finished; once more ends at once");
@@ -268,8 +270,19 @@ private:
       return;
     drain_began_ = clock::now();
     feed_->stop();
-    if (front_ && !front_->drain(requests_drain_max))
+    drain_replicas();
+  }
+
+  /// Once the requests under way have had their time. It is not waited for here: a signal may come meanwhile.
+  void drain_replicas() {
+    if (replicas_drain_)
+      return;
+    const bool all_ended = !front_ || front_->drain(std::chrono::milliseconds{0});
+    if (!all_ended && clock::now() - drain_began_ < requests_drain_max)
+      return;
+    if (!all_ended)
       line_.say("some requests did not end in time and are cut");
+    replicas_drain_ = true;
     system_->drain();
   }
 
@@ -365,7 +378,9 @@ private:
   clock::time_point rated_at_ = began_;
   clock::time_point drain_began_{};
   bool draining_ = false;
-  bool has_ended_ = false; ///< by itself: nothing more could come
+  bool replicas_drain_ = false;  ///< asked to, behind the requests
+  bool is_asked_to_end_ = false; ///< by a signal
+  bool has_ended_ = false;       ///< by itself: nothing more could come
   bool finished_ = false;
   exit_code code_ = ok;
 };

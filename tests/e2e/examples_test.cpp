@@ -52,7 +52,9 @@ public:
     return {static_cast<std::uint16_t>(std::stoul(base_.substr(base_.rfind(':') + 1))), path};
   }
 
+  std::string url(const std::string& path) const { return base_ + path; }
   std::string output() const { return process_->output(); }
+  void signal(int number) const { process_->signal(number); }
   int end_with_ctrl_c() {
     process_->signal(SIGINT);
     return process_->wait();
@@ -125,6 +127,19 @@ TEST_CASE("example guard: only who knows the secret gets in") {
   CHECK(settings.send("PUT", "/setting", R"({"value":"on"})", {"-H", "Authorization: Bearer xyz"}).status
         < 300);
   CHECK(settings.curl("/setting", {"-H", "X-Api-Key: abc"}).body.find("on") != std::string::npos);
+}
+
+TEST_CASE("example stream: a second Ctrl-C ends it at once, whoever still reads") {
+  example countdown{"stream"};
+  temp_dir dir;
+  background_process reader{
+    {"curl", "-sN", countdown.url("/countdown/1000?interval_ms=60000")}, {}, dir.path() / "lines"};
+  REQUIRE(eventually([&] { return reader.output().find("1000 to go") != std::string::npos; }));
+  countdown.signal(SIGINT);
+  REQUIRE(eventually([&] { return countdown.output().find("once more ends at once") != std::string::npos; }));
+  CHECK(countdown.end_with_ctrl_c() == 130);
+  CHECK(countdown.output().find("ended at once") != std::string::npos);
+  CHECK(countdown.output().find("did not end in time") == std::string::npos);
 }
 
 TEST_CASE("example stream: JSON lines, or events for who accepts them") {
