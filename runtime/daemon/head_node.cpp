@@ -302,8 +302,11 @@ private:
     if (worker_ && !broken_)
       worker_->stop();
     worker_.reset();
-    if (renewal_)
-      caf::anon_send_exit(renewal_, caf::exit_reason::user_shutdown);
+    if (renewal_) { // waited for: it uses parts of this
+      caf::scoped_actor self{sys_};
+      self->send_exit(renewal_, caf::exit_reason::user_shutdown);
+      self->wait_for(renewal_);
+    }
     renewal_ = caf::actor{};
     listener_.reset();
     for (const auto& end : {caf::actor_cast<caf::actor>(cluster_), caf::actor_cast<caf::actor>(queue_)})
@@ -325,10 +328,11 @@ private:
   const incarnation started_ = make_incarnation();
   std::atomic<bool> broken_{false};
   head_identity identity_;
+  /// Before the actors: the peers of nodes read from it to their end.
+  std::unique_ptr<artifact::artifact_store> artifacts_;
   runtime::actor_config caf_config_;
   caf::actor_system sys_{caf_config_};
   link::io_thread io_;
-  std::unique_ptr<artifact::artifact_store> artifacts_;
   process::work_thread housekeeping_{housekeeping_jobs_max}; ///< uses the store
   std::shared_ptr<link::tls_credentials> link_credentials_;
   std::shared_ptr<link::tls_credentials> node_credentials_; ///< none without a worker

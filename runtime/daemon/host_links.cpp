@@ -24,9 +24,9 @@ void host_links::forget_finished() {
 }
 
 ingress::target_ptr host_links::reach(const flow_name& flow, flow_version version, replica_id replica) const {
-  std::lock_guard guard{mutex_};
-  auto found = callers_.find({flow, version});
-  if (found == callers_.end() || !found->second->is_open())
+  std::lock_guard guard{callers_->mutex};
+  auto found = callers_->all.find({flow, version});
+  if (found == callers_->all.end() || !found->second->is_open())
     return nullptr;
   return found->second->target_for(replica);
 }
@@ -46,36 +46,37 @@ void host_links::connect(const node::launch_order& order, process::unique_fd soc
   auto caller = std::make_shared<peer::request_caller>();
   mine->connector = link::make_fd_connector(io_, socket.release(), link::fd_end::parent, std::move(options));
   {
-    std::lock_guard guard{mutex_};
+    std::lock_guard guard{callers_->mutex};
     forget_finished();
     attempts_.push_back(mine);
     // One host per flow and version: this one takes the place of those before, which have ended.
-    std::erase_if(callers_, [](const auto& each) { return each.second->has_closed(); });
-    callers_[{order.flow.flow, order.flow.version}] = caller;
+    std::erase_if(callers_->all, [](const auto& each) { return each.second->has_closed(); });
+    callers_->all[{order.flow.flow, order.flow.version}] = caller;
   }
   auto host = order.host;
   auto unreachable = [to, host](const failure& why) {
     caf::anon_send(to, node::host_unreachable{host, why.message});
   };
   std::weak_ptr<attempt> done = mine;
-  mine->connector->connect([this, host, to, unreachable, done, caller](result<link::connection_ptr> made) {
+  mine->connector->connect([callers = callers_, &sys = sys_, id = node_, queues = queue_, host, to,
+                            unreachable, done, caller](result<link::connection_ptr> made) {
     if (auto one = done.lock())
       one->finished = true;
     if (!made) {
       {
-        std::lock_guard guard{mutex_};
-        std::erase_if(callers_, [&](const auto& each) { return each.second == caller; });
+        std::lock_guard guard{callers->mutex};
+        std::erase_if(callers->all, [&](const auto& each) { return each.second == caller; });
       }
       return unreachable(made.error());
     }
     peer::options peer;
     peer.local.host_owner = to;
-    peer.local.queue = queue_;
+    peer.local.queue = queues;
     peer.established = std::move(*made);
-    peer.acts_as = queue::owner_id{node_, host, {}};
+    peer.acts_as = queue::owner_id{id, host, {}};
     peer.on_down = unreachable;
     peer.beside = caller;
-    caf::anon_send(to, node::host_connected{host, peer::spawn(sys_, std::move(peer))});
+    caf::anon_send(to, node::host_connected{host, peer::spawn(sys, std::move(peer))});
   });
 }
 

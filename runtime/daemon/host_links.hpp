@@ -35,6 +35,11 @@ public:
 
 private:
   struct attempt;
+  /// Outlives the rest: a link that is being made may tell of its end a last time.
+  struct open_callers {
+    std::mutex mutex; ///< of the attempts, too
+    std::map<std::pair<flow_name, flow_version>, std::shared_ptr<peer::request_caller>> all;
+  };
 
   void forget_finished();
 
@@ -42,8 +47,7 @@ private:
   const link::io_thread& io_;
   const node_id node_;
   const queue::handle queue_;
-  mutable std::mutex mutex_;
-  std::map<std::pair<flow_name, flow_version>, std::shared_ptr<peer::request_caller>> callers_;
+  const std::shared_ptr<open_callers> callers_ = std::make_shared<open_callers>();
   std::list<std::shared_ptr<attempt>> attempts_;
 };
 

@@ -231,8 +231,11 @@ private:
     if (worker_)
       worker_->stop();
     worker_.reset();
-    if (renewal_)
-      caf::anon_send_exit(renewal_, caf::exit_reason::user_shutdown);
+    if (renewal_) { // waited for: it uses parts of this
+      caf::scoped_actor self{sys_};
+      self->send_exit(renewal_, caf::exit_reason::user_shutdown);
+      self->wait_for(renewal_);
+    }
     renewal_ = caf::actor{};
     if (head_)
       caf::anon_send_exit(head_, caf::exit_reason::user_shutdown);
