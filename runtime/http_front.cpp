@@ -133,6 +133,8 @@ const std::vector<std::uint16_t>& http_front::ports() const noexcept { return se
 
 bool http_front::drain(std::chrono::milliseconds patience) { return server_->drain(patience); }
 
+void http_front::cut_streams() { server_->cut_streams(); }
+
 void http_front::stop() {
   if (std::exchange(is_stopped_, true))
     return;

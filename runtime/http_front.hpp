@@ -60,6 +60,9 @@ public:
   /// after `patience`.
   bool drain(std::chrono::milliseconds patience);
 
+  /// As `http::server::cut_streams`.
+  void cut_streams();
+
   void stop();
 
 private:

@@ -280,8 +280,10 @@ private:
     const bool all_ended = !front_ || front_->drain(std::chrono::milliseconds{0});
     if (!all_ended && clock::now() - drain_began_ < requests_drain_max)
       return;
-    if (!all_ended)
-      line_.say("some requests did not end in time and are cut");
+    if (!all_ended) {
+      line_.say("some requests did not end in time; streams are cut");
+      front_->cut_streams(); // the replicas would wait for them until their own time is over
+    }
     replicas_drain_ = true;
     system_->drain();
   }

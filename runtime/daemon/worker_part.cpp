@@ -211,8 +211,10 @@ void worker_part::stop() {
   if (!agent_)
     return;
   // The front first: what is under way here and on its way to hosts ends while they are there.
-  if (!its_->front->drain(requests_drain_max))
-    log_line("http", "some requests did not end in time and are cut");
+  if (!its_->front->drain(requests_drain_max)) {
+    log_line("http", "some requests did not end in time; streams are cut");
+    its_->front->cut_streams(); // hosts would wait for them until their own time is over
+  }
   constexpr std::chrono::seconds margin{5};
   caf::scoped_actor self{sys_};
   self->request(agent_, limits::drain_timeout + limits::host_terminate_grace + margin, node::stop_request{})

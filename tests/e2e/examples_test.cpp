@@ -142,6 +142,18 @@ TEST_CASE("example stream: a second Ctrl-C ends it at once, whoever still reads"
   CHECK(countdown.output().find("did not end in time") == std::string::npos);
 }
 
+TEST_CASE("example stream: what goes on for ever is cut when the drain's time for requests is over") {
+  example countdown{"stream"};
+  temp_dir dir;
+  background_process reader{
+    {"curl", "-sN", countdown.url("/countdown/1000?interval_ms=60000")}, {}, dir.path() / "lines"};
+  REQUIRE(eventually([&] { return reader.output().find("1000 to go") != std::string::npos; }));
+  CHECK(countdown.end_with_ctrl_c() == 130);
+  CHECK(countdown.output().find("did not end in time; streams are cut") != std::string::npos);
+  CHECK(countdown.output().find("took longer than") == std::string::npos);
+  CHECK(reader.wait() == 18); // curl: the transfer ended before its end
+}
+
 TEST_CASE("example stream: JSON lines, or events for who accepts them") {
   example countdown{"stream"};
   CHECK(countdown.curl("/countdown/1?interval_ms=1").body

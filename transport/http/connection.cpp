@@ -94,6 +94,12 @@ void connection::close_if_idle() {
     close();
 }
 
+/// An answer that has begun and goes on.
+void connection::close_if_streaming() {
+  if (phase_ == phase::handling && status_ != 0)
+    close();
+}
+
 // --- in --------------------------------------------------------------------------
 
 void connection::wait_readable() {

@@ -44,6 +44,7 @@ public:
   /// Sends what there is and reads on.
   void pump();
   void close_if_idle();
+  void close_if_streaming();
   void on_deadline();
   void close();
 

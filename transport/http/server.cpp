@@ -75,6 +75,11 @@ bool server::drain(std::chrono::milliseconds patience) {
   return parts_->shared->ledger.wait_until_empty(until);
 }
 
+void server::cut_streams() {
+  for (const auto& each : parts_->workers)
+    each->cut_streams();
+}
+
 void server::stop() {
   stop_accepting();
   for (const auto& each : parts_->workers)

@@ -40,6 +40,9 @@ public:
   /// over before.
   bool drain(std::chrono::milliseconds patience);
 
+  /// Cuts streamed answers: they often end with their client only. Returns at once.
+  void cut_streams();
+
   /// Closes what is open. No callback runs once this has returned; exchanges may be answered later,
   /// to no effect.
   void stop();

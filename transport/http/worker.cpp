@@ -151,15 +151,24 @@ void worker::take_deliveries() {
   taken_ = std::move(taken);
 }
 
-void worker::close_idle() {
-  post([self = shared_from_this()] {
+template <class What>
+void worker::post_for_each(What what) {
+  post([self = shared_from_this(), what] {
     self->take_deliveries();
     std::vector<std::shared_ptr<connection>> open;
-    for (const auto& [key, what] : self->connections_)
-      open.push_back(what);
-    for (const auto& what : open)
-      what->close_if_idle();
+    for (const auto& [key, each] : self->connections_)
+      open.push_back(each);
+    for (const auto& each : open)
+      what(*each);
   });
+}
+
+void worker::close_idle() {
+  post_for_each([](connection& each) { each.close_if_idle(); });
+}
+
+void worker::cut_streams() {
+  post_for_each([](connection& each) { each.close_if_streaming(); });
 }
 
 void worker::set_timer(timer_wheel::entry& which, timer_wheel::time_point when) {

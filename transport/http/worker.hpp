@@ -56,6 +56,8 @@ public:
   void send(delivery what, bool wakes = true);
   /// Any thread: closes the connections that wait for a request.
   void close_idle();
+  /// Any thread: cuts answers that have begun and go on.
+  void cut_streams();
 
   /// How many connections it has; for who deals out new ones.
   std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
@@ -83,6 +85,9 @@ private:
   /// Queues work for the thread; false once that has ended.
   template <class Work>
   bool post(Work work);
+  /// Calls something for each connection, on the thread.
+  template <class What>
+  void post_for_each(What what);
   void run();
   void tick();
 

@@ -412,6 +412,34 @@ TEST_CASE_FIXTURE(http_fixture, "draining ends idle connections at once and the 
   CHECK(running->connection_count() == 0);
 }
 
+TEST_CASE_FIXTURE(http_fixture,
+                  "streams are cut when they are told to be, other requests get their answers") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto reader = connect();
+  reader.send(get("/stream"));
+  auto stream = calls.take();
+  REQUIRE(stream);
+  handover<bool> called_off;
+  stream->when_cancelled([&] { called_off.put(true); });
+  stream->begin({200, {}, "one,"});
+  while (reader.unread().find("one,") == std::string::npos)
+    REQUIRE(reader.receive());
+  auto asker = connect();
+  asker.send(get("/held"));
+  auto held = calls.take();
+  REQUIRE(held);
+  CHECK(!running->drain(0ms));
+  running->cut_streams();
+  CHECK(reader.closed_by_server());
+  CHECK(called_off.take());
+  CHECK_FALSE(stream->write("two"));
+  held->respond({200, {}, "done"});
+  CHECK(asker.read().body == "done");
+  asker.close();
+  CHECK(running->drain(30s));
+}
+
 TEST_CASE_FIXTURE(http_fixture, "a stream that began before the drain ends with its connection") {
   handover<exchange_ptr> calls;
   hold(calls);
