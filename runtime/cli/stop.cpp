@@ -24,7 +24,7 @@ struct stop_arguments {
   std::string state_dir;
   bool workers_only = false;
   bool all = false;         ///< says what is done anyway
-  std::string wait = "40s"; ///< a drain may take limits::drain_timeout
+  std::string wait = "60s"; ///< requests, then hosts, have their time to end, and hosts some after SIGTERM
 };
 
 std::string name_of(const config::found_node& node) {
@@ -143,7 +143,7 @@ action declare(CLI::App& app, const environment& env) {
   auto args = std::make_shared<stop_arguments>();
   app.add_flag("--workers", args->workers_only, "leave the head running");
   app.add_option("--state-dir", args->state_dir, "only the node with this state folder")->type_name("DIR");
-  app.add_option("--wait", args->wait, "how long it may drain before it is killed [40s]")->type_name("SPAN");
+  app.add_option("--wait", args->wait, "how long it may drain before it is killed [60s]")->type_name("SPAN");
   app.add_flag("--all", args->all, "everything `start` began on this machine; the default");
   return [args, &env] { return run(env, *args); };
 }
