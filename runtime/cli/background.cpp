@@ -1,6 +1,7 @@
 #include "runtime/cli/background.hpp"
 
 #include <sluice/core/disk_errc.hpp>
+#include <sluice/core/limits.hpp>
 
 #include <algorithm>
 #include <array>
@@ -113,6 +114,15 @@ void write_all(int fd, const std::string& text) {
   ::_exit(done ? 0 : 1);
 }
 
+/// A log that has grown long goes aside, in the place of the one before.
+void rotate(const std::filesystem::path& log_file) {
+  std::error_code error;
+  if (const auto size = std::filesystem::file_size(log_file, error);
+      error || size < limits::log_file_bytes_max)
+    return;
+  std::filesystem::rename(log_file, log_file.string() + ".1", error); // else it grows on
+}
+
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status))
     return "was killed by signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status))
@@ -164,6 +174,7 @@ bool read_to_end(int fd, std::string& text, std::chrono::milliseconds deadline) 
 result<config::ready_info> run_in_background(const std::filesystem::path& log_file,
                                              std::chrono::milliseconds deadline,
                                              const std::function<result<void>(const say_ready&)>& work) {
+  rotate(log_file);
   int log_fd = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (log_fd < 0)
     return fail(errc_of_disk(errno), "cannot write " + log_file.string() + ": " + std::strerror(errno));

@@ -14,7 +14,7 @@ namespace sluice::cli {
 using say_ready = std::function<void(const config::ready_info&)>;
 
 /// Forks a node into the background: own session, no terminal, stdout and stderr at the end of
-/// `log_file`. In the child `work` runs and the process ends with its result, without
+/// `log_file`, which begins anew if it is long; the one before is kept as `log_file`.1. In the child `work` runs and the process ends with its result, without
 /// coming back. The parent returns when the child serves, or with why it does not: its own
 /// failure, or how it died and the last lines of its log. After `deadline` it returns `timeout` and the
 /// child goes on.

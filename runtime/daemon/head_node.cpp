@@ -146,11 +146,7 @@ private:
     listen.on_join = [this](const link::join_request& request, auto reply) {
       reply(grant_join(identity_, request, std::chrono::system_clock::now()));
     };
-    listen.on_refused = [](const failure& why) {
-      if (why.code == errc::cancelled) // a join that was answered: its connection has served
-        return;
-      log_line("link", "refused: " + why.message, log_level::warning);
-    };
+    listen.on_refused = make_refusal_log(log_level::warning);
     return listen_at_known_port(std::move(listen));
   }
 

@@ -1,5 +1,7 @@
 #include "runtime/daemon/log.hpp"
 
+#include "runtime/daemon/line_quota.hpp"
+
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -27,6 +29,20 @@ void log_line(std::string_view part, const std::string& text, log_level level) {
   constexpr std::array levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                               spdlog::level::err};
   logger().log(levels[static_cast<std::size_t>(level)], "{}: {}", part, text);
+}
+
+std::function<void(const failure&)> make_refusal_log(log_level level) {
+  return [quota = line_quota{}, level](const failure& why) mutable {
+    if (why.code == errc::cancelled) // a join that was answered: its connection has served
+      return;
+    const auto left_out = quota.take(std::chrono::steady_clock::now());
+    if (!left_out)
+      return;
+    log_line("link",
+             "refused: " + why.message
+               + (*left_out > 0 ? "; " + std::to_string(*left_out) + " before it were not told" : ""),
+             level);
+  };
 }
 
 } // namespace sluice::daemon

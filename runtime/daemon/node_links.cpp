@@ -68,7 +68,7 @@ result<std::unique_ptr<node_links>> node_links::start(const link::io_thread& io,
     return {};
   };
   listen.on_connection = [door = made->door_](link::connection_ptr link) { door->serve(std::move(link)); };
-  listen.on_refused = [](const failure& why) { log_line("link", "refused: " + why.message); };
+  listen.on_refused = make_refusal_log(log_level::info);
   auto listener = link::listen(io, std::move(listen));
   if (!listener)
     return fail(listener.error().code,

@@ -4,6 +4,8 @@
 #include "runtime/cli/background.hpp"
 #include "runtime/config/state_dir.hpp"
 
+#include <sluice/core/limits.hpp>
+
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
@@ -316,6 +318,23 @@ TEST_CASE("a child that dies before it serves is told with its last lines") {
   CHECK(died.error().message.find("killed by signal 9") != std::string::npos);
   CHECK(died.error().message.find("| terminate called") != std::string::npos);
   CHECK(died.error().message.find("earlier") == std::string::npos);
+}
+
+TEST_CASE("a log that is long begins anew, and the one before is kept") {
+  temp_dir dir;
+  const auto log = dir.path() / "log";
+  const auto start = [&] {
+    return cli::run_in_background(log, std::chrono::seconds{10}, [](const cli::say_ready&) -> result<void> {
+      return fail(errc::conflict, "in use");
+    });
+  };
+  write_file(log, std::string(1000, 'x'));
+  CHECK_FALSE(start());
+  CHECK_FALSE(std::filesystem::exists(log.string() + ".1"));
+  write_file(log, std::string(limits::log_file_bytes_max, 'x'));
+  CHECK_FALSE(start());
+  CHECK(std::filesystem::file_size(log.string() + ".1") == limits::log_file_bytes_max);
+  CHECK(read_file(log).starts_with("error: in use"));
 }
 
 TEST_CASE("a child that takes too long goes on and is named") {
