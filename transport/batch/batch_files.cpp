@@ -144,7 +144,7 @@ private:
       if (!fs::exists(path, error))
         continue;
       if (!out.rejected) {
-        auto made = whole_file::create(what_.rejected);
+        auto made = whole_file::create(what_.rejected, folder.path());
         if (!made)
           return fail(made);
         out.rejected = std::move(*made);
@@ -171,7 +171,7 @@ private:
       };
     if (what_.sink != sink_kind::file)
       return {};
-    auto made = whole_file::create(what_.target);
+    auto made = whole_file::create(what_.target, folder.path());
     if (!made)
       return fail(made);
     if (auto done = join_parts(folder, splits, what_.format, *made); !done)
@@ -196,8 +196,8 @@ private:
       return {};
     }
     if (what_.sink == sink_kind::file) {
-      auto made =
-        write_whole(what_.target, what_.format, [&](const auto& give) { return merged->write(give); });
+      auto made = write_whole(folder, what_.target, what_.format,
+                              [&](const auto& give) { return merged->write(give); });
       if (!made)
         return fail(made);
       out.results = std::move(*made);

@@ -264,7 +264,7 @@ result<std::filesystem::path> output_path(std::filesystem::path path) {
   return path;
 }
 
-result<whole_file> whole_file::create(std::filesystem::path path) {
+result<whole_file> whole_file::create(std::filesystem::path path, const std::filesystem::path& beside) {
   auto fits =
     output_path(std::move(path)); // once more: it may be none that was looked at when the batch began
   if (!fits)
@@ -273,6 +273,11 @@ result<whole_file> whole_file::create(std::filesystem::path path) {
   if (auto made = make_folder(path.parent_path()); !made)
     return fail(made);
   auto temporary = path;
+  if (!beside.empty() && beside.parent_path() == path.parent_path()) {
+    if (auto made = make_folder(beside); !made)
+      return fail(made);
+    temporary = beside / path.filename();
+  }
   temporary += unique_suffix();
   process::unique_fd fd{::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644)};
   if (!fd) {
@@ -375,9 +380,9 @@ result<std::unique_ptr<part_writer>> make_file_part(const part_folder& folder, s
 }
 
 result<whole_file> write_whole(
-  const std::filesystem::path& target, part_format format,
+  const part_folder& folder, const std::filesystem::path& target, part_format format,
   const std::function<result<void>(const std::function<result<void>(std::string_view)>& give)>& write) {
-  auto file = whole_file::create(target);
+  auto file = whole_file::create(target, folder.path());
   if (!file)
     return fail(file);
   results_writer to{std::move(*file), format, target.string()};

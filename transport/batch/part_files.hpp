@@ -21,7 +21,9 @@ enum class part_format : std::uint8_t { jsonl, csv };
 class whole_file {
 public:
   /// Makes the folder if it is not there. A file that is to be replaced passes its permissions on. Fails like `output_path`.
-  static result<whole_file> create(std::filesystem::path path);
+  /// @param beside a folder in the same one as the file: what a process that is killed leaves is in it, and goes with it.
+  /// None, or elsewhere: that is beside the file
+  static result<whole_file> create(std::filesystem::path path, const std::filesystem::path& beside = {});
   whole_file(whole_file&&) noexcept = default;
   whole_file& operator=(whole_file&&) noexcept = default;
   ~whole_file();
@@ -70,7 +72,7 @@ result<std::unique_ptr<part_writer>> make_file_part(const part_folder& folder, s
 
 /// Makes all results of a batch, which `write` gives to the function it gets, one file beside `target`; synced, not finished.
 result<whole_file> write_whole(
-  const std::filesystem::path& target, part_format format,
+  const part_folder& folder, const std::filesystem::path& target, part_format format,
   const std::function<result<void>(const std::function<result<void>(std::string_view)>& give)>& write);
 
 /// A part that is a block for a queue, or, without `keeps_results`, dropped.

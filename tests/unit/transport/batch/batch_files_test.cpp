@@ -111,10 +111,13 @@ TEST_CASE_FIXTURE(fixture,
   std::ofstream{target, std::ios::trunc} << "of the run after";
   auto joined = join();
   REQUIRE(joined.has_value());
-  CHECK(files_beside_target() == 2);
+  CHECK(files_beside_target()
+        == 1); // it is where the parts are, and would go with them if the process were killed
   CHECK(content() == "of the run after");
-  joined->reset();
+  files->clean(1);
   CHECK(files_beside_target() == 1);
+  CHECK_FALSE((*joined)->publish().has_value());
+  joined->reset();
   CHECK(content() == "of the run after");
 }
 
