@@ -80,9 +80,8 @@ result<queue_entry*> queues_state::find_or_make(const queue_name& name) {
   return made.get();
 }
 
-/// The least recently used queue whose name can be given to oblivion: nothing is in it, nobody waits for it, and
-/// nothing that is on its way to the store names it. Looked for only when there is no place left.
-queue_entry* queues_state::forgettable() const {
+/// The queues that something which is on its way to the store names.
+std::set<const queue_entry*> queues_state::named_by_requests() const {
   std::set<const entry*> named;
   auto name_all = [&](const pending_request& request) {
     std::visit(
@@ -104,6 +103,13 @@ queue_entry* queues_state::forgettable() const {
     for (const auto& loss : flight_->losses)
       named.insert(loss.first);
   }
+  return named;
+}
+
+/// The least recently used queue whose name can be given to oblivion: nothing is in it, nobody waits for it, and
+/// nothing that is on its way to the store names it. Looked for only when there is no place left.
+queue_entry* queues_state::forgettable() const {
+  const auto named = named_by_requests();
   entry* oldest = nullptr;
   for (auto* queue : by_index_)
     if ((oldest == nullptr || queue->used < oldest->used) && queue->used <= use_pinned_ && queue->is_idle()
@@ -123,6 +129,34 @@ std::size_t queues_state::forget(entry& queue) {
   const auto index = queue.index;
   queues_.erase(queues_.find(queue.name));
   return index;
+}
+
+/// Takes back the queues that only appends made of which nothing was stored: what is refused leaves nothing behind.
+void queues_state::drop_unused(const std::vector<pending_request>& requests) {
+  std::set<entry*> unused;
+  for (const auto& request : requests)
+    if (const auto* append = std::get_if<pending_append>(&request);
+        append != nullptr && append->queue->seq_last == 0 && !append->queue->leased_at
+        && append->queue->is_idle())
+      unused.insert(append->queue);
+  if (unused.empty())
+    return;
+  const auto named = named_by_requests();
+  for (auto* queue : unused) {
+    if (named.contains(queue))
+      continue;
+    const auto index = forget(*queue);
+    auto* last = by_index_.back(); // takes the place that is free now
+    by_index_.pop_back();
+    if (index == by_index_.size())
+      continue;
+    by_index_[index] = last;
+    if (last->event_at) {
+      events_.erase({*last->event_at, last->index});
+      events_.emplace(*last->event_at, index);
+    }
+    last->index = index;
+  }
 }
 
 result<void> queues_state::check_room(std::size_t size_bytes) const {
@@ -151,14 +185,14 @@ result<void> queues_state::check_store_room(std::size_t size_bytes, std::uint64_
 }
 
 result<queue_entry*> queues_state::check_records(const queue_name& name, const record_block& records) {
-  auto queue = find_or_make(name);
-  if (!queue)
-    return queue;
   for (auto record : records)
     if (record.payload.size() > limits::record_size_bytes_max)
       return fail(errc::invalid_argument,
                   "queue '" + name.value + "': a record of " + std::to_string(record.payload.size())
                     + " bytes is over the limit of " + std::to_string(limits::record_size_bytes_max));
+  auto queue = find_or_make(name);
+  if (!queue)
+    return queue;
   auto depth = (*queue)->depth_count + (*queue)->pending_count;
   if (depth + records.count() > bounds_.depth_count)
     return fail(errc::overloaded, "queue '" + name.value + "' is full: it holds " + std::to_string(depth)
@@ -171,13 +205,14 @@ void queues_state::append(append_request request, answer<append_reply> to) {
   auto size = request.records.bytes().size();
   if (auto room = check_room(size); !room)
     return to(fail(room));
+  if (!request.records.empty())
+    if (auto room = check_store_room(size, producers_leave_free_part); !room)
+      return to(fail(room));
   auto queue = check_records(request.queue, request.records);
   if (!queue)
     return to(fail(queue));
   if (request.records.empty())
     return to(append_reply{0});
-  if (auto room = check_store_room(size, producers_leave_free_part); !room)
-    return to(fail(room));
   (*queue)->pending_count += request.records.count();
   enqueue(pending_append{*queue, std::move(request), std::move(to)}, size);
 }

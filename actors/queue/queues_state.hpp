@@ -132,8 +132,10 @@ private:
   // requests (queues_state.cpp)
   entry* find(const queue_name& name) const;
   result<entry*> find_or_make(const queue_name& name);
+  std::set<const entry*> named_by_requests() const;
   entry* forgettable() const;
   std::size_t forget(entry& queue);
+  void drop_unused(const std::vector<pending_request>& requests);
   result<void> check_room(std::size_t size_bytes) const;
   result<void> check_store_room(std::size_t size_bytes, std::uint64_t kept_free_part) const;
   result<entry*> check_records(const queue_name& name, const record_block& records);

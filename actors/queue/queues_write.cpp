@@ -291,6 +291,7 @@ void queues_state::land(in_flight& done, time_point now) {
     serve(*queue, now);
     changed(*queue);
   }
+  drop_unused(done.requests);
 }
 
 void queues_state::land(pending_append& done, time_point) {
@@ -338,6 +339,7 @@ void queues_state::undo(in_flight& undone, const failure& why, time_point now) {
           undo(what, why, now);
       },
       request);
+  drop_unused(undone.requests);
 }
 
 void queues_state::undo(pending_append& undone, const failure& why, time_point) {
