@@ -48,12 +48,12 @@ result<std::vector<client::api::DeadLetter>> read_letters(client::control_client
 
 void print_table(const environment& env, const std::vector<client::api::DeadLetter>& letters) {
   table rows{{{"ID", align::right},
-              {"QUEUE"},
-              {"PROCESSOR"},
-              {"ATTEMPTS", align::right},
-              {"BURIED"},
+              {"QUEUE", align::left, false, 4},
+              {"PROCESSOR", align::left, false, 2},
+              {"ATTEMPTS", align::right, false, 5},
+              {"BURIED", align::left, false, 3},
               {"ERROR", align::left, true},
-              {"RECORD", align::left, true}}};
+              {"RECORD", align::left, true, 1}}};
   for (const auto& letter : letters)
     rows.add({std::to_string(letter.id()), letter.queue().empty() ? "-" : letter.queue(),
               letter.flow() + "/" + letter.processor(), std::to_string(letter.attempts()),

@@ -78,7 +78,7 @@ int run(const environment& env, const peek_arguments& args) {
     env.err << "queue/" << args.queue << " holds nothing" << (args.after > 0 ? " after that" : "") << "\n";
     return ok;
   }
-  table rows{{{"SEQ", align::right}, {"ATTEMPTS", align::right}, {"RECORD", align::left, true}}};
+  table rows{{{"SEQ", align::right}, {"ATTEMPTS", align::right, false, 1}, {"RECORD", align::left, true}}};
   for (const auto& record : records)
     rows.add(
       {std::to_string(record.seq()), std::to_string(record.attempts()), to_json_line(record.payload())});

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t gap = 2;
 constexpr std::size_t elastic_width_min = 10;
+constexpr std::size_t cut_width_min = 4; ///< of what may not be left out
 
 /// The next character: its bytes and columns. A byte that is no UTF-8 is one column.
 struct character {
@@ -93,6 +94,39 @@ table::layout table::wanted() const {
   return made;
 }
 
+/// Leaves out columns until the others fit, and puts back those that fit all the same, the most important first.
+void table::choose(layout& narrowest, std::size_t available) const {
+  std::vector<std::size_t> order; // the first to go first
+  for (std::size_t i = 0; i < columns_.size(); ++i)
+    if (narrowest.is_shown[i] && columns_[i].dropped > 0)
+      order.push_back(i);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return columns_[a].dropped > columns_[b].dropped; });
+  std::size_t gone = 0;
+  for (; narrowest.total() > available && gone < order.size(); ++gone)
+    narrowest.is_shown[order[gone]] = false;
+  while (gone > 0) {
+    const auto i = order[--gone];
+    narrowest.is_shown[i] = true;
+    narrowest.is_shown[i] = narrowest.total() <= available;
+  }
+}
+
+/// The widest column that may gives first, so that they end up about equal; none below `width_min`.
+template <class May>
+void table::shorten(layout& made, std::size_t available, std::size_t width_min, May&& may) const {
+  for (auto total = made.total(); total > available; --total) {
+    auto widest = columns_.size();
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      if (may(i) && made.is_shown[i] && made.widths[i] > width_min
+          && (widest == columns_.size() || made.widths[i] > made.widths[widest]))
+        widest = i;
+    if (widest == columns_.size())
+      return;
+    --made.widths[widest];
+  }
+}
+
 table::layout table::fit_columns(std::size_t available) const {
   auto made = wanted();
   if (available == 0)
@@ -101,28 +135,14 @@ table::layout table::fit_columns(std::size_t available) const {
   for (std::size_t i = 0; i < columns_.size(); ++i)
     if (columns_[i].elastic)
       narrowest.widths[i] = std::min(narrowest.widths[i], elastic_width_min);
-  while (narrowest.total() > available) {
-    auto next = columns_.size();
-    for (std::size_t i = 0; i < columns_.size(); ++i)
-      if (narrowest.is_shown[i] && columns_[i].dropped > 0
-          && (next == columns_.size() || columns_[i].dropped > columns_[next].dropped))
-        next = i;
-    if (next == columns_.size())
-      break; // the terminal wraps what is left
-    narrowest.is_shown[next] = false;
-  }
+  choose(narrowest, available);
   made.is_shown = narrowest.is_shown;
-  for (auto total = made.total(); total > available; --total) {
-    // The widest elastic column gives first, so that they end up about equal.
-    auto widest = columns_.size();
-    for (std::size_t i = 0; i < columns_.size(); ++i)
-      if (columns_[i].elastic && made.is_shown[i] && made.widths[i] > elastic_width_min
-          && (widest == columns_.size() || made.widths[i] > made.widths[widest]))
-        widest = i;
-    if (widest == columns_.size())
-      break;
-    --made.widths[widest];
-  }
+  shorten(made, available, elastic_width_min, [&](std::size_t i) { return columns_[i].elastic; });
+  shorten(made, available, cut_width_min, [](std::size_t i) { return i > 0; });
+  shorten(made, available, cut_width_min, [](std::size_t) { return true; });
+  for (auto i = columns_.size(); i-- > 1 && made.total() > available;)
+    made.is_shown[i] = false;
+  shorten(made, available, 1, [](std::size_t) { return true; });
   return made;
 }
 
@@ -154,12 +174,12 @@ void table::print(std::ostream& to, const terminal& where, std::string_view inde
     }
     to << line << "\n";
   };
-  print_row([&](std::size_t i) { return cell{columns_[i].title, &style::dim}; });
+  print_row([&](std::size_t i) { return cell{fit(columns_[i].title, width[i]), &style::dim}; });
   for (const auto& row : rows_)
     print_row([&](std::size_t i) {
       if (i >= row.size())
         return cell{""};
-      return cell{fit(row[i].text, columns_[i].elastic ? width[i] : 0), row[i].paint};
+      return cell{fit(row[i].text, width[i]), row[i].paint};
     });
 }
 

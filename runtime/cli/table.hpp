@@ -24,6 +24,7 @@ struct column {
   align side = align::left;
   bool elastic = false; ///< shortened first when the terminal is too narrow
   int dropped = 0;      ///< left out when shortening is not enough, the highest number first; 0 = never
+                        ///< (then it is cut, the first column last)
 };
 
 struct cell {
@@ -36,8 +37,8 @@ struct cell {
     : text(std::move(what)), paint(how) {}
 };
 
-/// Rows in columns as wide as their content, two blanks between. Fits the terminal by
-/// shortening elastic columns and then leaving out some; off a terminal nothing is cut.
+/// Rows in columns as wide as their content, two blanks between. Fits the terminal by shortening elastic columns,
+/// then leaving out some, then cutting what is left; no line is wider. Off a terminal nothing is cut.
 class table {
 public:
   explicit table(std::vector<column> columns) : columns_(std::move(columns)) {}
@@ -55,6 +56,9 @@ private:
   };
   layout fit_columns(std::size_t available) const;
   layout wanted() const;
+  void choose(layout& narrowest, std::size_t available) const;
+  template <class May>
+  void shorten(layout& made, std::size_t available, std::size_t width_min, May&& may) const;
 
   std::vector<column> columns_;
   std::vector<std::vector<cell>> rows_;

@@ -1,6 +1,7 @@
 // Goal: every command has its manners: help, examples, usage errors with what was meant, exit codes,
 // data on stdout and talk on stderr.
 #include "tests/support/cli_fixture.hpp"
+#include "runtime/cli/table.hpp"
 
 #include <doctest/doctest.h>
 
@@ -200,8 +201,7 @@ TEST_CASE_FIXTURE(cli_fixture, "lists come as a table, as JSON and as names") {
   }
 }
 
-TEST_CASE_FIXTURE(cli_fixture,
-                  "where a node serves HTTP is shown, and goes first where there is little room") {
+TEST_CASE_FIXTURE(cli_fixture, "where a node serves HTTP is shown, and stays where there is little room") {
   head.snapshot = two_nodes();
   CHECK(run({"list", "nodes"}) == cli::ok);
   CHECK(out_has("HTTP"));
@@ -212,10 +212,41 @@ TEST_CASE_FIXTURE(cli_fixture,
   CHECK(out_has("http_address: http://10.0.0.1:8000"));
   CHECK(run({"get", "node/node-bb22"}) == cli::ok);
   CHECK_FALSE(out_has("http_address"));
+  for (auto& node : *head.snapshot.mutable_nodes()) {
+    node.set_id("node-0123456789abcdef");
+    node.set_address("192.168.100.20:40123");
+    node.set_memory_total_bytes(123'456'789'012);
+  }
   out_terminal = {.is_terminal = true, .width = 80};
   CHECK(run({"list", "nodes"}) == cli::ok);
-  CHECK_FALSE(out_has("HTTP"));
-  CHECK(out_has("ADDRESS"));
+  CHECK(out_has("http://10.0.0.1:8000"));
+  for (const auto* less : {"LABELS", "HEARTBEAT", "ADDRESS"})
+    CHECK_FALSE(out_has(less));
+}
+
+TEST_CASE_FIXTURE(cli_fixture, "no line of a list is wider than the terminal") {
+  head.snapshot = two_nodes();
+  *head.snapshot.mutable_flows() = one_flow("degraded", 1, 2).flows();
+  const std::string name(63, 'n');
+  head.snapshot.mutable_flows(0)->set_detail(std::string(300, 'd'));
+  head.snapshot.mutable_flows(0)->mutable_processors(0)->set_name(name);
+  head.snapshot.add_queues()->set_name(name);
+  head.snapshot.add_events()->set_subject("processor/" + name);
+  auto* replica = head.snapshot.add_replicas();
+  replica->set_processor(name);
+  replica->set_node("node-0123456789abcdef");
+  auto* host = head.snapshot.mutable_nodes(0)->add_hosts();
+  host->set_id("0123456789abcdef");
+  host->set_detail(std::string(300, 'd'));
+  for (const std::size_t width : {12U, 40U, 80U}) {
+    out_terminal = {.is_terminal = true, .width = width};
+    for (const auto* kind : {"nodes", "flows", "processors", "replicas", "hosts", "queues", "events"}) {
+      CHECK(run({"list", kind}) == cli::ok);
+      std::istringstream lines{out};
+      for (std::string line; std::getline(lines, line);)
+        CHECK_MESSAGE(cli::display_width(line) <= width, line);
+    }
+  }
 }
 
 TEST_CASE_FIXTURE(cli_fixture, "processors that requests reach are shown with method and route") {

@@ -116,6 +116,42 @@ TEST_CASE("a narrow terminal shortens the elastic columns only") {
              + std::string(15, 'x') + "\xe2\x80\xa6  end\n");
 }
 
+TEST_CASE("columns are left out by importance, and what fits in their place comes back") {
+  table rows{{{"ID"},
+              {"WIDE", align::left, false, 1},
+              {"LONG", align::left, false, 2},
+              {"N", align::right, false, 3}}};
+  rows.add({"an-id", std::string(12, 'w'), std::string(12, 'l'), "7"});
+  const auto at = [&](std::size_t width) {
+    std::ostringstream to;
+    rows.print(to, {.is_terminal = true, .width = width});
+    return to.str();
+  };
+  CHECK(at(36).find("an-id  wwwwwwwwwwww  llllllllllll  7\n") != std::string::npos);
+  CHECK(at(35).find("an-id  wwwwwwwwwwww  llllllllllll\n") != std::string::npos);
+  CHECK(at(32).find("an-id  wwwwwwwwwwww  7\n") != std::string::npos);
+  CHECK(at(21).find("an-id  wwwwwwwwwwww\n") != std::string::npos);
+  CHECK(at(18).find("an-id  7\n") != std::string::npos);
+}
+
+TEST_CASE("what may not be left out is cut, the first column last, and no line is wider") {
+  table rows{{{"IDENTIFIER"}, {"PHASE"}, {"DETAIL", align::left, true}, {"COUNT", align::right}}};
+  rows.add({"0123456789", "running", std::string(40, 'x'), "123,456,789"});
+  const auto at = [&](std::size_t width) {
+    std::ostringstream to;
+    rows.print(to, {.is_terminal = true, .width = width});
+    return to.str();
+  };
+  CHECK(at(34)
+        == "IDENTIFIER  PHASE   DETAIL   COUNT\n"
+           "0123456789  runni\xe2\x80\xa6  xxxxx\xe2\x80\xa6  123,4\xe2\x80\xa6\n");
+  for (std::size_t width = 1; width < 80; ++width) {
+    std::istringstream lines{at(width)};
+    for (std::string line; std::getline(lines, line);)
+      CHECK_MESSAGE(display_width(line) <= width, line);
+  }
+}
+
 TEST_CASE("colours are there only where the stream has them") {
   CHECK(style({}).phase("dead") == "dead");
   CHECK(style({.colours = true}).phase("dead") == "\x1b[31mdead\x1b[0m");
