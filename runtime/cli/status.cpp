@@ -84,6 +84,8 @@ action declare(CLI::App& app, const environment& env) {
 
 const command status_command{
   "status", "Show nodes, flows, backlogs and the last events on one screen",
+  "Made for 80 columns and 24 lines or more. In less, columns and lines are left out by importance,\n"
+  "those of flows in trouble last. The smallest is 40 columns and 10 lines: below that lines are cut.\n"
   "DONE counts what the head was told since it started; `sluice list --help` says more.",
   "  sluice status --watch\n"
   "  sluice status -o json",

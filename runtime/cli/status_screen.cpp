@@ -18,7 +18,7 @@ namespace api = client::api;
 constexpr std::int64_t crash_shown_for_ms = 600'000;        ///< of a host that runs again
 constexpr std::uint64_t gone_node_shown_for_ms = 3'600'000; ///< since its last heartbeat
 
-/// How many of each a screen has room for; the rest is counted and `sluice list` named.
+/// How many of each a screen has room for; the rest is counted and `sluice list` named. 0 = nothing at all.
 struct room {
   int nodes = 8;
   int processors = 14;
@@ -26,6 +26,9 @@ struct room {
   int hosts = 6;
   int queues = 6;
   int events = 5;
+  int gaps = 1;            ///< blank lines between the parts
+  int processors_main = 3; ///< of these, more than a further line of a flow without trouble
+  int reasons_main = 1;    ///< of flows in trouble
 
   /// Gives up one line, of that which is missed least. False when nothing is left to give.
   bool shrink() {
@@ -33,9 +36,29 @@ struct room {
       int& count;
       int min;
     };
-    for (auto one : {part{events, 3}, part{queues, 3}, part{nodes, 4}, part{hosts, 3}, part{reasons, 4},
-                     part{processors, 5}, part{events, 1}, part{queues, 1}, part{nodes, 2}, part{hosts, 1},
-                     part{reasons, 1}, part{processors, 1}})
+    for (auto one : {part{events, 3},
+                     part{queues, 3},
+                     part{nodes, 4},
+                     part{hosts, 3},
+                     part{processors, processors_main},
+                     part{reasons, 4},
+                     part{events, 1},
+                     part{processors, 5},
+                     part{queues, 1},
+                     part{nodes, 2},
+                     part{hosts, 1},
+                     part{reasons, reasons_main},
+                     part{processors, 3},
+                     part{reasons, 1},
+                     part{gaps, 0},
+                     part{events, 0},
+                     part{queues, 0},
+                     part{processors, 2},
+                     part{hosts, 0},
+                     part{nodes, 1},
+                     part{processors, 1},
+                     part{nodes, 0},
+                     part{reasons, 0}})
       if (one.count > one.min) {
         --one.count;
         return true;
@@ -44,11 +67,15 @@ struct room {
   }
 };
 
+void print_gap(std::ostream& to, const room& has) { to << (has.gaps > 0 ? "\n" : ""); }
+
 std::string used_of(const std::string& used, const std::string& total) { return used + "/" + total; }
 
 void print_more(std::ostream& to, const terminal& where, int hidden, const char* plural) {
   if (hidden > 0)
-    to << style(where).dim("  and " + std::to_string(hidden) + " more: sluice list " + plural) << "\n";
+    to << style(where).dim(
+      fit("  and " + std::to_string(hidden) + " more: sluice list " + plural, where.width))
+       << "\n";
 }
 
 void print_headline(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot) {
@@ -81,7 +108,9 @@ void print_headline(std::ostream& to, const terminal& where, const api::Snapshot
 }
 
 /// How much a row needs to be seen where there is no room for all.
-enum class interest { none, low, normal, trouble };
+enum class interest { none, low, more, second, normal, trouble, failing };
+
+bool is_failing(const api::Flow& flow) { return flow.phase() == "failed" || flow.phase() == "degraded"; }
 
 /// One that is gone in good order least, one in trouble most.
 interest interest_of(const api::Node& node) {
@@ -93,11 +122,21 @@ interest interest_of(const api::Node& node) {
   return node.phase() == "alive" ? interest::normal : interest::trouble;
 }
 
+/// Of a flow in trouble most, then the first line of each flow, which has its phase, then further lines: `second`
+/// of those with a reason to look, `more` of healthy ones.
 interest interest_of(const api::Flow& flow, const api::Processor& one) {
-  if (flow.phase() == "failed" || flow.phase() == "degraded" || one.dead_count() > 0
-      || one.replicas_running() < one.replicas_desired() || !one.last_error().empty())
+  const bool is_first = &one == &flow.processors(0);
+  const bool is_short = one.replicas_running() < one.replicas_desired();
+  const bool has_errors = one.dead_count() > 0 || !one.last_error().empty();
+  if (is_failing(flow))
+    return is_first || is_short || has_errors ? interest::failing : interest::second;
+  if (is_short)
     return interest::trouble;
-  return one.replicas_running() > 0 || one.backlog_count() > 0 ? interest::normal : interest::low;
+  if (has_errors)
+    return is_first ? interest::trouble : interest::second;
+  if (one.replicas_running() == 0 && one.backlog_count() == 0)
+    return interest::low;
+  return is_first ? interest::normal : interest::more;
 }
 
 /// Takes candidates in their order and keeps `count_max` at most, those of least interest left out first.
@@ -131,14 +170,20 @@ private:
 
 void print_nodes(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
                  const room& has) {
+  if (snapshot.nodes().empty()) {
+    to << fit("no nodes; add one with: sluice start --address auto", where.width) << "\n";
+    return;
+  }
+  if (has.nodes == 0)
+    return; // the first line counts them
   table rows{{{"NODE", align::left, true},
               {"PHASE"},
-              {"CPUS", align::right},
-              {"BUSY", align::right, false, 3},
-              {"MEMORY", align::right},
-              {"HOSTS", align::right, false, 2},
-              {"HEARTBEAT", align::right, false, 1},
-              {"ADDRESS", align::left, false, 4}}};
+              {"CPUS", align::right, false, 2},
+              {"BUSY", align::right, false, 5},
+              {"MEMORY", align::right, false, 1},
+              {"HOSTS", align::right, false, 4},
+              {"HEARTBEAT", align::right, false, 3},
+              {"ADDRESS", align::left, false, 6}}};
   selection<const api::Node*> nodes{has.nodes};
   for (const auto& node : snapshot.nodes())
     nodes.add(&node, interest_of(node));
@@ -149,10 +194,6 @@ void print_nodes(std::ostream& to, const terminal& where, const api::SnapshotRep
               cpus_text(node.cpu_used()),
               used_of(bytes_text(node.memory_used_bytes()), bytes_text(node.memory_total_bytes())),
               std::to_string(node.hosts_size()), span_text(node.heartbeat_age_ms()), node.address()});
-  }
-  if (snapshot.nodes().empty()) {
-    to << "no nodes; add one with: sluice start --address auto\n";
-    return;
   }
   rows.print(to, where);
   print_more(to, where, nodes.hidden(), "nodes");
@@ -201,21 +242,21 @@ bool has_routes(const api::SnapshotReply& snapshot) {
 void print_flows(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
                  const room& has) {
   if (snapshot.flows().empty()) {
-    to << "no flows; submit one with: sluice submit BINARY\n";
+    to << fit("no flows; submit one with: sluice submit BINARY", where.width) << "\n";
     return;
   }
   table rows{{{"FLOW", align::left, true},
-              {"VERSION", align::left, false, 3},
+              {"VERSION", align::left, false, 9},
               {"PHASE"},
-              {"PROCESSOR", align::left, true},
-              {"REPLICAS", align::right},
-              {"BACKLOG", align::right},
-              {"OLDEST", align::right},
-              {"RATE", align::right},
-              {"DONE", align::right, false, 1},
-              {"ERRORS", align::right},
-              {"DEAD", align::right, false, 2},
-              {has_routes(snapshot) ? "ROUTE" : "", align::left, true, 4}}};
+              {"PROCESSOR", align::left, true, 1},
+              {"REPLICAS", align::right, false, 2},
+              {"BACKLOG", align::right, false, 3},
+              {"OLDEST", align::right, false, 6},
+              {"RATE", align::right, false, 5},
+              {"DONE", align::right, false, 7},
+              {"ERRORS", align::right, false, 4},
+              {"DEAD", align::right, false, 8},
+              {has_routes(snapshot) ? "ROUTE" : "", align::left, true, 10}}};
   selection<std::pair<const api::Flow*, const api::Processor*>> processors{has.processors};
   for (const auto& flow : snapshot.flows())
     for (const auto& processor : flow.processors())
@@ -246,12 +287,17 @@ struct reason {
 
 void print_some(std::ostream& to, const terminal& where, const std::vector<reason>& all, int count_max,
                 const char* plural) {
+  if (count_max == 0)
+    return;
   style paint{where};
   for (int i = 0; i < std::min(count_max, static_cast<int>(all.size())); ++i) {
     const auto& one = all[static_cast<std::size_t>(i)];
     const auto before = one.phase.empty() ? std::size_t{2} : 3 + display_width(one.phase);
-    to << "  " << paint.phase(one.phase) << (one.phase.empty() ? "" : " ")
-       << fit(one.text, where.width == 0 ? 0 : std::max(before + 1, where.width) - before) << "\n";
+    if (where.width > 0 && where.width <= before) // no place for more than the phase
+      to << fit("  " + one.phase, where.width) << "\n";
+    else
+      to << "  " << paint.phase(one.phase) << (one.phase.empty() ? "" : " ")
+         << fit(one.text, where.width == 0 ? 0 : where.width - before) << "\n";
   }
   print_more(to, where, static_cast<int>(all.size()) - count_max, plural);
 }
@@ -261,14 +307,20 @@ void print_some(std::ostream& to, const terminal& where, const std::vector<reaso
 void print_reasons(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
                    const room& has) {
   std::vector<reason> of_flows;
-  for (const auto& flow : snapshot.flows()) {
-    if (!flow.detail().empty() && flow.phase() != "running")
-      of_flows.push_back({flow.phase(), "flow/" + flow.name() + ": " + flow.detail()});
-    for (const auto& processor : flow.processors())
-      if (!processor.last_error().empty())
-        of_flows.push_back(
-          {"", "last error of " + flow.name() + "/" + processor.name() + ": " + processor.last_error()});
-  }
+  const auto add_flows = [&](bool failing) {
+    for (const auto& flow : snapshot.flows()) {
+      if (is_failing(flow) != failing)
+        continue;
+      if (!flow.detail().empty() && flow.phase() != "running")
+        of_flows.push_back({flow.phase(), "flow/" + flow.name() + ": " + flow.detail()});
+      for (const auto& processor : flow.processors())
+        if (!processor.last_error().empty())
+          of_flows.push_back(
+            {"", "last error of " + flow.name() + "/" + processor.name() + ": " + processor.last_error()});
+    }
+  };
+  add_flows(true); // where there is no room for all
+  add_flows(false);
   print_some(to, where, of_flows, has.reasons, "processors");
   std::vector<reason> of_hosts;
   for (const auto& node : snapshot.nodes())
@@ -285,6 +337,8 @@ void print_reasons(std::ostream& to, const terminal& where, const api::SnapshotR
 /// Queues that no processor above shows as its backlog, and that hold something.
 void print_queues(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
                   const room& has) {
+  if (has.queues == 0)
+    return;
   auto is_backlog = [&](const std::string& name) {
     for (const auto& flow : snapshot.flows())
       for (const auto& processor : flow.processors()) {
@@ -296,9 +350,9 @@ void print_queues(std::ostream& to, const terminal& where, const api::SnapshotRe
     return false;
   };
   table rows{{{"QUEUE", align::left, true},
-              {"DEPTH", align::right},
-              {"OLDEST", align::right},
-              {"DEAD", align::right}}};
+              {"DEPTH", align::right, false, 1},
+              {"OLDEST", align::right, false, 3},
+              {"DEAD", align::right, false, 2}}};
   selection<const api::Queue*> queues{has.queues};
   for (const auto& queue : snapshot.queues())
     if (!is_backlog(queue.name()) && queue.depth_count() + queue.dead_count() > 0)
@@ -308,31 +362,49 @@ void print_queues(std::ostream& to, const terminal& where, const api::SnapshotRe
               cell{short_count_text(queue->dead_count()), queue->dead_count() > 0 ? &style::bad : nullptr}});
   if (rows.empty())
     return;
-  to << "\n";
+  print_gap(to, has);
   rows.print(to, where);
   print_more(to, where, queues.hidden(), "queues");
 }
 
 void print_events(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
                   const room& has) {
-  if (snapshot.events().empty())
+  if (snapshot.events().empty() || has.events == 0)
     return;
-  table rows{{{"EVENT"}, {""}, {"SUBJECT", align::left, true}, {"", align::left, true}}};
+  table rows{{{"EVENT", align::left, false, 1},
+              {"", align::left, false, 2},
+              {"SUBJECT", align::left, true},
+              {"", align::left, true}}};
   for (auto i = std::max(0, snapshot.events_size() - has.events); i < snapshot.events_size(); ++i) {
     const auto& event = snapshot.events(i);
     rows.add(
       {clock_text(event.at_unix_ms()), cell{event.severity(), &style::phase}, event.subject(), event.text()});
   }
-  to << "\n";
+  print_gap(to, has);
   rows.print(to, where);
+}
+
+/// What must not go before the further lines of healthy flows.
+void keep_trouble(room& has, const api::SnapshotReply& snapshot) {
+  constexpr int reasons_main_max = 4;
+  int processors = 0;
+  int reasons = 0;
+  for (const auto& flow : snapshot.flows()) {
+    reasons += is_failing(flow) && !flow.detail().empty() ? 1 : 0;
+    for (const auto& processor : flow.processors())
+      processors += interest_of(flow, processor) > interest::second ? 1 : 0;
+  }
+  has.processors_main = std::clamp(processors, has.processors_main, has.processors);
+  has.reasons_main = std::clamp(reasons, has.reasons_main, reasons_main_max);
 }
 
 std::string screen_of(const terminal& where, const api::SnapshotReply& snapshot, const room& has) {
   std::ostringstream to;
   print_headline(to, where, snapshot);
-  to << "\n";
+  print_gap(to, has);
   print_nodes(to, where, snapshot, has);
-  to << "\n";
+  if (has.nodes > 0)
+    print_gap(to, has);
   print_flows(to, where, snapshot, has);
   print_reasons(to, where, snapshot, has);
   print_queues(to, where, snapshot, has);
@@ -344,6 +416,7 @@ std::string screen_of(const terminal& where, const api::SnapshotReply& snapshot,
 
 std::string status_screen(const terminal& where, const api::SnapshotReply& snapshot) {
   room has;
+  keep_trouble(has, snapshot);
   auto screen = screen_of(where, snapshot, has);
   auto is_too_high = [&] {
     return where.height > 0
@@ -351,6 +424,8 @@ std::string status_screen(const terminal& where, const api::SnapshotReply& snaps
   };
   while (is_too_high() && has.shrink())
     screen = screen_of(where, snapshot, has);
+  while (is_too_high() && where.height > 1)
+    screen.erase(screen.rfind('\n', screen.size() - 2) + 1);
   return screen;
 }
 

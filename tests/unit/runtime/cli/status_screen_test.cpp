@@ -96,6 +96,66 @@ TEST_CASE("what does not fit a small terminal is left out and counted") {
   }
 }
 
+TEST_CASE("no line is wider and no screen higher than the terminal, however small") {
+  for (int count : {0, 3, 12}) {
+    const auto cluster = crowded(count);
+    for (std::size_t width : {1U, 10U, 40U, 64U})
+      for (std::size_t height : {2U, 5U, 10U, 16U}) {
+        CAPTURE(count);
+        CAPTURE(width);
+        CAPTURE(height);
+        const auto lines =
+          lines_of(status_screen({.is_terminal = true, .width = width, .height = height}, cluster));
+        CHECK(lines.size() < height);
+        CHECK_FALSE(lines.empty());
+        for (const auto& line : lines)
+          CHECK_MESSAGE(display_width(line) <= width, line);
+      }
+  }
+}
+
+TEST_CASE("the smallest screen has a node, a flow with its phase, and why it is so") {
+  const auto lines = lines_of(status_screen({.is_terminal = true, .width = 40, .height = 10}, crowded(100)));
+  for (auto part : {"cluster 0123", "a-node-", "a-flow-", "  degraded", "  degraded flow/a-flow",
+                    "more: sluice list nodes", "more: sluice list processors"})
+    CHECK_MESSAGE(has_line(lines, part), part);
+  const auto more = lines_of(status_screen({.is_terminal = true, .width = 80, .height = 20}, crowded(100)));
+  for (auto part : {"a-node-", "a-flow-", "flow/a-flow", "host/host-0", "a-queue-", "EVENT"})
+    CHECK_MESSAGE(has_line(more, part), part);
+}
+
+TEST_CASE("flows in trouble have their lines before healthy ones have their second") {
+  api::SnapshotReply cluster;
+  add_node(cluster, "here", "alive");
+  for (int i = 0; i < 6; ++i) {
+    const auto n = std::to_string(i);
+    auto* flow = cluster.add_flows();
+    flow->set_name("flow-" + n);
+    flow->set_phase(i < 4 ? "running" : i == 4 ? "degraded" : "failed");
+    if (i >= 4)
+      flow->set_detail("this is why " + n);
+    for (int k = 0; k < 5; ++k) {
+      auto* processor = flow->add_processors();
+      processor->set_name("work-" + n + "-" + std::to_string(k));
+      processor->set_replicas_desired(1);
+      processor->set_replicas_running(1);
+      if (i < 4)
+        processor->set_last_error("an error of long ago");
+    }
+    auto* event = cluster.add_events();
+    event->set_subject("flow/flow-" + n);
+  }
+  const auto lines = lines_of(status_screen({.is_terminal = true, .width = 80, .height = 20}, cluster));
+  for (auto part : {"degraded", "failed", "work-4-0", "work-5-0", "this is why 4", "this is why 5"})
+    CHECK_MESSAGE(has_line(lines, part), part);
+  for (auto& flow : *cluster.mutable_flows())
+    for (auto& processor : *flow.mutable_processors())
+      processor.clear_last_error();
+  const auto healthy = lines_of(status_screen({.is_terminal = true, .width = 80, .height = 20}, cluster));
+  for (auto part : {"work-0-0", "work-1-0", "work-2-0", "work-3-0", "work-4-0", "work-5-0", "this is why 5"})
+    CHECK_MESSAGE(has_line(healthy, part), part);
+}
+
 TEST_CASE("a wide terminal shows every column") {
   const auto screen = status_screen({.is_terminal = true, .width = 240, .height = 80}, crowded(3));
   for (auto part : {"ADDRESS", "HEARTBEAT", "HOSTS", "VERSION", "DEAD", "DONE", "ROUTE", "/a/long/route/2"})
