@@ -1,5 +1,6 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
+#include "runtime/cli/kinds.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/cli/wait.hpp"
 #include "runtime/config/quantity.hpp"
@@ -63,25 +64,6 @@ int wait_drained(const environment& env, client::control_client& head, const kin
   });
 }
 
-/// The id of the only node whose id begins so. Where there is none it is left to the head to say so.
-result<std::string> whole_node_id(client::control_client& head, const std::string& typed) {
-  auto snapshot = head.snapshot(0);
-  std::vector<std::string> begin_so;
-  if (snapshot)
-    for (const auto& node : snapshot->nodes()) {
-      if (node.id() == typed)
-        return typed;
-      if (node.id().starts_with(typed))
-        begin_so.push_back(node.id());
-    }
-  if (begin_so.size() <= 1)
-    return begin_so.empty() ? typed : begin_so.front();
-  std::string all;
-  for (const auto& id : begin_so)
-    all += (all.empty() ? "" : ", ") + id;
-  return fail(errc::invalid_argument, "node/" + typed + " is not one node: " + all + " begin so");
-}
-
 int run(const environment& env, const drain_arguments& args) {
   auto target = split_target(args.target, {"flow", "node"});
   if (!target)
@@ -93,7 +75,8 @@ int run(const environment& env, const drain_arguments& args) {
   if (!head)
     return complain(env, head.error());
   if (target->kind == "node") {
-    auto id = whole_node_id(**head, target->id);
+    const auto snapshot = (*head)->snapshot(0);
+    auto id = snapshot ? whole_id(*find_kind("node"), *snapshot, target->id) : fail(snapshot);
     if (!id)
       return complain(env, id.error());
     target->id = std::move(*id);

@@ -21,21 +21,16 @@ struct get_arguments {
   client_options_ptr client;
 };
 
-/// The one with this id, or the only one whose id begins so.
+/// The one with this id.
 result<const google::protobuf::Message*> pick(const kind& what, const message_list& all,
                                               const std::string& id) {
-  message_list begins;
   std::vector<std::string> ids;
   for (const auto* one : all) {
     ids.push_back(what.id(*one));
     if (ids.back() == id)
       return one;
-    if (ids.back().starts_with(id))
-      begins.push_back(one);
   }
   auto shown = std::string{what.name} + "/" + id;
-  if (begins.size() == 1 && (what.name == "node" || what.name == "host"))
-    return begins.front();
   std::vector<std::string_view> views{ids.begin(), ids.end()};
   return fail(errc::not_found, "there is no " + shown + config::did_you_mean(id, views) + "\n`sluice list "
                                  + std::string{what.plural} + "` shows those there are");
@@ -76,6 +71,12 @@ int run(const environment& env, const get_arguments& args) {
   auto snapshot = (*head)->snapshot(what.name == "event" ? events_searched_max : 0);
   if (!snapshot)
     return complain(env, snapshot.error());
+  if (what.name == "node" || what.name == "host") {
+    auto id = whole_id(what, *snapshot, target->id);
+    if (!id)
+      return complain(env, id.error());
+    target->id = std::move(*id);
+  }
   auto found = pick(what, what.all(*snapshot), target->id);
   if (!found)
     return complain(env, found.error());

@@ -2,6 +2,8 @@
 
 #include "runtime/cli/format.hpp"
 
+#include <algorithm>
+
 namespace sluice::cli {
 
 namespace {
@@ -268,6 +270,27 @@ std::span<const kind> all_kinds() {
   static const std::vector<kind> kinds{nodes(), flows(),  processors(), replicas(),
                                        hosts(), queues(), events()};
   return kinds;
+}
+
+result<std::string> whole_id(const kind& what, const api::SnapshotReply& snapshot, const std::string& typed) {
+  constexpr std::size_t shown_max = 5;
+  std::vector<std::string> begin_so;
+  for (const auto* one : what.all(snapshot)) {
+    auto id = what.id(*one);
+    if (id == typed)
+      return typed;
+    if (id.starts_with(typed))
+      begin_so.push_back(std::move(id));
+  }
+  if (begin_so.size() <= 1)
+    return begin_so.empty() ? typed : begin_so.front();
+  std::string some;
+  for (std::size_t i = 0; i < std::min(begin_so.size(), shown_max); ++i)
+    some += (i == 0 ? "" : ", ") + begin_so[i];
+  if (begin_so.size() > shown_max)
+    some += " and " + std::to_string(begin_so.size() - shown_max) + " more";
+  return fail(errc::invalid_argument, std::string{what.name} + "/" + typed + " is not one "
+                                        + std::string{what.name} + ": " + some + " begin so");
 }
 
 std::string route_text(const api::HttpSpec& http) { return http.method() + " " + http.route(); }

@@ -3,6 +3,8 @@
 #include "runtime/cli/table.hpp"
 #include "proto/sluice/control/v1/control.pb.h"
 
+#include <sluice/core/result.hpp>
+
 #include <google/protobuf/message.h>
 
 #include <functional>
@@ -32,6 +34,10 @@ std::span<const kind> all_kinds();
 
 /// By name or plural; null when there is none.
 const kind* find_kind(std::string_view word);
+
+/// The id that was meant: the typed one, or the only one that begins so. Where none does it is as typed: whoever is asked
+/// for it says that there is none. Fails with `invalid_argument`, naming them, where several begin so.
+result<std::string> whole_id(const kind& what, const api::SnapshotReply& snapshot, const std::string& typed);
 
 /// "GET /orders/{id}"
 std::string route_text(const api::HttpSpec& http);

@@ -1,6 +1,7 @@
 #include "runtime/cli/client_options.hpp"
 #include "runtime/cli/commands.hpp"
 #include "runtime/cli/count_check.hpp"
+#include "runtime/cli/kinds.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/cli/style.hpp"
 
@@ -8,7 +9,6 @@
 
 #include <limits>
 #include <ostream>
-#include <set>
 #include <utility>
 
 namespace sluice::cli {
@@ -41,16 +41,17 @@ result<std::string> host_of(client::control_client& head, const kind_and_id& tar
     return fail(errc::not_found,
                 "replica/" + target.id + " runs in no host; try the flow's logs: sluice logs flow/NAME");
   }
-  std::set<std::string> begin_so;
-  for (const auto& node : snapshot->nodes())
-    for (const auto& host : node.hosts())
-      if (host.id().starts_with(target.id))
-        begin_so.insert(host.id());
-  if (begin_so.size() == 1)
-    return *begin_so.begin();
-  return fail(errc::not_found,
-              (begin_so.empty() ? "no running host begins with '" : "several hosts begin with '") + target.id
-                + "'; `sluice list hosts` shows them, an ended one needs its full id");
+  auto id = whole_id(*find_kind("host"), *snapshot, target.id);
+  if (id && id->size() != host_id_digits)
+    return fail(errc::not_found, "no host begins with '" + target.id
+                                   + "'; `sluice list hosts` shows them, one that is gone needs its full id");
+  return id;
+}
+
+/// The id of a node, of which the beginning is enough.
+result<std::string> node_of(client::control_client& head, const std::string& typed) {
+  auto snapshot = head.snapshot(0);
+  return snapshot ? whole_id(*find_kind("node"), *snapshot, typed) : fail(snapshot);
 }
 
 /// Takes the first line off `rest`; without its line end.
@@ -122,7 +123,10 @@ int run(const environment& env, const logs_arguments& args) {
   if (target->kind == "flow") {
     request.set_flow(target->id);
   } else if (target->kind == "node") {
-    request.set_node(target->id);
+    auto node = node_of(**head, target->id);
+    if (!node)
+      return complain(env, node.error());
+    request.set_node(*node);
   } else {
     auto host = host_of(**head, *target);
     if (!host)
@@ -160,8 +164,9 @@ action declare(CLI::App& app, const environment& env) {
 
 const command logs_command{
   "logs", "Print what a flow's hosts wrote, those that ended too",
-  "Lines of a flow come by time and begin with the first digits of the host's id. Of a node it is the access "
-  "log: a line of JSON per request that its HTTP listener has answered.",
+  "Lines of a flow come by time and begin with the first digits of the host's id. Of a node it is the\n"
+  "access log: a line of JSON per request that its HTTP listener has answered. Of nodes and hosts the\n"
+  "beginning of the id is enough, of a host that is gone only the full one.",
   "  sluice logs flow/orders --follow --tail 20\n"
   "  sluice logs node/node-3fa2c1d0 --tail 20",
   declare};

@@ -287,7 +287,9 @@ TEST_CASE_FIXTURE(cli_fixture, "get shows one thing, and of nodes the beginning 
   host->mutable_last_crash()->add_log_tail("last words");
   CHECK(run({"get", "node/node-bb"}) == cli::ok);
   CHECK(out_has("phase: dead"));
-  CHECK(run({"get", "node/node-"}) == cli::not_found);
+  CHECK(run({"get", "node/node-"}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("node/node- is not one node: node-aa11, node-bb22 begin so"), err);
+  CHECK(run({"get", "node/nide-"}) == cli::not_found);
   CHECK(run({"get", "flow/orders"}) == cli::ok);
   CHECK(out_has("killed by SIGSEGV"));
   CHECK(out_has("last words"));
@@ -553,6 +555,21 @@ TEST_CASE_FIXTURE(cli_fixture, "logs that cannot all be read are a part only") {
   CHECK(out_has("\"unreachable\":\"the node is dead\""));
 }
 
+TEST_CASE_FIXTURE(cli_fixture, "the access log of a node is found by the beginning of its id") {
+  head.snapshot = two_nodes();
+  CHECK(run({"logs", "node/node-b"}) == cli::ok);
+  CHECK(run({"logs", "node/node-aa11"}) == cli::ok);
+  CHECK(run({"logs", "node/node-c"}) == cli::ok); // the head says that there is none
+  CHECK(head.asked
+        == std::vector<std::string>{"logs node-bb22 tail 0", "logs node-aa11 tail 0", "logs node-c tail 0"});
+  CHECK(run({"logs", "node/node-"}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("node-aa11, node-bb22 begin so"), err);
+  for (auto n : {'1', '2', '3', '4', '5'})
+    head.snapshot.add_nodes()->set_id(std::string{"node-"} + n);
+  CHECK(run({"logs", "node/node-"}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("node-3 and 2 more begin so"), err);
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "a host may be named by its beginning or by its replica") {
   auto* host = head.snapshot.add_nodes()->add_hosts();
   host->set_id("00000000000000ab");
@@ -564,6 +581,8 @@ TEST_CASE_FIXTURE(cli_fixture, "a host may be named by its beginning or by its r
   CHECK(head.asked
         == std::vector<std::string>{"logs 00000000000000ab tail 0", "logs 00000000000000cd tail 0"});
   CHECK(run({"logs", "host/1"}) == cli::not_found);
+  head.snapshot.mutable_nodes(0)->add_hosts()->set_id("00000000000000cd");
+  CHECK(run({"logs", "host/000"}) == cli::bad_usage);
   CHECK(run({"logs", "replica/6"}) == cli::not_found);
 }
 
