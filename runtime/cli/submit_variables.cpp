@@ -4,6 +4,7 @@
 
 #include <sluice/core/limits.hpp>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace sluice::cli {
@@ -66,6 +67,11 @@ result<void> take_file(const environment& env, const std::string& file, flow_var
 
 result<flow_variables> read_variables(const environment& env, const std::vector<std::string>& files,
                                       const std::vector<std::string>& given) {
+  if (std::count(files.begin(), files.end(), "-") > 1)
+    return fail(
+      errc::invalid_argument,
+      "--env-file - was given twice: the standard input can be read once only, and the second time it is "
+      "empty");
   flow_variables all;
   for (const auto& file : files)
     if (auto done = take_file(env, file, all); !done)

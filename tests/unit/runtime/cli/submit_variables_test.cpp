@@ -67,6 +67,15 @@ TEST_CASE_FIXTURE(variables_fixture,
   CHECK(sent() == flow_variables{{"A", "1"}});
 }
 
+TEST_CASE_FIXTURE(variables_fixture, "the standard input is read once") {
+  CHECK(submit({"--env-file", "-", "--env-file", "-"}, "A=1\n") == cli::bad_usage);
+  CHECK_MESSAGE(err_has("--env-file - was given twice: the standard input can be read once only"), err);
+  CHECK(head.targets.empty());
+  auto path = file("A=1\n");
+  CHECK(submit({"--env-file", path, "--env-file", "-", "--env-file", path}, "A=2\n") == cli::ok);
+  CHECK(sent() == flow_variables{{"A", "1"}}); // the last goes before
+}
+
 TEST_CASE_FIXTURE(variables_fixture, "a wrong line is named by file and number, and not shown") {
   auto path = file("A=1\n\nt0pS3cret\n");
   CHECK(submit({"--env-file", path}) == cli::bad_usage);
