@@ -17,6 +17,11 @@ bool is_variable_name(std::string_view name) noexcept {
          && std::ranges::all_of(name, [&](char c) { return is_letter(c) || is_digit(c); });
 }
 
+std::string bytes_bound() {
+  return std::to_string(limits::variables_bytes_max) + " ("
+         + std::to_string(limits::variables_bytes_max >> 10) + " KiB)";
+}
+
 } // namespace
 
 std::string_view variable_name_mistake(std::string_view name) noexcept {
@@ -46,13 +51,21 @@ result<void> check_variables(const flow_variables& all) {
     if (!mistake.empty())
       return fail(errc::invalid_argument, "variable '" + codec::to_utf8(name.substr(0, name_shown_bytes_max))
                                             + "': " + std::string{mistake});
-    bytes += name.size() + value.size() + 2; // as the environment holds it
+    const auto size = name.size() + value.size() + 2; // as the environment holds it
+    if (size > limits::variables_bytes_max)
+      return fail(errc::invalid_argument, "variable '" + codec::to_utf8(name.substr(0, name_shown_bytes_max))
+                                            + "' is too large: it takes " + std::to_string(size)
+                                            + " bytes, and all together may have " + bytes_bound()
+                                            + "; put it in a file");
+    bytes += size;
   }
-  if (all.size() > limits::variables_count_max || bytes > limits::variables_bytes_max)
-    return fail(errc::invalid_argument, "too many variables: at most "
-                                          + std::to_string(limits::variables_count_max) + " with "
-                                          + std::to_string(limits::variables_bytes_max >> 10)
-                                          + " KiB together; put what is large in a file");
+  if (all.size() > limits::variables_count_max)
+    return fail(errc::invalid_argument, "too many variables: " + std::to_string(all.size()) + " of at most "
+                                          + std::to_string(limits::variables_count_max));
+  if (bytes > limits::variables_bytes_max)
+    return fail(errc::invalid_argument, "the variables are too large: they take " + std::to_string(bytes)
+                                          + " bytes, and may have " + bytes_bound()
+                                          + "; put what is large in a file");
   return {};
 }
 

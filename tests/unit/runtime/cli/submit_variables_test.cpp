@@ -111,6 +111,7 @@ TEST_CASE_FIXTURE(variables_fixture, "what no flow may be given is refused befor
     CHECK_FALSE(err_has("s3cret"));
   }
   CHECK(submit({"--env", "BIG=" + std::string(70'000, 'x')}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("variable 'BIG' is too large: it takes 70005 bytes"), err);
   CHECK(err_has("64 KiB"));
   CHECK(head.targets.empty());
 }

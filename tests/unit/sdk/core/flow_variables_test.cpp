@@ -41,9 +41,19 @@ TEST_CASE("there is a bound, and the text has it") {
   CHECK(check_variables({{"A", std::string(limits::variables_bytes_max - 3, 'x')}}));
   auto done = check_variables({{"A", std::string(limits::variables_bytes_max - 2, 'x')}});
   REQUIRE_FALSE(done);
-  CHECK(done.error().message.find("at most 256 with 64 KiB together") != std::string::npos);
+  CHECK_MESSAGE(
+    done.error().message
+      == "variable 'A' is too large: it takes 65537 bytes, and all together may have 65536 (64 KiB); put "
+         "it in a file",
+    done.error().message);
+  done = check_variables({{"A", std::string(40'000, 'x')}, {"B", std::string(40'000, 'x')}});
+  REQUIRE_FALSE(done);
+  CHECK_MESSAGE(done.error().message.starts_with("the variables are too large: they take 80006 bytes"),
+                done.error().message);
   flow_variables many;
   for (std::size_t i = 0; i <= limits::variables_count_max; ++i)
     many["V" + std::to_string(i)] = "x";
-  CHECK_FALSE(check_variables(many));
+  done = check_variables(many);
+  REQUIRE_FALSE(done);
+  CHECK(done.error().message == "too many variables: 257 of at most 256");
 }
