@@ -176,7 +176,8 @@ action declare(CLI::App& app, const environment& env) {
   app
     .add_option(
       "--env-file", args->env_files,
-      "a file of such lines, taken as they stand; blank ones and those that begin with # are skipped; "
+      "a file of such lines, taken as they stand but for a CR at their end and a byte order mark; blank ones "
+      "and those that begin with # are skipped; "
       "\"-\" is the standard input; may be repeated, --env goes before it")
     ->type_name("FILE")
     ->allow_extra_args(false);
