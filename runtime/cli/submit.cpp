@@ -8,6 +8,7 @@
 #include "transport/artifact/sha256.hpp"
 
 #include <sluice/core/limits.hpp>
+#include <sluice/core/version.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -102,6 +103,19 @@ result<client::api::SubmitReply> upload(const environment& env, client::control_
   return reply;
 }
 
+/// An older head knows nothing of variables and would run the program without them.
+result<void> check_takes_variables(client::control_client& head) {
+  auto version = head.version();
+  if (!version)
+    return fail(version);
+  if (version->takes_submit_env())
+    return {};
+  return fail(errc::unsupported,
+              "the head is of an older Sluice (" + version->sluice_version()
+                + "), which drops what --env and --env-file give; nothing was submitted. Start the "
+                  "head again with this one, " SLUICE_VERSION);
+}
+
 void print_next_steps(const environment& env, const flow_spec& spec) {
   env.err << "next:\n  sluice status\n  sluice logs flow/" << spec.name.value << " --follow\n";
   for (const auto& processor : spec.processors)
@@ -139,6 +153,9 @@ int run(const environment& env, const submit_arguments& args) {
   auto head = connect(env, *args.client);
   if (!head)
     return complain(env, head.error());
+  if (!variables->empty())
+    if (auto takes = check_takes_variables(**head); !takes)
+      return complain(env, takes.error());
   auto reply = upload(env, **head, args.binary, header);
   if (!reply)
     return complain(env, reply.error());

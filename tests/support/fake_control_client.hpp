@@ -21,6 +21,7 @@ struct fake_head {
   std::vector<std::string> asked;                   ///< one line per changing call
   std::string uploaded;
   client::api::SubmitHeader header; ///< of the last submit
+  bool takes_submit_env = true;     ///< false: of an older version
   client::api::SubmitReply submit_reply;
   std::vector<client::api::QueuePutRequest> puts;
   std::vector<client::api::QueueRecord> records;
@@ -38,6 +39,7 @@ public:
   result<client::api::VersionReply> version() override {
     client::api::VersionReply reply;
     reply.set_sluice_version("9.9.9");
+    reply.set_takes_submit_env(head_.takes_submit_env);
     return answer(reply);
   }
 

@@ -161,6 +161,7 @@ grpc::Status control_rpc::Version(grpc::ServerContext* context, const v1::Versio
   reply->set_sluice_version(SLUICE_VERSION);
   reply->set_cluster_id(answer->view->cluster_id);
   reply->set_started_at_unix_ms(to_unix_ms(answer->view->started_at));
+  reply->set_takes_submit_env(true);
   return grpc::Status::OK;
 }
 

@@ -116,6 +116,17 @@ TEST_CASE_FIXTURE(variables_fixture, "what no flow may be given is refused befor
   CHECK(head.targets.empty());
 }
 
+TEST_CASE_FIXTURE(variables_fixture, "a head that would drop the variables gets nothing") {
+  head.takes_submit_env = false;
+  CHECK(submit({"--env", "A=s3cret"}) == cli::failed);
+  CHECK_MESSAGE(err_has("the head is of an older Sluice (9.9.9), which drops what --env and --env-file give"),
+                err);
+  CHECK_FALSE(err_has("s3cret"));
+  CHECK(head.uploaded.empty());
+  CHECK(submit({}) == cli::ok); // there is nothing to lose
+  CHECK(head.uploaded == "abc");
+}
+
 TEST_CASE_FIXTURE(variables_fixture, "of a flow's variables the names are shown") {
   auto* flow = head.snapshot.add_flows();
   flow->set_name("orders");

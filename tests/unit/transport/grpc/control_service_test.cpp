@@ -136,7 +136,9 @@ TEST_CASE_FIXTURE(control_fixture, "the socket and its directory are private") {
 TEST_CASE_FIXTURE(control_fixture, "a socket left by a killed head is replaced, and removed at the end") {
   std::filesystem::create_directories(dir.path() / "s");
   write_file(options.socket_path, "");
-  CHECK(serve().version());
+  const auto version = serve().version();
+  REQUIRE(version);
+  CHECK(version->takes_submit_env());
   server.reset();
   CHECK_FALSE(std::filesystem::exists(options.socket_path));
 }
