@@ -82,8 +82,13 @@ enum exit_code : int {
 
 exit_code exit_code_of(errc code) noexcept;
 
-/// Says what went wrong on stderr; returns the exit code for it.
-int complain(const environment& env, const failure& why);
+/// Says what went wrong on stderr; returns the exit code for it. `note` is what to know or do about it, whole lines: they
+/// stand behind the error, and in JSON in its member `note`.
+int complain(const environment& env, const failure& why, std::string_view note = {});
+
+/// Where to say what is neither data nor an error: stderr, but nowhere with `-o json`, for which all that stands there
+/// is an error.
+std::ostream& talk(const environment& env);
 
 /// What a command does once its arguments are read.
 using action = std::function<int()>;

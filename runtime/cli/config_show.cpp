@@ -58,7 +58,7 @@ int run(const environment& env, const config_arguments& args) {
   }
   rows.print(env.out, env.out_terminal);
   if (settings->file.empty())
-    env.err << "no configuration file was found\n";
+    talk(env) << "no configuration file was found\n";
   return ok;
 }
 

@@ -37,7 +37,7 @@ int run(const environment& env, const delete_arguments& args) {
   if (args.client->format() == output::json)
     env.out << to_json(request);
   if (args.detach) {
-    env.err << args.target << " is drained and then deleted\n";
+    talk(env) << args.target << " is drained and then deleted\n";
     return ok;
   }
   // Nothing but its end takes a flow out of `deleting`: one of that name in another phase is a new one.
@@ -47,7 +47,7 @@ int run(const environment& env, const delete_arguments& args) {
     [&](const client::api::SnapshotReply& snapshot) -> std::optional<int> {
       if (std::any_of(snapshot.flows().begin(), snapshot.flows().end(), is_it))
         return std::nullopt;
-      env.err << args.target << " is deleted; its queues stay, see `sluice list queues`\n";
+      talk(env) << args.target << " is deleted; its queues stay, see `sluice list queues`\n";
       return ok;
     },
     [&](const client::api::SnapshotReply&) {

@@ -55,7 +55,7 @@ int wait_drained(const environment& env, client::control_client& head, const kin
       return complain(env, {errc::unavailable, name + " is " + phase + "; its work goes to other nodes"});
     if (phase != "drained")
       return std::nullopt;
-    env.err << name << " is drained; take it up again with: sluice drain " << name << " --resume\n";
+    talk(env) << name << " is drained; take it up again with: sluice drain " << name << " --resume\n";
     return ok;
   };
   return wait_until(env, head, timeout, verdict, [&](const client::api::SnapshotReply& snapshot) {
@@ -93,9 +93,9 @@ int run(const environment& env, const drain_arguments& args) {
   if (args.client->format() == output::json)
     env.out << to_json(request);
   if (args.resume)
-    env.err << name << " takes work again\n";
+    talk(env) << name << " takes work again\n";
   else if (args.detach)
-    env.err << name << " is draining\n";
+    talk(env) << name << " is draining\n";
   else
     return wait_drained(env, **head, *target, *timeout);
   return ok;

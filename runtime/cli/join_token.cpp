@@ -33,9 +33,9 @@ int run(const environment& env, const join_token_arguments& args) {
     return ok;
   }
   env.out << reply->token() << "\n";
-  env.err << "good for one worker until " << date_text(reply->expires_at_unix_ms())
-          << "; on its machine, with the token in the file join-token:\n  sluice start --address "
-          << reply->link_address() << " --join-token-file join-token\n";
+  talk(env) << "good for one worker until " << date_text(reply->expires_at_unix_ms())
+            << "; on its machine, with the token in the file join-token:\n  sluice start --address "
+            << reply->link_address() << " --join-token-file join-token\n";
   return ok;
 }
 

@@ -89,7 +89,7 @@ int run_list(const environment& env, const list_arguments& args) {
     break;
   }
   if (shown.empty()) {
-    env.err << "no " << what->plural << (filters->empty() ? "" : " like that") << "\n";
+    talk(env) << "no " << what->plural << (filters->empty() ? "" : " like that") << "\n";
     return ok;
   }
   table rows{what->columns};

@@ -94,8 +94,8 @@ private:
   void print_text(const client::api::ReadLogsReply& part) const {
     style paint{env_.out_terminal};
     if (!part.unreachable().empty()) {
-      env_.err << style(env_.err_terminal).warning("warning:") << " the logs on node/" << part.node()
-               << " cannot be read: " << part.unreachable() << "\n";
+      talk(env_) << style(env_.err_terminal).warning("warning:") << " the logs on node/" << part.node()
+                 << " cannot be read: " << part.unreachable() << "\n";
       return;
     }
     std::string_view rest = part.text();

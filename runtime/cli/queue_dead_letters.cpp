@@ -80,11 +80,11 @@ int run(const environment& env, const letters_arguments& args) {
     for (const auto& letter : *letters)
       env.out << to_json_line(letter.payload()) << "\n";
   } else if (letters->empty()) {
-    env.err << "no dead letters" << (args.queue.empty() ? "" : " of queue/" + args.queue) << "\n";
+    talk(env) << "no dead letters" << (args.queue.empty() ? "" : " of queue/" + args.queue) << "\n";
   } else {
     print_table(env, *letters);
-    env.err << "bring them back with: sluice queue requeue " << (args.queue.empty() ? "QUEUE" : args.queue)
-            << " [ID...]\n";
+    talk(env) << "bring them back with: sluice queue requeue " << (args.queue.empty() ? "QUEUE" : args.queue)
+              << " [ID...]\n";
   }
   return ok;
 }

@@ -75,7 +75,7 @@ int run(const environment& env, const peek_arguments& args) {
     return ok;
   }
   if (records.empty()) {
-    env.err << "queue/" << args.queue << " holds nothing" << (args.after > 0 ? " after that" : "") << "\n";
+    talk(env) << "queue/" << args.queue << " holds nothing" << (args.after > 0 ? " after that" : "") << "\n";
     return ok;
   }
   table rows{{{"SEQ", align::right}, {"ATTEMPTS", align::right, false, 1}, {"RECORD", align::left, true}}};

@@ -33,8 +33,8 @@ int run(const environment& env, const purge_arguments& args) {
   }
   if (args.client->format() == output::json)
     env.out << to_json(*reply);
-  env.err << count_text(reply->count()) << (args.dead_letters ? " dead letters" : " records") << " of queue/"
-          << args.queue << " are forgotten\n";
+  talk(env) << count_text(reply->count()) << (args.dead_letters ? " dead letters" : " records")
+            << " of queue/" << args.queue << " are forgotten\n";
   return ok;
 }
 

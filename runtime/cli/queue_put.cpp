@@ -106,33 +106,32 @@ std::string stored_text(const put_arguments& args, const record_putter& putter) 
 }
 
 /// Which lines are stored for sure, which perhaps, and how to go on so that none is stored twice.
-void tell_how_far(const environment& env, const put_arguments& args, const record_putter& putter, errc why) {
-  if (!args.resume.empty() && why == errc::conflict) {
-    env.err << (putter.stored() == 0 ? "nothing was stored now" : stored_text(args, putter))
-            << ": a put was gone on with from this point already, or the input is not the one that was sent "
-               "before; `sluice queue peek "
-            << args.queue << "` shows what is there\n";
-    return;
-  }
+std::string how_far(const put_arguments& args, const record_putter& putter, errc why) {
+  const bool is_resumed = !args.resume.empty();
+  if (is_resumed && why == errc::conflict)
+    return (putter.stored() == 0 ? "nothing was stored now" : stored_text(args, putter))
+           + ": a put was gone on with from this point already, or the input is not the one that was sent "
+             "before; `sluice queue peek "
+           + args.queue + "` shows what is there\n";
   const auto line = std::to_string(putter.line_next());
   const auto unsure = putter.unsure();
-  if (!args.resume.empty() && putter.stored() == 0)
-    env.err << "nothing was stored now; ";
-  else
-    env.err << stored_text(args, putter) << ", all from before line " << line << "; ";
+  auto text = is_resumed && putter.stored() == 0
+                ? "nothing was stored now; "
+                : stored_text(args, putter) + ", all from before line " + line + "; ";
+  const auto file = args.file == "-" ? "-" : quote(args.file);
   if (unsure)
-    env.err << "the " << count_text(unsure->block.count) << " from line " << unsure->block.line
-            << " on may be stored or not, and nothing behind them is\n";
-  else
-    env.err << "nothing from there on was stored\n";
-  if (unsure)
-    env.err << "continue, with none stored twice: sluice queue put " << args.queue << " "
-            << (args.file == "-" ? "-" : quote(args.file)) << " --resume " << to_text(*unsure)
-            << (args.file == "-" ? "\nwith the same input, from its beginning" : "") << "\n";
-  else if (args.file != "-")
-    env.err << (why == errc::invalid_argument ? "mend the line, then continue with: tail -n +"
-                                              : "continue with: tail -n +")
-            << line << " " << quote(args.file) << " | sluice queue put " << args.queue << " -\n";
+    return text + "the " + count_text(unsure->block.count) + " from line "
+           + std::to_string(unsure->block.line)
+           + " on may be stored or not, and nothing behind them is\n"
+             "continue, with none stored twice: sluice queue put "
+           + args.queue + " " + file + " --resume " + to_text(*unsure)
+           + (args.file == "-" ? "\nwith the same input, from its beginning\n" : "\n");
+  text += "nothing from there on was stored\n";
+  if (args.file == "-")
+    return text;
+  const std::string mend = why == errc::invalid_argument ? "mend the line, then " : "";
+  return text + mend + "continue with: tail -n +" + line + " " + file + " | sluice queue put " + args.queue
+         + " -\n";
 }
 
 /// True if a flow that is there takes its records from the queue. True as well where nobody can tell.
@@ -178,14 +177,13 @@ int run(const environment& env, const put_arguments& args) {
       reply.set_count(to.stored());
       env.out << to_json(reply);
     }
-    env.err << stored_text(args, to) << "\n";
+    talk(env) << stored_text(args, to) << "\n";
     if (to.stored() > 0 && !is_read(**head, args.queue))
-      env.err << "note: no flow reads queue/" << args.queue
-              << " yet; what is in it waits for one that does\n";
+      talk(env) << "note: no flow reads queue/" << args.queue
+                << " yet; what is in it waits for one that does\n";
     return ok;
   }
-  auto code = complain(env, done.error());
-  tell_how_far(env, args, to, done.error().code);
+  const auto code = complain(env, done.error(), how_far(args, to, done.error().code));
   const auto signal = env.ending_signal();
   return done.error().code == errc::cancelled && signal != 0 ? 128 + signal : code;
 }

@@ -49,23 +49,24 @@ int run(const environment& env, const requeue_arguments& args) {
   if (!reply) {
     const auto code = reply.error().code;
     auto known = code == errc::not_found ? check_queue_known(**head, args.queue) : result<void>{};
-    const auto exit = complain(env, known ? reply.error() : known.error());
-    if (code == errc::timeout || code == errc::unavailable)
-      env.err
-        << "the letters may be back, in part or all, and the head may still be at it; see how far it is: "
-           "sluice queue list\nwhat is left then: the same again, with a longer --timeout\n";
-    return exit;
+    const bool is_unsure = code == errc::timeout || code == errc::unavailable;
+    return complain(
+      env, known ? reply.error() : known.error(),
+      is_unsure ? "the letters may be back, in part or all, and the head may still be at it; see how far it "
+                  "is: sluice queue list\nwhat is left then: the same again, with a longer --timeout\n"
+                : "");
   }
   if (reply->count() == 0)
     if (auto known = check_queue_known(**head, args.queue); !known)
       return complain(env, known.error());
   if (args.client->format() == output::json)
     env.out << to_json(*reply);
-  env.err << count_text(reply->count()) << (reply->count() == 1 ? " record is" : " records are")
-          << " back at the end of queue/" << args.queue << "\n";
+  talk(env) << count_text(reply->count()) << (reply->count() == 1 ? " record is" : " records are")
+            << " back at the end of queue/" << args.queue << "\n";
   if (reply->count() >= ids.size())
     return ok;
-  env.err << count_text(ids.size() - reply->count()) << " of the ids named no dead letter of this queue\n";
+  complain(env, {errc::not_found, count_text(ids.size() - reply->count())
+                                    + " of the ids named no dead letter of queue/" + args.queue});
   return reply->count() == 0 ? not_found : partly_failed;
 }
 

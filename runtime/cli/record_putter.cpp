@@ -167,7 +167,7 @@ result<void> record_putter::send() {
 
 void record_putter::end_progress() const {
   if (is_progress_shown_)
-    env_.err << "\r\x1b[K";
+    talk(env_) << "\r\x1b[K";
 }
 
 void record_putter::show_progress() {
@@ -176,8 +176,8 @@ void record_putter::show_progress() {
   shown_at_ = env_.now();
   is_progress_shown_ = true;
   auto seconds = std::chrono::duration<double>(shown_at_ - started_).count();
-  env_.err << "\r\x1b[K" << count_text(stored_) << " records stored, "
-           << rate_text(seconds > 0 ? static_cast<double>(stored_) / seconds : 0) << std::flush;
+  talk(env_) << "\r\x1b[K" << count_text(stored_) << " records stored, "
+             << rate_text(seconds > 0 ? static_cast<double>(stored_) / seconds : 0) << std::flush;
 }
 
 } // namespace sluice::cli

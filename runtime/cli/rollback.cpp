@@ -40,7 +40,7 @@ int run(const environment& env, const rollback_arguments& args) {
     return complain(env, reply.error());
   if (args.client->format() == output::json)
     env.out << to_json(*reply);
-  env.err << args.target << " goes back, counted as version " << reply->version() << "\n";
+  talk(env) << args.target << " goes back, counted as version " << reply->version() << "\n";
   return args.detach ? ok : wait_for_version(env, **head, target->id, reply->version(), *timeout);
 }
 

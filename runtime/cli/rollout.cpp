@@ -24,18 +24,19 @@ const Flow* find_flow(const SnapshotReply& snapshot, const std::string& name) {
   return nullptr;
 }
 
-void print_last_words(const environment& env, const SnapshotReply& snapshot, const std::string& flow,
-                      std::uint64_t version) {
+/// Of a host of this version that crashed: the reason, and what it wrote last.
+std::string last_words(const SnapshotReply& snapshot, const std::string& flow, std::uint64_t version) {
   for (const auto& node : snapshot.nodes())
     for (const auto& host : node.hosts()) {
       if (host.flow() != flow || host.version() != version || !host.has_last_crash())
         continue;
       const auto& crash = host.last_crash();
-      env.err << "host/" << host.id() << " on node/" << node.id() << ": " << fit(crash.reason(), 0) << "\n";
+      auto text = "host/" + host.id() + " on node/" + node.id() + ": " + fit(crash.reason(), 0) + "\n";
       for (auto i = std::max(0, crash.log_tail_size() - log_lines_shown_max); i < crash.log_tail_size(); ++i)
-        env.err << "  | " << fit(crash.log_tail(i), 0) << "\n";
-      return; // the others died of the same
+        text += "  | " + fit(crash.log_tail(i), 0) + "\n";
+      return text; // the others died of the same
     }
+  return {};
 }
 
 host::batch_report report_of(const client::api::Batch& from) {
@@ -70,12 +71,13 @@ bool has_failed_batch(const Flow& flow) {
 int say_failed(const environment& env, const SnapshotReply& snapshot, const Flow& flow,
                std::uint64_t version) {
   const bool has_run = flow.version_target() == version && has_failed_batch(flow);
-  complain(env, {has_run ? errc::invalid_argument : errc::internal,
-                 "flow/" + flow.name() + " version " + std::to_string(version)
-                   + (has_run ? " failed: " : " does not run: ")
-                   + (flow.detail().empty() ? "no reason is known" : flow.detail())});
-  print_last_words(env, snapshot, flow.name(), version);
-  env.err << "see `sluice get flow/" << flow.name() << "` and `sluice logs flow/" << flow.name() << "`\n";
+  complain(env,
+           {has_run ? errc::invalid_argument : errc::internal,
+            "flow/" + flow.name() + " version " + std::to_string(version)
+              + (has_run ? " failed: " : " does not run: ")
+              + (flow.detail().empty() ? "no reason is known" : flow.detail())},
+           last_words(snapshot, flow.name(), version) + "see `sluice get flow/" + flow.name()
+             + "` and `sluice logs flow/" + flow.name() + "`\n");
   return failed;
 }
 
@@ -111,8 +113,8 @@ int wait_for_version(const environment& env, client::control_client& head, const
       return say_failed(env, snapshot, *now, version);
     if (now->version_current() != version || (now->phase() != "running" && now->phase() != "completed"))
       return std::nullopt;
-    env.err << style(env.err_terminal).good(now->phase()) << ": flow/" << flow << " version " << version
-            << "\n";
+    talk(env) << style(env.err_terminal).good(now->phase()) << ": flow/" << flow << " version " << version
+              << "\n";
     return ok;
   };
   return wait_until(env, head, timeout, verdict,
@@ -130,7 +132,7 @@ int wait_for_end(const environment& env, client::control_client& head, const std
     if (now == nullptr) // it was stored before the submit was answered
       return complain(env, {errc::not_found, "flow/" + flow + " was deleted meanwhile"});
     if (draws)
-      env.err << "\r\x1b[K" << std::flush;
+      talk(env) << "\r\x1b[K" << std::flush;
     if (now->version_target() != version)
       return complain(env, {errc::conflict, "version " + std::to_string(now->version_target()) + " of flow/"
                                               + flow + " took its place"});
@@ -139,20 +141,20 @@ int wait_for_end(const environment& env, client::control_client& head, const std
     if (now->phase() == "failed")
       return say_failed(env, snapshot, *now, version);
     if (now->phase() == "completed") {
-      env.err << style(env.err_terminal).good("completed") << ": flow/" << flow << " version " << version
-              << "\n";
-      for (const auto& processor : now->processors())
-        env.err << "  " << processor.name() << ": " << runtime::batch_counts(report_of(processor.batch()))
-                << " in " << runtime::seconds_text(std::chrono::milliseconds{processor.batch().took_ms()})
+      talk(env) << style(env.err_terminal).good("completed") << ": flow/" << flow << " version " << version
                 << "\n";
+      for (const auto& processor : now->processors())
+        talk(env) << "  " << processor.name() << ": " << runtime::batch_counts(report_of(processor.batch()))
+                  << " in " << runtime::seconds_text(std::chrono::milliseconds{processor.batch().took_ms()})
+                  << "\n";
       return ok;
     }
     const auto text = progress_of(*now);
     if (draws)
-      env.err << fit(text, env.err_terminal.width) << std::flush;
+      talk(env) << fit(text, env.err_terminal.width) << std::flush;
     else if (env.now() - said_at >= say_every) {
       said_at = env.now();
-      env.err << text << "\n" << std::flush;
+      talk(env) << text << "\n" << std::flush;
     }
     return std::nullopt;
   };

@@ -3,6 +3,7 @@
 #include "runtime/config/suggest.hpp"
 
 #include <sluice/codec/json_writer.hpp>
+#include <sluice/codec/utf8.hpp>
 #include <sluice/core/disk_errc.hpp>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <ostream>
 
 namespace sluice::cli {
@@ -156,8 +158,7 @@ int run_command(const environment& env, const command& what, const std::string& 
     return ok;
   } catch (const CLI::ParseError& why) {
     complain(env, {errc::invalid_argument, usage_problem(app, why)});
-    if (!env.json_errors)
-      env.err << formatter->usage << "\n`sluice " << path << " --help` says more.\n";
+    talk(env) << formatter->usage << "\n`sluice " << path << " --help` says more.\n";
     return bad_usage;
   }
   return act();
@@ -177,13 +178,18 @@ bool asks_for_json(std::span<const std::string> args) {
 }
 
 /// {"error":{"code":"not_found","message":"..."}}
-std::string to_json(const failure& why) {
+std::string to_json(const failure& why, std::string_view note) {
   std::string text = R"({"error":{"code":)";
   codec::json_writer writer{text};
   static_cast<void>(writer.string(to_string(why.code)));
   text += R"(,"message":)";
-  if (!writer.string(why.message)) // of another program's making
-    static_cast<void>(writer.string("no UTF-8"));
+  static_cast<void>(writer.string(codec::to_utf8(why.message))); // may be of another program's making
+  if (note.ends_with('\n'))
+    note.remove_suffix(1);
+  if (!note.empty()) {
+    text += R"(,"note":)";
+    static_cast<void>(writer.string(codec::to_utf8(note)));
+  }
   return text + "}}\n";
 }
 
@@ -226,7 +232,12 @@ int dispatch(const environment& env, const std::vector<std::string>& args) {
 int run(const environment& env, const std::vector<std::string>& args) {
   auto here = env;
   here.json_errors = asks_for_json(args);
-  const auto code = dispatch(here, args);
+  int code = failed;
+  try {
+    code = dispatch(here, args);
+  } catch (const std::exception& why) {
+    return complain(here, {errc::internal, why.what()});
+  }
   errno = 0;
   env.out.flush();
   if (code == ok && !env.out) {
@@ -269,12 +280,17 @@ exit_code exit_code_of(errc code) noexcept {
   return failed;
 }
 
-int complain(const environment& env, const failure& why) {
+int complain(const environment& env, const failure& why, std::string_view note) {
   if (env.json_errors)
-    env.err << to_json(why);
+    env.err << to_json(why, note);
   else
-    env.err << style(env.err_terminal).error("error:") << " " << why.message << "\n";
+    env.err << style(env.err_terminal).error("error:") << " " << why.message << "\n" << note;
   return exit_code_of(why.code);
+}
+
+std::ostream& talk(const environment& env) {
+  static std::ostream nowhere{nullptr};
+  return env.json_errors ? nowhere : env.err;
 }
 
 } // namespace sluice::cli

@@ -47,12 +47,12 @@ int run(const environment& env, const scale_arguments& args) {
   if (args.client->format() == output::json)
     env.out << to_json(request);
   const auto phase = phase_of((*head)->snapshot(0), request.flow());
-  env.err << args.target << " will have " << *replicas << (*replicas == 1 ? " replica" : " replicas");
+  talk(env) << args.target << " will have " << *replicas << (*replicas == 1 ? " replica" : " replicas");
   if (phase == "draining" || phase == "drained")
-    env.err << " when its flow takes work again: it is " << phase << "; `sluice drain flow/" << request.flow()
-            << " --resume` does that\n";
+    talk(env) << " when its flow takes work again: it is " << phase << "; `sluice drain flow/"
+              << request.flow() << " --resume` does that\n";
   else
-    env.err << "; watch it with `sluice status --watch`\n";
+    talk(env) << "; watch it with `sluice status --watch`\n";
   return ok;
 }
 

@@ -117,6 +117,8 @@ std::string to_json(const config::ready_info& info) {
   add("http_address", info.http_address);
   add("state_dir", info.state_dir);
   add("ca_fingerprint", info.ca_fingerprint);
+  if (!info.warning.empty())
+    add("warning", info.warning);
   return json + "\n}\n";
 }
 
@@ -190,7 +192,7 @@ int run(const environment& env, const start_arguments& args) {
     return complain(env, claimed.error());
   auto say = [&](const config::ready_info& info, const std::string& log_file) {
     if (!info.warning.empty())
-      env.err << "warning: " << info.warning << "\n";
+      talk(env) << "warning: " << info.warning << "\n"; // in JSON it is a member
     if (args.output == "json")
       env.out << to_json(info) << std::flush;
     else

@@ -30,10 +30,12 @@ int watch(const environment& env, client::control_client& head, std::chrono::mil
     std::string text;
     if (snapshot)
       text = as_json ? to_json(*snapshot) : status_screen(env.measure_out(), *snapshot);
-    else if (exit_code_of(snapshot.error().code) == unreachable)
-      text = style(env.out_terminal).warning(snapshot.error().message) + "\n";
-    else
+    else if (exit_code_of(snapshot.error().code) != unreachable)
       return complain(env, snapshot.error());
+    else if (as_json)
+      complain(env, snapshot.error());
+    else
+      text = style(env.out_terminal).warning(snapshot.error().message) + "\n";
     env.out << (env.out_terminal.is_terminal && !as_json ? home_and_clear : "") << text << std::flush;
     if (!env.out)
       return ok; // nobody reads any more

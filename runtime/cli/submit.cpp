@@ -93,13 +93,13 @@ result<client::api::SubmitReply> upload(const environment& env, client::control_
     auto chunk = file.next();
     if (chunk && shows_progress) {
       sent += chunk->size();
-      env.err << "\r\x1b[Kuploading " << bytes_text(sent) << " of " << bytes_text(header.size_bytes())
-              << std::flush;
+      talk(env) << "\r\x1b[Kuploading " << bytes_text(sent) << " of " << bytes_text(header.size_bytes())
+                << std::flush;
     }
     return chunk;
   });
   if (shows_progress)
-    env.err << "\r\x1b[K" << std::flush;
+    talk(env) << "\r\x1b[K" << std::flush;
   return reply;
 }
 
@@ -117,11 +117,11 @@ result<void> check_takes_variables(client::control_client& head) {
 }
 
 void print_next_steps(const environment& env, const flow_spec& spec) {
-  env.err << "next:\n  sluice status\n  sluice logs flow/" << spec.name.value << " --follow\n";
+  talk(env) << "next:\n  sluice status\n  sluice logs flow/" << spec.name.value << " --follow\n";
   for (const auto& processor : spec.processors)
     if (auto name = processor.source.options.find("name");
         processor.source.kind == "queue" && name != processor.source.options.end()) {
-      env.err << "  sluice queue put " << name->second << " FILE.jsonl\n";
+      talk(env) << "  sluice queue put " << name->second << " FILE.jsonl\n";
       return; // the first is the way in
     }
 }
@@ -164,9 +164,9 @@ int run(const environment& env, const submit_arguments& args) {
     env.out << to_json(*reply);
   else if (args.client->format() == output::name)
     env.out << "flow/" << reply->flow() << "\n";
-  env.err << "submitted: flow/" << reply->flow() << " version " << reply->version()
-          << (reply->is_new() ? " (new)" : " (rolling update)") << ", " << spec->processors.size()
-          << (spec->processors.size() == 1 ? " processor" : " processors") << "\n";
+  talk(env) << "submitted: flow/" << reply->flow() << " version " << reply->version()
+            << (reply->is_new() ? " (new)" : " (rolling update)") << ", " << spec->processors.size()
+            << (spec->processors.size() == 1 ? " processor" : " processors") << "\n";
   if (args.wait)
     return wait_for_end(env, **head, reply->flow(), reply->version(), [&](const client::api::Flow& flow) {
       if (args.client->format() == output::json)

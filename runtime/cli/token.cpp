@@ -24,10 +24,10 @@ int run(const environment& env, const client_options& options) {
   env.out << reply->token() << "\n";
   if (reply->control_address().empty())
     return ok;
-  env.err << "to steer this cluster from elsewhere, with the token in the file token (mode 600):\n"
-             "  export SLUICE_CONTROL="
-          << reply->control_address() << "\n  export SLUICE_CA_PIN=" << reply->ca_fingerprint()
-          << "\n  sluice status --token-file token\n";
+  talk(env) << "to steer this cluster from elsewhere, with the token in the file token (mode 600):\n"
+               "  export SLUICE_CONTROL="
+            << reply->control_address() << "\n  export SLUICE_CA_PIN=" << reply->ca_fingerprint()
+            << "\n  sluice status --token-file token\n";
   return ok;
 }
 

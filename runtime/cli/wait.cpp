@@ -30,7 +30,10 @@ int wait_until(const environment& env, client::control_client& head, std::chrono
     if (env.now() >= until)
       return on_timeout(last);
     if (!env.pause(wait_interval)) {
-      env.err << "interrupted; it goes on without you, see `sluice status`\n";
+      const std::string text = "interrupted; it goes on without you, see `sluice status`";
+      if (env.json_errors)
+        return complain(env, {errc::cancelled, text});
+      env.err << text << "\n";
       return interrupted;
     }
   }

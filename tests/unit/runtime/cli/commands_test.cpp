@@ -643,6 +643,63 @@ TEST_CASE_FIXTURE(cli_fixture, "with -o json what goes wrong is JSON too, and st
   CHECK(err_has("error: there is no flow/none"));
 }
 
+TEST_CASE_FIXTURE(cli_fixture,
+                  "with -o json nothing but an error stands on stderr, and what to know about it is in it") {
+  using lines = std::vector<std::vector<std::string>>;
+  head.snapshot = one_flow("drained", 1, 1);
+  head.snapshot.add_queues()->set_name("in");
+  for (auto args : lines{{"queue", "put", "in", "-"},
+                         {"queue", "peek", "in"},
+                         {"queue", "dead-letters", "in"},
+                         {"queue", "requeue", "in"},
+                         {"queue", "purge", "in"},
+                         {"list", "nodes"},
+                         {"scale", "orders/price", "2"},
+                         {"drain", "flow/orders"},
+                         {"drain", "flow/orders", "--resume"},
+                         {"delete", "flow/orders"},
+                         {"rollback", "flow/orders", "--detach"},
+                         {"join-token", "create"},
+                         {"token", "show"},
+                         {"config", "show"}}) {
+    args.insert(args.end(), {"-o", "json"});
+    CAPTURE(args[0] + " " + args[1]);
+    CHECK(run(args, "1\n") == cli::ok);
+    CHECK_MESSAGE(err.empty(), err);
+  }
+  head.snapshot = one_flow("failed", 0, 8);
+  auto* host = head.snapshot.add_nodes()->add_hosts();
+  head.snapshot.add_queues()->set_name("in");
+  host->set_flow("orders");
+  host->set_version(8);
+  host->mutable_last_crash()->set_reason("killed by SIGSEGV");
+  host->mutable_last_crash()->add_log_tail("last words \xff");
+  const auto fails = [&](std::vector<std::string> args, const std::string& note,
+                         const std::string& input = {}) {
+    args.insert(args.end(), {"-o", "json"});
+    CHECK(run(args, input) != cli::ok);
+    CHECK_MESSAGE(err.starts_with("{\"error\":{\"code\":\""), err);
+    CHECK_MESSAGE(err.ends_with("}}\n"), err);
+    CHECK_MESSAGE(std::count(err.begin(), err.end(), '\n') == 1, err);
+    CHECK_MESSAGE(err_has(note), err);
+  };
+  fails({"rollback", "flow/orders"}, R"("note":"host/ on node/: killed by SIGSEGV\n  | last words\nsee `sluice get)");
+  fails({"queue", "put", "in", "-"}, R"("note":"1 record is in queue/in, all from before line 2; nothing)",
+        "1\nx\n");
+  fails({"queue", "requeue", "in", "17"}, "1 of the ids named no dead letter of queue/in");
+  fails({"queue", "put"}, "");
+  pauses_until_interrupt = 0;
+  head.snapshot = one_flow("draining", 1, 1);
+  fails({"drain", "flow/orders"}, R"({"code":"cancelled","message":"interrupted; it goes on without you)");
+  pauses_until_interrupt = 1;
+  head.refuse_first = {failure{errc::unavailable, "it is away"}};
+  CHECK(run({"status", "--watch", "-o", "json"}) == cli::interrupted);
+  CHECK(err == "{\"error\":{\"code\":\"unavailable\",\"message\":\"it is away\"}}\n");
+  CHECK(out.starts_with("{"));
+  head.refuse = failure{errc::timeout, "slow"};
+  fails({"queue", "requeue", "in"}, R"("note":"the letters may be back, in part or all)");
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "commands that change something say in JSON what they asked for") {
   head.snapshot = one_flow("drained", 1, 1);
   for (const auto& args : std::vector<std::vector<std::string>>{{"scale", "orders/price", "2"},
