@@ -10,10 +10,16 @@
 
 namespace sluice::cli {
 
+result<void> check_queue_name(const std::string& queue) {
+  if (is_valid_name(queue))
+    return {};
+  return fail(errc::invalid_argument,
+              "'" + queue + "' can be no queue: a name has " + std::string{name_rule});
+}
+
 result<void> check_queue_known(client::control_client& head, const std::string& queue) {
-  if (!is_valid_name(queue))
-    return fail(errc::invalid_argument,
-                "'" + queue + "' can be no queue: a name has " + std::string{name_rule});
+  if (auto name = check_queue_name(queue); !name)
+    return name;
   auto snapshot = head.snapshot(0);
   if (!snapshot)
     return fail(snapshot);

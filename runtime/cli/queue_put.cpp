@@ -4,6 +4,7 @@
 #include "runtime/cli/format.hpp"
 #include "runtime/cli/input.hpp"
 #include "runtime/cli/payload.hpp"
+#include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/record_putter.hpp"
 #include "runtime/cli/render.hpp"
 #include "runtime/config/quantity.hpp"
@@ -126,10 +127,13 @@ std::string how_far(const put_arguments& args, const record_putter& putter, errc
              "continue, with none stored twice: sluice queue put "
            + args.queue + " " + file + " --resume " + to_text(*unsure)
            + (args.file == "-" ? "\nwith the same input, from its beginning\n" : "\n");
-  text += "nothing from there on was stored\n";
+  text = putter.stored() == 0 ? "nothing was stored\n" : text + "nothing from there on was stored\n";
   if (args.file == "-")
     return text;
   const std::string mend = why == errc::invalid_argument ? "mend the line, then " : "";
+  if (putter.line_next() == 1) // nothing of it is stored
+    return text + (mend.empty() ? "try again with: " : mend + "put it again: ") + "sluice queue put "
+           + args.queue + " " + file + "\n";
   return text + mend + "continue with: tail -n +" + line + " " + file + " | sluice queue put " + args.queue
          + " -\n";
 }
@@ -150,6 +154,8 @@ bool is_read(client::control_client& head, const std::string& queue) {
 }
 
 int run(const environment& env, const put_arguments& args) {
+  if (auto name = check_queue_name(args.queue); !name)
+    return complain(env, name.error());
   auto patience = config::parse_duration(args.wait);
   if (!patience)
     return complain(env, {errc::invalid_argument, "--wait: " + patience.error().message});
