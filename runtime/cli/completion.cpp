@@ -19,7 +19,7 @@ constexpr argument_words first_arguments[] = {
   {"list", "nodes flows processors replicas hosts queues events"},
   {"get",
    "$(_sluice_names flows) $(_sluice_names processors) $(_sluice_names nodes) $(_sluice_names queues)"},
-  {"logs", "$(_sluice_names flows) $(_sluice_names hosts)"},
+  {"logs", "$(_sluice_names flows) $(_sluice_names hosts) $(_sluice_names nodes)"},
   {"scale", "$(_sluice_names processors | sed 's,^processor/,,')"},
   {"drain", "$(_sluice_names flows) $(_sluice_names nodes)"},
   {"rollback", "$(_sluice_names flows)"},

@@ -103,10 +103,13 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command queue_dead_letters_command{"dead-letters", "Show records that used up their attempts, and why",
-                                         "",
-                                         "  sluice queue dead-letters orders\n"
-                                         "  sluice queue dead-letters orders -o json",
-                                         declare};
+const command queue_dead_letters_command{
+  "dead-letters", "Show records that failed for good, and why",
+  "Those that used up their attempts, and those that could not be decoded.\n"
+  "Without a QUEUE also those whose source was none, such as a file: these\n"
+  "cannot be requeued. Oldest first.",
+  "  sluice queue dead-letters orders\n"
+  "  sluice queue dead-letters orders -o json",
+  declare};
 
 } // namespace sluice::cli

@@ -102,10 +102,11 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command queue_peek_command{"peek", "Look at the records of a queue without taking them",
-                                 "Oldest first; leased ones are shown too.",
-                                 "  sluice queue peek orders\n"
-                                 "  sluice queue peek orders --count 0 -o jsonl > orders.jsonl",
-                                 declare};
+const command queue_peek_command{
+  "peek", "Look at the records of a queue without taking them",
+  "Oldest first; leased ones, and those that wait for another attempt, are shown too.",
+  "  sluice queue peek orders\n"
+  "  sluice queue peek orders --count 0 -o jsonl > orders.jsonl",
+  declare};
 
 } // namespace sluice::cli

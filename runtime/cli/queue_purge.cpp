@@ -48,10 +48,11 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command queue_purge_command{"purge", "Forget what waits in a queue, for good",
-                                  "Records that a processor works on are left to it.",
-                                  "  sluice queue purge orders\n"
-                                  "  sluice queue purge orders --dead-letters",
-                                  declare};
+const command queue_purge_command{
+  "purge", "Forget what waits in a queue, for good",
+  "Also what waits for another attempt; records that a processor works on are left to it.",
+  "  sluice queue purge orders\n"
+  "  sluice queue purge orders --dead-letters",
+  declare};
 
 } // namespace sluice::cli

@@ -201,7 +201,9 @@ action declare(CLI::App& app, const environment& env) {
   app.add_option("--batch", args->batch, "records per request [1000]")
     ->type_name("COUNT")
     ->check(count_check(1, limits::block_count_max));
-  app.add_option("--wait", args->wait, "how long to wait for a head that is away [60s]")->type_name("SPAN");
+  app
+    .add_option("--wait", args->wait, "how long to wait for a head that goes away or is full meanwhile [60s]")
+    ->type_name("SPAN");
   app
     .add_option("--resume", args->resume,
                 "go on, once and with the same input, with a put that failed, as its message says")
@@ -215,7 +217,8 @@ action declare(CLI::App& app, const environment& env) {
 const command queue_put_command{
   "put", "Put records at the end of a queue",
   "Every line is checked; at the first that is not JSON it stops, says which, and what came before\n"
-  "is stored. When it returns, the records are on disk. From a pipe, lines are sent as they come.\n"
+  "is stored. Blank lines are skipped. When it returns, the records are on disk. From a pipe, lines are\n"
+  "sent as they come.\n"
   "Where it fails it says how to go on without storing a record twice. Ctrl-C ends it after\n"
   "the request that is under way, a second one at once and without that line.",
   "  sluice queue put orders orders.jsonl\n"
