@@ -20,11 +20,31 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::size_t synopsis_column = 26;
+constexpr std::size_t option_column = 34;
+constexpr std::size_t help_width_max = 100;
+
+/// At most `width` columns a line, broken at blanks. A word that is longer has a line of its own.
+std::string wrapped(std::string_view text, std::size_t width) {
+  std::string out;
+  std::size_t used = 0;
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    if (used > 0 && used + 1 + word.size() > width) {
+      out += '\n';
+      used = 0;
+    }
+    out += used > 0 ? " " : "";
+    out += word;
+    used += word.size() + (used > 0 ? 1 : 0);
+  }
+  return out;
+}
 
 /// The help of one command: usage, details, options, examples.
 class help_formatter final : public CLI::Formatter {
 public:
-  explicit help_formatter(const command& what) : what_(what) { column_width(34); }
+  explicit help_formatter(const command& what) : what_(what) { column_width(option_column); }
 
   std::string make_positionals(const CLI::App* app) const override {
     auto text = CLI::Formatter::make_positionals(app);
@@ -43,6 +63,10 @@ public:
       text.erase(at, 1);
     text += "\nExamples:\n" + std::string{what_.examples} + "\n";
     return text;
+  }
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return wrapped(CLI::Formatter::make_option_desc(option), help_width_max - option_column);
   }
 
   std::string usage; ///< the first line

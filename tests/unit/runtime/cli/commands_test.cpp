@@ -68,6 +68,9 @@ TEST_CASE_FIXTURE(cli_fixture,
     CHECK_MESSAGE(first != std::string::npos, typed);
     CHECK_MESSAGE(examples.find("sluice " + path[0], first + 1) != std::string::npos, typed);
     CHECK(out.find("\n\n\n") == std::string::npos);
+    std::istringstream lines{out};
+    for (std::string line; std::getline(lines, line);)
+      CHECK_MESSAGE(line.size() <= 102, line);
   }
 }
 
@@ -683,7 +686,8 @@ TEST_CASE_FIXTURE(cli_fixture,
     CHECK_MESSAGE(std::count(err.begin(), err.end(), '\n') == 1, err);
     CHECK_MESSAGE(err_has(note), err);
   };
-  fails({"rollback", "flow/orders"}, R"("note":"host/ on node/: killed by SIGSEGV\n  | last words\nsee `sluice get)");
+  fails({"rollback", "flow/orders"},
+        R"("note":"host/ on node/: killed by SIGSEGV\n  | last words\nsee `sluice get)");
   fails({"queue", "put", "in", "-"}, R"("note":"1 record is in queue/in, all from before line 2; nothing)",
         "1\nx\n");
   fails({"queue", "requeue", "in", "17"}, "1 of the ids named no dead letter of queue/in");
