@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <ostream>
 
 namespace sluice::cli {
@@ -28,7 +29,15 @@ std::string phase_of(const result<client::api::SnapshotReply>& snapshot, const s
   return {};
 }
 
-int run(const environment& env, const scale_arguments& args) {
+/// "processor/orders/price", as other commands write it, is as good: no name has a '/'.
+std::string without_kind(const std::string& target) {
+  constexpr std::string_view kind = "processor/";
+  const auto slashes = std::count(target.begin(), target.end(), '/');
+  return slashes == 2 && target.starts_with(kind) ? target.substr(kind.size()) : target;
+}
+
+int run(const environment& env, scale_arguments args) {
+  args.target = without_kind(args.target);
   auto slash = args.target.find('/');
   if (slash == std::string::npos || slash == 0 || slash + 1 == args.target.size())
     return complain(env, {errc::invalid_argument, "scale what? '" + args.target + "' is not FLOW/PROCESSOR"});
@@ -42,8 +51,12 @@ int run(const environment& env, const scale_arguments& args) {
   request.set_flow(args.target.substr(0, slash));
   request.set_processor(args.target.substr(slash + 1));
   request.set_replicas(static_cast<std::uint32_t>(*replicas));
-  if (auto done = (*head)->scale(request); !done)
-    return complain(env, done.error());
+  if (auto done = (*head)->scale(request); !done) {
+    const bool is_kind = done.error().code == errc::not_found && request.flow() == "flow";
+    return complain(env, done.error(),
+                    is_kind ? "write FLOW/PROCESSOR, for example: " + request.processor() + "/PROCESSOR\n"
+                            : "");
+  }
   if (args.client->format() == output::json)
     env.out << to_json(request);
   const auto phase = phase_of((*head)->snapshot(0), request.flow());

@@ -558,6 +558,15 @@ TEST_CASE_FIXTURE(cli_fixture, "logs that cannot all be read are a part only") {
   CHECK(out_has("\"unreachable\":\"the node is dead\""));
 }
 
+TEST_CASE_FIXTURE(cli_fixture, "scale takes a processor as other commands write it") {
+  CHECK(run({"scale", "processor/orders/price", "2"}) == cli::ok);
+  CHECK(err_has("orders/price will have 2 replicas"));
+  CHECK(head.asked == std::vector<std::string>{"scale orders/price 2"});
+  head.refuse = failure{errc::not_found, "there is no flow 'flow'; there is orders"};
+  CHECK(run({"scale", "flow/orders", "2"}) == cli::not_found);
+  CHECK_MESSAGE(err_has("write FLOW/PROCESSOR, for example: orders/PROCESSOR\n"), err);
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "the access log of a node is found by the beginning of its id") {
   head.snapshot = two_nodes();
   CHECK(run({"logs", "node/node-b"}) == cli::ok);
