@@ -71,6 +71,7 @@ public:
 
   void print(const client::api::ReadLogsReply& part) {
     is_complete = is_complete && part.unreachable().empty();
+    is_empty = is_empty && part.text().empty();
     if (as_json_)
       print_json(part);
     else
@@ -79,6 +80,7 @@ public:
   }
 
   bool is_complete = true;
+  bool is_empty = true;
 
 private:
   void print_json(client::api::ReadLogsReply part) const {
@@ -142,6 +144,8 @@ int run(const environment& env, const logs_arguments& args) {
   });
   if (!done)
     return complain(env, done.error());
+  if (printer.is_empty && printer.is_complete)
+    talk(env) << args.target << " has written nothing\n";
   return printer.is_complete ? ok : partly_failed;
 }
 

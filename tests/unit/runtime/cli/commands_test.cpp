@@ -567,6 +567,17 @@ TEST_CASE_FIXTURE(cli_fixture, "scale takes a processor as other commands write 
   CHECK_MESSAGE(err_has("write FLOW/PROCESSOR, for example: orders/PROCESSOR\n"), err);
 }
 
+TEST_CASE_FIXTURE(cli_fixture, "logs without a line say so on stderr") {
+  CHECK(run({"logs", "flow/orders"}) == cli::ok);
+  CHECK(out.empty());
+  CHECK(err == "flow/orders has written nothing\n");
+  CHECK(run({"logs", "flow/orders", "-o", "json"}) == cli::ok);
+  CHECK(err.empty());
+  head.logs.emplace_back().set_text("a line\n");
+  CHECK(run({"logs", "flow/orders"}) == cli::ok);
+  CHECK(err.empty());
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "the access log of a node is found by the beginning of its id") {
   head.snapshot = two_nodes();
   CHECK(run({"logs", "node/node-b"}) == cli::ok);
