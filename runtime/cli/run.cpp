@@ -265,7 +265,12 @@ int run(const environment& env, const std::vector<std::string>& args) {
   errno = 0;
   env.out.flush();
   if (code == ok && !env.out) {
-    const auto error = errno; // 0: it failed before
+    auto error = errno;
+    if (error == 0) { // it failed before, and that reason is lost: one more byte fails for the same one
+      env.out.clear();
+      env.out << '\n' << std::flush;
+      error = errno;
+    }
     return complain(here, {errc_of_disk(error, errc::internal),
                            std::string{"the output could not be written"}
                              + (error == 0 ? "" : std::string{": "} + std::strerror(error))});
