@@ -139,11 +139,12 @@ void take(change& it, const submit_request& what) {
                                                                    what.artifact_size_bytes, what.args,
                                                                    what.env, what.spec, it.at.wall});
   it.out.changes.versions.push_back(*row);
+  const bool is_new = flow.versions.empty();
   flow.versions[version] = std::move(row);
   aim_at(flow, version);
   prune_versions(it, flow);
   it.store(flow);
-  answer(it, what.request_id, {version, true});
+  answer(it, what.request_id, {version, is_new});
   it.tell("info", subject_of(what.spec.name), "version " + number_of(version) + " submitted");
 }
 

@@ -89,7 +89,7 @@ struct submit_request {
 struct submit_reply {
   using actor_message = void;
   flow_version version;
-  bool is_new = false;
+  bool is_new = false; ///< the flow had no version before
 };
 
 struct scale_request {

@@ -210,11 +210,13 @@ std::string version_text(const api::Flow& flow) {
 
 /// What waits: records of a queue, or how far a batch has come.
 std::string backlog_of(const api::Processor& one) {
-  if (one.has_batch())
-    return std::to_string(one.batch().source_bytes() == 0
-                            ? 100
-                            : one.batch().done_bytes() * 100 / one.batch().source_bytes())
+  if (one.has_batch()) {
+    const auto& batch = one.batch();
+    const std::uint64_t empty =
+      batch.phase() == "failed" ? 0 : 100; // one that could not open its source has none
+    return std::to_string(batch.source_bytes() == 0 ? empty : batch.done_bytes() * 100 / batch.source_bytes())
            + " % done";
+  }
   return one.has_backlog_count() ? short_count_text(one.backlog_count()) : "-";
 }
 

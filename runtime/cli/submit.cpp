@@ -165,7 +165,10 @@ int run(const environment& env, const submit_arguments& args) {
   else if (args.client->format() == output::name)
     env.out << "flow/" << reply->flow() << "\n";
   talk(env) << "submitted: flow/" << reply->flow() << " version " << reply->version()
-            << (reply->is_new() ? " (new)" : " (rolling update)") << ", " << spec->processors.size()
+            << (reply->is_new()         ? " (new)"
+                : ends_by_itself(*spec) ? " (another run)"
+                                        : " (rolling update)")
+            << ", " << spec->processors.size()
             << (spec->processors.size() == 1 ? " processor" : " processors") << "\n";
   if (args.wait)
     return wait_for_end(env, **head, reply->flow(), reply->version(), [&](const client::api::Flow& flow) {

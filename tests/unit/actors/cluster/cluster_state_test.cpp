@@ -301,8 +301,10 @@ TEST_CASE_FIXTURE(fixture, "the same request id is answered once only, and old a
   state.limits.answers_kept_max = 2;
   CHECK(does(submit_of(1, "r1")).reply.version == flow_version{1});
   CHECK(does(submit_of(1, "r1")).reply.version == flow_version{1});
+  CHECK(last.reply.is_new); // as at first
   CHECK(last.changes.empty());
   CHECK(does(submit_of(1, "r2")).reply.version == flow_version{2});
+  CHECK_FALSE(last.reply.is_new); // an update
   CHECK(does(submit_of(1, "r3")).reply.version == flow_version{3});
   CHECK(last.changes.answers_forgotten_to == 1);
   CHECK(does(submit_of(1, "r1")).reply.version == flow_version{4});

@@ -156,6 +156,17 @@ TEST_CASE("flows in trouble have their lines before healthy ones have their seco
     CHECK_MESSAGE(has_line(healthy, part), part);
 }
 
+TEST_CASE("a batch that could not open its source has done nothing of it") {
+  api::SnapshotReply cluster;
+  auto* flow = cluster.add_flows();
+  flow->set_name("sales");
+  auto* batch = flow->add_processors()->mutable_batch();
+  batch->set_phase("failed");
+  CHECK(status_screen({}, cluster).find("  0 % done") != std::string::npos);
+  batch->set_phase("done"); // of an empty file
+  CHECK(status_screen({}, cluster).find("100 % done") != std::string::npos);
+}
+
 TEST_CASE("a wide terminal shows every column") {
   const auto screen = status_screen({.is_terminal = true, .width = 240, .height = 80}, crowded(3));
   for (auto part : {"ADDRESS", "HEARTBEAT", "HOSTS", "VERSION", "DEAD", "DONE", "ROUTE", "/a/long/route/2"})
