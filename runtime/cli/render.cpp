@@ -172,6 +172,13 @@ void add_lines(std::string& lines, const pb::Message& message, const std::string
       lines += indent + name + ": " + date_text(message.GetReflection()->GetInt64(message, which)) + "\n";
       continue;
     }
+    if (!which->is_repeated() && which->cpp_type() == field::CPPTYPE_MESSAGE) {
+      std::string inner;
+      add_lines(inner, nested(message, which, no_index), indent + "  ");
+      if (!inner.empty())
+        lines += indent + which->name() + ":\n" + inner;
+      continue;
+    }
     lines += indent + which->name() + ":";
     if (which->is_map()) {
       for (const auto* entry : map_entries(message, which))
@@ -193,9 +200,6 @@ void add_lines(std::string& lines, const pb::Message& message, const std::string
           lines += indent + "  " + fit(scalar_text(message, which, at), 0) + "\n";
         }
       lines += is_short ? "\n" : "";
-    } else if (which->cpp_type() == field::CPPTYPE_MESSAGE) {
-      lines += "\n";
-      add_lines(lines, nested(message, which, no_index), indent + "  ");
     } else {
       auto text = scalar_text(message, which, no_index);
       if (text.find('\n') == std::string::npos) {

@@ -213,6 +213,16 @@ TEST_CASE("lines show what is set, dates as dates, and nothing that moves the cu
            "    last words\n");
 }
 
+TEST_CASE("lines leave out a part of which nothing is set") {
+  api::Processor processor;
+  processor.set_name("show");
+  processor.mutable_spec()->mutable_source();
+  processor.mutable_requests();
+  CHECK(to_lines(processor) == "name: show\n");
+  processor.mutable_spec()->set_pattern("endpoint");
+  CHECK(to_lines(processor) == "name: show\nspec:\n  pattern: endpoint\n");
+}
+
 TEST_CASE("fields are found by path") {
   api::Processor processor;
   processor.mutable_spec()->mutable_source()->set_kind("queue");
