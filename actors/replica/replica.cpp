@@ -196,7 +196,11 @@ void replica_actor::apply(const read_cursor&) {
 
 void replica_actor::apply(const open_source& what) {
   run_on(
-    *source_runner_, "source", [from = opts_.from, after = what.after_seq] { return from->open(after); },
+    *source_runner_, "source",
+    [from = opts_.from, after = what.after, who = speaker()] {
+      const log::speaking in_its_name{who};
+      return from->open(after);
+    },
     [this](state& s, result<void> outcome) { return s.on_source_open(std::move(outcome), now()); });
 }
 
@@ -204,11 +208,15 @@ void replica_actor::apply(const take& what) {
   if (opts_.from) {
     run_on(
       *source_runner_, "source",
-      [from = opts_.from, count = what.count_max] { return from->pull(count, take_wait_max); },
+      [from = opts_.from, count = what.count_max, who = speaker()] {
+        const log::speaking in_its_name{who};
+        return from->pull(count, take_wait_max);
+      },
       [this](state& s, result<pulled> got) {
         if (!got)
           return s.on_taken(fail(got), false, now());
-        return s.on_taken(std::move(got->records), got->end, now(), std::move(got->refused));
+        return s.on_taken(std::move(got->records), got->end, now(), std::move(got->refused),
+                          std::move(got->mark));
       });
     return;
   }
@@ -255,8 +263,7 @@ void replica_actor::apply(const commit& what) {
   }
   request.burials = group.content.burials;
   if (group.content.position && opts_.from && opts_.from->has_position())
-    request.cursor =
-      queue::cursor_move{cursor_key(), group.cursor_expected, std::to_string(*group.content.position)};
+    request.cursor = queue::cursor_move{cursor_key(), group.cursor_expected, group.cursor_next};
   ask<queue::commit_reply>(commit_timeout, std::move(request),
                            [this, id = what.group](state& s, result<queue::commit_reply> reply) {
                              if (!reply)

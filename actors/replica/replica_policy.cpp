@@ -3,8 +3,27 @@
 #include <sluice/core/random.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 namespace sluice::replica {
+
+std::string position_text(const source_position& position) {
+  auto text = std::to_string(position.seq);
+  return position.mark.empty() ? text : text + " " + position.mark;
+}
+
+std::optional<source_position> read_position(std::string_view text) {
+  source_position out;
+  const auto blank = text.find(' ');
+  const auto number = text.substr(0, blank);
+  const auto read = std::from_chars(number.data(), number.data() + number.size(), out.seq);
+  if (!text.empty() && (read.ec != std::errc{} || read.ptr != number.data() + number.size()))
+    return std::nullopt;
+  if (blank != std::string_view::npos)
+    out.mark = text.substr(blank + 1);
+  return out;
+}
 
 std::uint32_t records_next(std::uint32_t previous, std::chrono::nanoseconds per_record,
                            std::uint32_t num_concurrency, std::uint32_t batch_size) noexcept {

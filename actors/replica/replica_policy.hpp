@@ -1,10 +1,14 @@
 #pragma once
 
 #include <sluice/core/limits.hpp>
+#include <sluice/io/source.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace sluice::replica {
 
@@ -29,6 +33,12 @@ constexpr std::size_t bytes_in_hand_max = blocks_in_hand_max * limits::block_siz
 
 constexpr std::chrono::milliseconds backoff_min{100};
 constexpr std::chrono::milliseconds backoff_max{5000};
+
+/// A position as it is stored: the seq, and behind a blank the mark if there is one. Without a mark it is what every Sluice has written.
+std::string position_text(const source_position& position);
+
+/// The other way round; none if `text` is no position. Empty text is the beginning.
+std::optional<source_position> read_position(std::string_view text);
 
 /// How many records to ask for next.
 ///

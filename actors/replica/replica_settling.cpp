@@ -38,6 +38,8 @@ void state::cut_groups(actions& out, time_point now) {
     made.content = is_queue() ? leased_.cut() : ordered_.cut();
     made.results_bytes = results_bytes(made.content);
     made.cursor_expected = cursor_;
+    if (made.content.position)
+      made.cursor_next = position_text({*made.content.position, made.content.mark});
     made.not_before = now;
     if (opts_.sink == sink_kind::none)
       made.content.results.clear();
@@ -142,7 +144,7 @@ actions state::on_cursor_checked(std::uint64_t id, result<std::string> stored, t
   if (!stored) {
     trouble_with(trouble::commit) = stored.error().message;
     group.not_before = later(now, group.tries);
-  } else if (*stored == std::to_string(*group.content.position)) {
+  } else if (*stored == group.cursor_next) {
     conclude(id, {}, out); // an earlier try was stored and its answer lost
   } else if (*stored == group.cursor_expected) {
     group.at = group_in_flight::step::commit;
@@ -175,7 +177,7 @@ void state::conclude(std::uint64_t id, std::vector<std::uint64_t> stale, actions
     }));
   stale_total_ += stale.size();
   if (content.position)
-    cursor_ = std::to_string(*content.position);
+    cursor_ = found->second.cursor_next;
   out.push_back(settled{found->second.results_bytes, content.position});
   groups_.erase(found);
 }

@@ -82,7 +82,7 @@ void state::begin_step(step next, actions& out, time_point now) {
     return begin_step(step::source, out, now);
   case step::source:
     if (!is_queue()) {
-      out.push_back(open_source{cursor_.empty() ? 0 : std::stoull(cursor_)});
+      out.push_back(open_source{read_position(cursor_).value_or(source_position{})});
       return;
     }
     return begin_step(step::ready, out, now);
@@ -160,13 +160,9 @@ actions state::on_sink_open(result<void> outcome, time_point now) {
 actions state::on_cursor(result<std::string> stored, time_point now) {
   actions out;
   step_waiting_ = false;
-  const auto is_number = [](const std::string& text) {
-    return text.size() <= 19
-           && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-  };
   if (!stored)
     step_failed(stored.error(), out, now);
-  else if (!is_number(*stored))
+  else if (!read_position(*stored))
     step_failed({errc::invalid_argument, "the stored position \"" + *stored + "\" is no number"}, out, now);
   else {
     cursor_ = std::move(*stored);
@@ -256,7 +252,7 @@ void state::take_more(actions& out, time_point now) {
 }
 
 actions state::on_taken(result<record_block> records, bool end, time_point now,
-                        std::vector<refused_record> refused) {
+                        std::vector<refused_record> refused, std::string mark) {
   actions out;
   taking_ = false;
   if (!records) {
@@ -294,7 +290,7 @@ actions state::on_taken(result<record_block> records, bool end, time_point now,
     unprocessed_ += count;
     failed_total_ += refused.size();
     if (!is_queue())
-      ordered_.taken(*records, refused);
+      ordered_.taken(*records, refused, std::move(mark));
     for (auto& each : refused) {
       last_error_ = each.why;
       ordered_.bury(each.seq, {std::move(each.payload), std::move(each.why), 1});

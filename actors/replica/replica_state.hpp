@@ -43,7 +43,7 @@ struct make_body {}; ///< build the user's object and run setup
 struct open_sink {};
 struct read_cursor {}; ///< the stored position of the source
 struct open_source {
-  std::uint64_t after_seq = 0;
+  source_position after;
 };
 struct take {
   std::uint32_t count_max = 1;
@@ -83,6 +83,7 @@ struct group_in_flight {
   settle_group content;
   std::size_t results_bytes = 0; ///< also of results that go nowhere
   std::string cursor_expected;
+  std::string cursor_next; ///< empty = the position does not move
   step at = step::commit;
   bool waiting = false; ///< an answer is due
   std::uint32_t tries = 0;
@@ -124,8 +125,9 @@ public:
   actions on_source_open(result<void> outcome, time_point now);
 
   /// Answer to `take`; `end` = the source will give no more.
+  /// `mark` is the one of what was pulled.
   actions on_taken(result<record_block> records, bool end, time_point now,
-                   std::vector<refused_record> refused = {});
+                   std::vector<refused_record> refused = {}, std::string mark = {});
   actions on_done(work_done chunk, time_point now);
   actions on_pushed(std::uint64_t group, result<std::vector<queue::nack>> refused, time_point now);
   actions on_committed(std::uint64_t group, result<std::vector<std::uint64_t>> stale, time_point now);

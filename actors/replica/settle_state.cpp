@@ -32,7 +32,8 @@ settle_group leased_settle::cut() {
   return group;
 }
 
-void ordered_settle::taken(const record_block& records, const std::vector<refused_record>& refused) {
+void ordered_settle::taken(const record_block& records, const std::vector<refused_record>& refused,
+                           std::string mark) {
   auto next = refused.begin();
   for (auto record : records) {
     for (; next != refused.end() && next->seq < record.seq; ++next)
@@ -45,6 +46,8 @@ void ordered_settle::taken(const record_block& records, const std::vector<refuse
   }
   for (; next != refused.end(); ++next)
     open_.push_back(next->seq);
+  if (!records.empty() || !refused.empty())
+    marks_.push_back({open_.back(), std::move(mark)});
 }
 
 void ordered_settle::add(const work_done& chunk) {
@@ -123,6 +126,10 @@ settle_group ordered_settle::cut() {
     group.position = at->first;
     open_.pop_front();
   }
+  while (group.position && marks_.front().seq_last < *group.position)
+    marks_.pop_front();
+  if (group.position)
+    group.mark = marks_.front().mark;
   if (results.count() > 0)
     group.results.push_back(results.finish());
   for (const auto& block : blocks_) {

@@ -28,6 +28,7 @@ struct settle_group {
   std::vector<record_block> results;
   std::vector<queue::burial> burials;    ///< only where it is none
   std::optional<std::uint64_t> position; ///< all up to here is settled with this group
+  std::string mark;                      ///< of the pull that `position` came with
   std::vector<record_block> inputs;      ///< with `position`: where the payloads of `acks` are
   std::size_t freed_bytes = 0;           ///< of `ordered_settle::held_bytes`, once this group is settled
 
@@ -61,8 +62,9 @@ private:
 class ordered_settle {
 public:
   /// A block was taken from the source; its payloads are kept for retries. Those that the source
-  /// refused stand between them and are to be buried.
-  void taken(const record_block& records, const std::vector<refused_record>& refused = {});
+  /// refused stand between them and are to be buried. `mark` is that of the pull.
+  void taken(const record_block& records, const std::vector<refused_record>& refused = {},
+             std::string mark = {});
 
   void add(const work_done& chunk);                ///< takes the acks and results
   void bury(std::uint64_t seq, queue::burial why); ///< a record is given up
@@ -89,7 +91,13 @@ private:
     std::optional<queue::burial> burial;
   };
 
+  struct marked {
+    std::uint64_t seq_last = 0;
+    std::string mark;
+  };
+
   std::deque<std::uint64_t> open_; ///< grows; front = oldest not given out
+  std::deque<marked> marks_;       ///< of pulls that are not given out whole
   std::map<std::uint64_t, outcome> done_;
   struct kept_block {
     record_block records;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -23,6 +24,17 @@ struct pulled {
   record_block records;
   bool end = false;
   std::vector<refused_record> refused = {}; ///< ascending, as the records are
+  std::string mark = {};                    ///< of the seqs of this pull; see `source_position`
+};
+
+/// Where reading goes on. `mark` is the source's own text, without blanks, by which it knows that what it finds is still that which
+/// it read; it is stored with the seq of a record and comes with it. Empty = nothing to compare.
+struct source_position {
+  source_position(std::uint64_t at = 0, std::string known_by = {}) // NOLINT(google-explicit-constructor)
+    : seq(at), mark(std::move(known_by)) {}
+
+  std::uint64_t seq; ///< of the last record that is settled; 0 = from the beginning
+  std::string mark;
 };
 
 /// Where a processor's records come from when it is not the built-in queue.
@@ -30,14 +42,14 @@ struct pulled {
 ///
 /// One replica owns one source and calls it from one thread; an implementation
 /// needs no locks. Every record carries a `seq` that grows and from which reading
-/// can resume; the replica stores the highest seq below which everything is settled
-/// and gives it to `open` after a restart.
+/// can resume; the replica stores the highest seq below which everything is settled, with the mark of its pull,
+/// and gives both to `open` after a restart.
 class source {
 public:
   virtual ~source() = default;
 
-  /// Called once, first. `after_seq` 0 = from the beginning.
-  virtual result<void> open(std::uint64_t after_seq) = 0;
+  /// Called first, and again while it fails.
+  virtual result<void> open(const source_position& after) = 0;
 
   /// Waits at most `wait_max` for at most `count_max` records. An empty block is no
   /// failure. A failure means "try again later" unless its code is

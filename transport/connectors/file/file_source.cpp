@@ -2,11 +2,13 @@
 
 #include "transport/connectors/file/csv.hpp"
 #include "transport/connectors/file/file_failure.hpp"
+#include "transport/connectors/file/file_mark.hpp"
 #include "transport/connectors/file/file_watch.hpp"
 #include "transport/connectors/file/line_reader.hpp"
 #include "transport/connectors/option_reader.hpp"
 
 #include <sluice/core/limits.hpp>
+#include <sluice/log.hpp>
 
 #include <cerrno>
 #include <chrono>
@@ -40,15 +42,14 @@ class file final : public source {
 public:
   explicit file(file_options opts) : opts_(std::move(opts)) {}
 
-  result<void> open(std::uint64_t after_seq) override {
-    generation_ = after_seq >> offset_bits;
-    resume_at_ = after_seq & offset_mask;
+  result<void> open(const source_position& after) override {
+    generation_ = after.seq >> offset_bits;
+    resume_at_ = after.seq & offset_mask;
+    resume_mark_ = after.mark;
     if (opts_.tail)
       watch_.emplace(opts_.path);
     auto opened = open_file();
-    if (!opened && !(opts_.tail && opened.error().code == errc::not_found))
-      return opened;
-    return {};
+    return may_come_later(opened) ? result<void>{} : opened;
   }
 
   result<pulled> pull(std::uint32_t count_max, std::chrono::milliseconds wait_max) override {
@@ -61,13 +62,16 @@ public:
         return fail(at_end);
       out.records = found.finish();
       out.end = *at_end && !opts_.tail;
-      if (!out.records.empty() || !out.refused.empty() || out.end)
+      if (!out.records.empty() || !out.refused.empty() || out.end) {
+        out.mark = known_by_;
         return out;
+      }
       const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       if (left.count() <= 0)
         return out;
-      watch_->wait(left);
+      if (watch_)
+        watch_->wait(left);
     }
   }
 
@@ -75,6 +79,10 @@ private:
   tl::unexpected<failure> fail_errno(const char* what) const {
     const auto code = errno == ENOENT ? errc::not_found : errc::unavailable;
     return file_failure(code, what, opts_.path);
+  }
+
+  bool may_come_later(const result<void>& opened) const {
+    return opts_.tail && !opened && opened.error().code == errc::not_found;
   }
 
   /// Opens what `path` names now and goes to `resume_at_`.
@@ -88,14 +96,46 @@ private:
       return fail_errno("look at");
     if (!S_ISREG(info.st_mode))
       return fail(errc::invalid_argument, "file: " + whole_path(opts_.path) + " is no regular file");
-    if (resume_at_ > 0 && !fits(fd, static_cast<std::uint64_t>(info.st_size))) {
-      ++generation_; // another file than the one whose position was stored
+    if (resume_at_ > 0
+        && !(fits(fd, static_cast<std::uint64_t>(info.st_size)) && still_begins_as(fd, resume_mark_))) {
+      say_begun_anew();
+      ++generation_;
       resume_at_ = 0;
     }
     header_.clear();
     reader_ = std::move(made);
     if (!opts_.is_csv)
       reader_->seek(resume_at_);
+    mark_ = {};
+    known_by_ = mark_.at(fd, resume_at_);
+    looked_at_ = info;
+    return {};
+  }
+
+  void say_begun_anew() const {
+    log::info("{} is another file than was read, or was written anew: it is read from its beginning",
+              whole_path(opts_.path));
+  }
+
+  /// Whether somebody has written to the open file since this was asked last.
+  bool is_touched() {
+    struct stat info {};
+    if (::fstat(reader_->fd(), &info) != 0)
+      return false; // the next read fails, too, and says so
+    const bool same = info.st_size == looked_at_.st_size && info.st_mtim.tv_sec == looked_at_.st_mtim.tv_sec
+                      && info.st_mtim.tv_nsec == looked_at_.st_mtim.tv_nsec;
+    looked_at_ = info;
+    return !same;
+  }
+
+  /// Begins anew at what `path` names now. It may not be there yet.
+  result<void> start_over() {
+    ++generation_;
+    resume_at_ = 0;
+    auto opened = open_file();
+    if (!may_come_later(opened))
+      return opened;
+    reader_.reset();
     return {};
   }
 
@@ -113,8 +153,34 @@ private:
     if (!reader_) {
       auto opened = open_file();
       if (!opened)
-        return opened.error().code == errc::not_found ? result<bool>{true} : fail(opened);
+        return may_come_later(opened) ? result<bool>{true} : fail(opened);
     }
+    if (auto ok = look_again(); !ok)
+      return fail(ok);
+    auto at_end = reader_ ? read_on(found, refused, count_max) : result<bool>{true};
+    if (at_end && reader_) {
+      ended_ = *at_end;
+      if (auto now = mark_.at(reader_->fd(), reader_->offset()); !now.empty())
+        known_by_ = std::move(now);
+    }
+    return at_end;
+  }
+
+  /// Before reading on where there was no more: what is there now may not continue what was.
+  result<void> look_again() {
+    const bool ended = std::exchange(ended_, false);
+    if (!rewritten_ && !(ended && is_touched()))
+      return {};
+    if (!rewritten_ && still_begins_as(reader_->fd(), known_by_)) {
+      reader_->forget_unfinished(); // who has begun a line may have cut it off again
+      return {};
+    }
+    rewritten_ = false;
+    say_begun_anew();
+    return start_over();
+  }
+
+  result<bool> read_on(record_block_builder& found, refusals& refused, std::uint32_t count_max) {
     std::size_t refused_bytes = 0;
     std::size_t refused_counted = 0;
     while (found.count() + refused.size() < count_max
@@ -123,13 +189,18 @@ private:
       if (!next)
         return fail(next);
       if (!*next) {
+        if (!opts_.tail) {
+          // The end of other bytes than were begun with is none.
+          rewritten_ = is_touched() && !still_begins_as(reader_->fd(), known_by_);
+          return !rewritten_;
+        }
         const bool has_none = found.count() == 0 && refused.empty();
         auto other = has_none ? go_to_next_file(found, refused) : result<bool>{false};
         if (!other)
           return fail(other);
-        if (*other)
-          continue;
-        return true;
+        if (!*other)
+          return true;
+        continue;
       }
       deliver(**next, found, refused);
       for (; refused_counted < refused.size(); ++refused_counted)
@@ -183,42 +254,41 @@ private:
     return (opts_.is_csv ? "row " : "line ") + std::to_string(counted_) + " of " + whole_path(opts_.path);
   }
 
-  /// At the end of a file that is followed: has it been rotated? Returns whether there is more to read. The old one's last
+  /// At the end of a file that is followed: is another one at its place? Returns whether there is more to read. The old one's last
   /// line is given even without a line break, for nobody will finish it.
   result<bool> go_to_next_file(record_block_builder& found, refusals& refused) {
-    if (!opts_.tail)
-      return false;
     struct stat mine {};
     struct stat named {};
     if (::fstat(reader_->fd(), &mine) != 0)
       return fail_errno("look at");
     if (::stat(opts_.path.c_str(), &named) != 0)
       return false; // rotated away and not yet made anew
-    const bool same = mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
-    if (same && static_cast<std::uint64_t>(mine.st_size) >= reader_->offset())
+    if (mine.st_ino == named.st_ino && mine.st_dev == named.st_dev)
       return false;
-    if (!same) {
-      // Its writer may have added lines since it was looked at: it is left when nothing is there any more.
-      auto last = reader_->next(true);
-      if (!last)
-        return fail(last);
-      if (*last) {
-        deliver(**last, found, refused);
-        return true;
-      }
+    // Its writer may have added lines since it was looked at: it is left when nothing is there any more.
+    auto last = reader_->next(true);
+    if (!last)
+      return fail(last);
+    if (*last) {
+      deliver(**last, found, refused);
+      return true;
     }
-    ++generation_;
-    resume_at_ = 0;
-    auto opened = open_file();
-    if (!opened && opened.error().code != errc::not_found)
+    auto opened = start_over();
+    if (!opened)
       return fail(opened);
-    return opened.has_value();
+    return reader_ != nullptr;
   }
 
   file_options opts_;
   std::uint64_t generation_ = 0;
   std::uint64_t resume_at_ = 0;
+  std::string resume_mark_;
   std::unique_ptr<line_reader> reader_;
+  file_mark mark_;
+  std::string known_by_;     ///< what was read of the open file, to the last look
+  struct stat looked_at_ {}; ///< the open file at that time, or before
+  bool ended_ = false;       ///< there was no more
+  bool rewritten_ = false;   ///< the open file is no longer what was read
   std::vector<csv::column> header_;
   std::uint64_t counted_ = 0;    ///< lines up to `counted_to_`
   std::uint64_t counted_to_ = 0; ///< an offset

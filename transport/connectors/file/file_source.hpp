@@ -20,10 +20,10 @@ namespace sluice::connectors::file_source {
 /// `false` become that, empty ones are left out, all else is a string; quotes make a field a
 /// string. A row with another number of fields is delivered as it stands, and fails.
 ///
-/// With `tail` a file that is not there yet is waited for. When `path` names another file, or the file became shorter, the
-/// old one is read to its end, where it is still open, then the new one from its beginning. A rotation while nobody reads is noticed when
-/// the file is shorter than the stored position or has no line break there; what the
-/// rotated file still held is then not read.
+/// With `tail` a file that is not there yet is waited for. When `path` names another file, the
+/// old one is read to its end, where it is still open, then the new one from its beginning. A rotation while nobody reads is noticed
+/// when the file does not begin as the mark of the position says, is shorter, or has no line break there; what the
+/// rotated file still held is then not read. A file that is written anew in place is read from its beginning, also while it is read.
 void add_to(connector_registry& registry);
 
 } // namespace sluice::connectors::file_source

@@ -29,6 +29,11 @@ void line_reader::seek(std::uint64_t offset) {
   place_ = csv::place::field_start;
 }
 
+void line_reader::forget_unfinished() {
+  if (dropped_ == 0 && buffer_.size() - begin_ <= read_bytes)
+    seek(offset_);
+}
+
 result<std::optional<line_reader::line>> line_reader::next(bool unfinished) {
   for (;;) {
     if (scan())

@@ -38,6 +38,9 @@ public:
   /// Goes on at `offset`.
   void seek(std::uint64_t offset);
 
+  /// Reads an unfinished line again from its beginning, unless it is a long one.
+  void forget_unfinished();
+
 private:
   result<bool> fill();
   bool scan();

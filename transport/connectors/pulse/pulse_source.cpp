@@ -22,7 +22,7 @@ public:
 
   bool has_position() const noexcept override { return false; }
 
-  result<void> open(std::uint64_t) override {
+  result<void> open(const source_position&) override {
     due_ = time_.now();
     return {};
   }

@@ -53,13 +53,16 @@ struct list_source final : source {
   bool ends = true;
   bool position = true;
   std::optional<std::uint64_t> opened_after;
+  std::string opened_mark;
+  std::string mark; ///< of each pull
   std::uint64_t settled_seq = 0;
   std::deque<failure> failures;
   std::string refuses = "no record"; ///< this line is none
 
-  result<void> open(std::uint64_t after_seq) override {
-    opened_after = after_seq;
-    for (; seq < after_seq && !records.empty(); ++seq)
+  result<void> open(const source_position& after) override {
+    opened_after = after.seq;
+    opened_mark = after.mark;
+    for (; seq < after.seq && !records.empty(); ++seq)
       records.pop_front();
     return {};
   }
@@ -80,6 +83,7 @@ struct list_source final : source {
     }
     out.records = found.finish();
     out.end = ends && records.empty();
+    out.mark = mark;
     return out;
   }
   bool has_position() const noexcept override { return position; }

@@ -74,6 +74,19 @@ TEST_CASE_FIXTURE(io_fixture, "reading goes on behind the stored position") {
   CHECK(queues->payloads("out").size() == 10);
 }
 
+TEST_CASE_FIXTURE(io_fixture, "the mark of a source is stored with the position and comes back with it") {
+  queues->cursors["f/p"] = "990 old";
+  fill(1000);
+  from->mark = "new";
+  queues->commit_faults = {fault::lose_answer};
+  spawn(file_to_queue());
+  advance(5s);
+  CHECK(from->opened_after == 990);
+  CHECK(from->opened_mark == "old");
+  CHECK(cursor() == "1000 new");
+  CHECK(last().exhausted);
+}
+
 TEST_CASE_FIXTURE(io_fixture, "a stored position that is no number ends the replica") {
   queues->cursors["f/p"] = "12x";
   spawn(file_to_queue());

@@ -33,6 +33,19 @@ TEST_CASE("back-off doubles up to its bound, between half of it and the whole") 
   CHECK(backoff_delay(0, 0, 100ms, 5s) == 50ms);
 }
 
+TEST_CASE("a position is stored with its mark, and without one as it always was") {
+  CHECK(position_text({17}) == "17");
+  CHECK(position_text({17, "1:20:ab"}) == "17 1:20:ab");
+  for (const char* text : {"0", "17", "18446744073709551615", "17 1:20:ab"}) {
+    auto read = read_position(text);
+    REQUIRE(read);
+    CHECK(position_text(*read) == text);
+  }
+  CHECK(read_position("")->seq == 0);
+  for (const char* text : {"12x", "x", " 1", "-1", "18446744073709551616"})
+    CHECK_FALSE(read_position(text));
+}
+
 TEST_CASE("a stream of numbers depends only on its seed") {
   std::uint64_t one = 7;
   std::uint64_t same = 7;

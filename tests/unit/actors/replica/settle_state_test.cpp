@@ -92,6 +92,23 @@ TEST_CASE("what is done out of order is given out in order, up to the first gap"
   CHECK(settle.open_count() == 0);
 }
 
+TEST_CASE("a position goes with the mark of the pull that it is in") {
+  ordered_settle settle;
+  settle.taken(block(1, 3), {}, "a");
+  settle.taken({}, {{4, "", "no"}}, "b");
+  settle.taken(block(5, 2), {}, "c");
+  settle.add(done({1, 2}));
+  CHECK(settle.cut().mark == "a");
+  settle.add(done({3}));
+  CHECK(settle.cut().mark == "a");
+  settle.bury(4, {"", "no", 1});
+  CHECK(settle.cut().mark == "b");
+  settle.add(done({5}));
+  CHECK(settle.cut().mark == "c");
+  settle.add(done({6}));
+  CHECK(settle.cut().mark == "c");
+}
+
 TEST_CASE("a record that is given up lets the rest go on") {
   ordered_settle settle;
   settle.taken(block(10, 3));

@@ -9,7 +9,7 @@ using namespace sluice;
 namespace {
 
 struct no_source : source {
-  result<void> open(std::uint64_t) override { return {}; }
+  result<void> open(const source_position&) override { return {}; }
   result<pulled> pull(std::uint32_t, std::chrono::milliseconds) override { return pulled{}; }
 };
 

@@ -281,6 +281,93 @@ TEST_CASE_FIXTURE(fixture,
   }
 }
 
+TEST_CASE_FIXTURE(fixture, "a file written anew in place is read from its beginning, however long it is") {
+  const std::string head = std::string(2000, 'h') + "\n";
+  struct rewrite {
+    std::string before, after;
+    std::size_t count;
+  };
+  for (const auto& [before, after, count] :
+       {rewrite{"1\n2\n", "3\n4\n5\n", 3}, rewrite{head + "1\n2\n", head + "3\n4\n5\n", 4}}) {
+    write_file(path, before);
+    auto from = make();
+    REQUIRE(from->open(0));
+    auto got = from->pull(100, 0ms);
+    REQUIRE(got);
+    REQUIRE(got->records.count() > 0);
+    std::uint64_t seq = 0;
+    for (auto record : got->records)
+      seq = record.seq;
+    CHECK(got->mark.find(' ') == std::string::npos);
+
+    write_file(path, after);
+    auto other = make();
+    REQUIRE(other->open({seq, got->mark}));
+    auto all = pull(*other);
+    CHECK(all.size() == count);
+    CHECK(all[0].first > seq);
+
+    write_file(path, before + "6\n"); // the one that was read, and more
+    auto same = make();
+    REQUIRE(same->open({seq, got->mark}));
+    CHECK(texts(pull(*same)) == list{"6"});
+  }
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a position of before marks, and one with a mark of another form, are resumed at") {
+  write_file(path, "1\n2\n3\n");
+  for (const char* mark : {"", "2:nobody-knows", "1:"}) {
+    auto from = make();
+    REQUIRE(from->open({4, mark}));
+    CHECK(texts(pull(*from)) == list{"3"});
+  }
+}
+
+TEST_CASE_FIXTURE(fixture, "a followed file that is written anew in place is read from its beginning") {
+  write_file(path, "1\n2\n3");
+  auto from = make({{"tail", "true"}});
+  REQUIRE(from->open(0));
+  auto before = pull(*from);
+  CHECK(texts(before) == list{"1", "2"});
+  CHECK(pull(*from).empty());
+  write_file(path, "4\n5\n6\n7\n");
+  auto after = pull(*from);
+  CHECK(texts(after) == list{"4", "5", "6", "7"});
+  CHECK(after[0].first > before[1].first);
+  append_file(path, "8\n");
+  CHECK(texts(pull(*from)) == list{"8"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a line cut off and begun again by its writer is read as it stands at last") {
+  write_file(path, "1\nto");
+  auto from = make({{"tail", "true"}});
+  REQUIRE(from->open(0));
+  CHECK(texts(pull(*from)) == list{"1"});
+  CHECK(pull(*from).empty());
+  std::filesystem::resize_file(path, 2);
+  append_file(path, "again\n");
+  CHECK(texts(pull(*from)) == list{"again"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a file that is written anew while it is read is read again from its beginning") {
+  write_file(path, "1\n2\n3\n");
+  auto from = make();
+  REQUIRE(from->open(0));
+  auto first = pull(*from, 1);
+  write_file(path, "4\n5\n6\n7\n");
+  list seen;
+  for (bool end = false; !end;) {
+    auto got = from->pull(100, 0ms);
+    REQUIRE(got);
+    end = got->end;
+    for (auto record : got->records)
+      seen.emplace_back(record.payload);
+  }
+  REQUIRE(seen.size() >= 4);
+  CHECK(list(seen.end() - 4, seen.end()) == list{"4", "5", "6", "7"});
+}
+
 TEST_CASE_FIXTURE(fixture, "wrong options are refused by name") {
   CHECK(mistake({}) == "file: option 'path' is missing");
   CHECK(mistake({{"path", "x"}, {"format", "xml"}})
