@@ -313,6 +313,7 @@ struct tally {
   std::size_t old = 0;  ///< of other versions than the target
   std::string failing_why;
   std::string starting_why;
+  bool starting_explained = false; ///< by the replica itself
 };
 
 tally count(const change& it, const flow_record& flow, const std::vector<replica_record*>& replicas) {
@@ -334,8 +335,10 @@ tally count(const change& it, const flow_record& flow, const std::vector<replica
       ++sum.failing;
       if (sum.failing_why.empty())
         sum.failing_why = reason;
-    } else if (sum.starting_why.empty()) {
+    } else if (const bool explains = reason.find(": ") != std::string::npos;
+               sum.starting_why.empty() || (explains && !sum.starting_explained)) {
       sum.starting_why = reason;
+      sum.starting_explained = explains;
     }
   }
   return sum;

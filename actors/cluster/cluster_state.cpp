@@ -170,6 +170,14 @@ const node::host_status* find_host(const node_record& node, const stored_replica
   return nullptr;
 }
 
+/// "starts on node-a", or with what keeps it: "price starts on node-a: file: ...".
+std::string describe_start(const replica_record& replica, const std::string& where) {
+  const auto& report = *replica.report;
+  const auto text = "starts on " + where;
+  return report.last_error.empty() ? text
+                                   : replica.stored.processor.value + " " + text + ": " + report.last_error;
+}
+
 } // namespace
 
 std::pair<replica_health, std::string> health_of(const cluster_state& state, const replica_record& replica) {
@@ -193,7 +201,7 @@ std::pair<replica_health, std::string> health_of(const cluster_state& state, con
       return {replica_health::failing,
               replica.stored.processor.value + " failed on " + where + ": " + replica.report->last_error};
     case host::replica_phase::starting:
-      return {replica_health::starting, "starts on " + where};
+      return {replica_health::starting, describe_start(replica, where)};
     }
   }
   if (!node.is_connected || !node.report)

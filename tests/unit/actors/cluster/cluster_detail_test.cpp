@@ -1,0 +1,82 @@
+// Goal: what a flow waits for is told with its reason.
+
+#include "actors/cluster/cluster_state.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace std::chrono_literals;
+using namespace sluice;
+using namespace sluice::cluster;
+
+namespace {
+
+const flow_name orders{"orders"};
+
+/// One node, and a flow of two processors with a replica each.
+struct fixture {
+  cluster_state state;
+  moment at{time_point{1h}, std::chrono::system_clock::time_point{1h}};
+  node::desired_state told;
+
+  fixture() {
+    node_registers node;
+    node.info.id = node_id{"a"};
+    node.info.started = incarnation{{1, 0}};
+    node.info.cpus = 4;
+    node.info.memory_bytes = 1ull << 30;
+    does(node);
+    submit_request what;
+    what.artifact = artifact_id{std::string(64, 'a')};
+    what.spec.name = orders;
+    for (const char* name : {"first", "second"}) {
+      processor_spec one;
+      one.name = processor_name{name};
+      one.source = {"queue", {{"name", "in"}}};
+      what.spec.processors.push_back(one);
+    }
+    does(what);
+  }
+
+  void does(const event& what) {
+    for (const auto& one : apply(state, what, at).actions)
+      if (const auto* order = std::get_if<send_desired>(&one))
+        told = order->state;
+  }
+
+  /// All replicas start; of `second` there is more to say.
+  void starts(const std::string& error, std::chrono::milliseconds busy = 0ms) {
+    auto report = std::make_shared<node::node_report>();
+    report->node = node_id{"a"};
+    report->started = incarnation{{1, 0}};
+    report->revision = told.revision;
+    node::host_status host;
+    host.flow = orders;
+    host.version = flow_version{1};
+    host.phase = node::host_phase::running;
+    for (const auto& one : told.assignments) {
+      host::replica_report replica;
+      replica.id = one.id;
+      replica.processor = one.processor;
+      if (one.processor.value == "second") {
+        replica.last_error = error;
+        replica.busy_longest = busy;
+      }
+      host.replicas.push_back(replica);
+    }
+    report->hosts.push_back(host);
+    does(std::shared_ptr<const node::node_report>{report});
+  }
+
+  const flow_record& flow() { return state.flows.at(orders); }
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(fixture, "a flow that does not start says why, if one of its replicas knows") {
+  starts("");
+  CHECK(flow().phase == flow_phase::starting);
+  CHECK(flow().detail == "starts on a");
+  starts("file: open /ro/out.jsonl: Read-only file system");
+  CHECK(flow().phase == flow_phase::starting);
+  CHECK(flow().detail == "second starts on a: file: open /ro/out.jsonl: Read-only file system");
+}
