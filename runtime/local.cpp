@@ -217,7 +217,8 @@ private:
     for (const auto& replica : report.replicas) {
       auto spec = std::find_if(opts_.spec.processors.begin(), opts_.spec.processors.end(),
                                [&](const auto& each) { return each.name == replica.processor; });
-      if (spec != opts_.spec.processors.end() && spec->timeout.count() > 0
+      const bool sets_up = replica.phase == host::replica_phase::starting;
+      if (spec != opts_.spec.processors.end() && spec->timeout.count() > 0 && !sets_up
           && replica.busy_longest > spec->timeout + limits::host_hang_grace)
         tell_hung(replica, *spec);
     }

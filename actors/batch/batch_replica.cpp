@@ -433,7 +433,7 @@ host::replica_report batch_actor::report() const {
   out.failed_total = signals_->failed_attempts.load(std::memory_order_relaxed);
   out.stale_total = state_->stale_total();
   out.in_flight = state_->in_hand();
-  out.busy_longest = busy_longest();
+  out.busy_longest = std::max(busy_longest(), setup_age(out.phase));
   out.last_error = state_->last_error();
   out.exhausted = state_->exhausted();
   if (state_->known())

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 constexpr auto look_every_idle = 500ms; ///< has somebody else ended it?
 constexpr auto look_every_busy = 3s;
 constexpr auto renew_every = limits::lease_visibility / 3;
+constexpr auto setup_wait_max = 10s; ///< of a drain: nothing is in hand yet
 constexpr auto drain_step_min = 10s; ///< for giving leases back, and again for tearing down
 
 std::string newer_run(std::uint64_t run) {
@@ -299,7 +300,7 @@ actions state::on_drain(moment at) {
   if (!std::exchange(drain_wanted_, true) && phase_ != replica_phase::failed && phase_ != replica_phase::down)
     phase_ = replica_phase::draining;
   if (!drain_ends_)
-    limit_drain(at.now + limits::drain_timeout);
+    limit_drain(at.now + (step_ == step::body ? setup_wait_max : limits::drain_timeout));
   return advanced(at);
 }
 

@@ -170,12 +170,19 @@ const node::host_status* find_host(const node_record& node, const stored_replica
   return nullptr;
 }
 
+/// From then on a setup is told as what a replica waits for.
+constexpr std::chrono::seconds setup_named_after{10};
+
 /// "starts on node-a", or with what keeps it: "price starts on node-a: file: ...".
 std::string describe_start(const replica_record& replica, const std::string& where) {
   const auto& report = *replica.report;
+  auto why = report.last_error;
+  if (why.empty() && report.busy_longest >= setup_named_after)
+    why = "its setup has taken "
+          + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(report.busy_longest).count())
+          + " s";
   const auto text = "starts on " + where;
-  return report.last_error.empty() ? text
-                                   : replica.stored.processor.value + " " + text + ": " + report.last_error;
+  return why.empty() ? text : replica.stored.processor.value + " " + text + ": " + why;
 }
 
 } // namespace

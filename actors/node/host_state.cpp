@@ -149,7 +149,10 @@ bool is_expected_end(const host_state& state, const crash_report& report) {
   return state.step != stop_step::draining && (report.signal == SIGTERM || report.signal == SIGKILL);
 }
 
-/// Names the first replica that has worked on one call for too long.
+/// No record has been inside user code for that long.
+constexpr milliseconds blames_none = std::chrono::hours{24 * 3650};
+
+/// Names the first replica that has worked on one call for too long, or on its setup.
 struct hang {
   std::string reason;
   milliseconds timeout;
@@ -157,13 +160,17 @@ struct hang {
 
 std::optional<hang> find_hang(const host_state& state) {
   for (const auto& replica : state.replicas) {
-    auto timeout = state.timeouts.find(replica.processor);
-    if (timeout == state.timeouts.end() || timeout->second <= milliseconds{0})
+    const bool sets_up = replica.phase == host::replica_phase::starting;
+    const auto& limits_of = sets_up ? state.setup_limits : state.timeouts;
+    auto limit = limits_of.find(replica.processor);
+    if (limit == limits_of.end() || limit->second <= milliseconds{0}
+        || replica.busy_longest < limit->second + limits::host_hang_grace)
       continue;
-    if (replica.busy_longest >= timeout->second + limits::host_hang_grace)
-      return hang{"hung: processor '" + replica.processor.value + "' has worked on one call for "
-                    + to_text(replica.busy_longest) + ", its limit is " + to_text(timeout->second),
-                  timeout->second};
+    const auto name = "processor '" + replica.processor.value + "'";
+    return hang{"hung: "
+                  + (sets_up ? "the setup of " + name + " has taken " : name + " has worked on one call for ")
+                  + to_text(replica.busy_longest) + ", its limit is " + to_text(limit->second),
+                sets_up ? blames_none : limit->second};
   }
   return std::nullopt;
 }

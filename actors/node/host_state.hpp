@@ -136,8 +136,9 @@ enum class stop_step : std::uint8_t { none, draining, terminating, killing };
 
 struct host_state {
   // fixed
-  bool isolated = true;                                         ///< can be killed and measured
-  std::map<processor_name, std::chrono::milliseconds> timeouts; ///< per record, 0 = none
+  bool isolated = true;                                             ///< can be killed and measured
+  std::map<processor_name, std::chrono::milliseconds> timeouts;     ///< per record, 0 = none
+  std::map<processor_name, std::chrono::milliseconds> setup_limits; ///< 0 = none
 
   // wished
   bool is_wanted = false;

@@ -15,6 +15,9 @@ void add(node_actions& out, const host_key& key, host_actions actions) {
 
 constexpr std::chrono::seconds request_hang_timeout{60};
 
+/// A setup is not hung before, however short the processor's timeout is.
+constexpr std::chrono::seconds setup_hang_min{60};
+
 /// One call of user code that takes longer is hung. Requests without a timeout have one at the ingress; here they
 /// get twice that, for a host that ends takes other requests with it.
 std::chrono::milliseconds hang_limit_of(const processor_spec& processor) {
@@ -24,12 +27,21 @@ std::chrono::milliseconds hang_limit_of(const processor_spec& processor) {
   return answers ? request_hang_timeout : std::chrono::milliseconds{0};
 }
 
+/// Setting up is not answering: a short timeout is one of requests and records. Without one it may take what it takes.
+std::chrono::milliseconds setup_limit_of(const processor_spec& processor) {
+  if (processor.timeout.count() == 0)
+    return std::chrono::milliseconds{0};
+  return std::max<std::chrono::milliseconds>(processor.timeout, setup_hang_min);
+}
+
 host_entry make_entry(const flow_order& order, bool isolated) {
   host_entry entry;
   entry.order = order;
   entry.host.isolated = isolated;
-  for (const auto& processor : order.spec.processors)
+  for (const auto& processor : order.spec.processors) {
     entry.host.timeouts[processor.name] = hang_limit_of(processor);
+    entry.host.setup_limits[processor.name] = setup_limit_of(processor);
+  }
   return entry;
 }
 

@@ -322,7 +322,7 @@ host::replica_report replica_actor::report() const {
   out.failed_total = state_->failed_total();
   out.stale_total = state_->stale_total();
   out.in_flight = static_cast<std::uint32_t>(state_->in_hand());
-  out.busy_longest = work_->busy_longest();
+  out.busy_longest = std::max(work_->busy_longest(), setup_age(out.phase));
   out.last_error = state_->last_error();
   out.exhausted = state_->exhausted();
   return out;

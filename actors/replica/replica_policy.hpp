@@ -31,6 +31,9 @@ constexpr std::uint32_t blocks_in_hand_max = 8;
 /// large, and are kept until they are settled.
 constexpr std::size_t bytes_in_hand_max = blocks_in_hand_max * limits::block_size_bytes_max;
 
+/// A drained replica waits no longer for its setup: it has no record yet.
+constexpr std::chrono::seconds setup_wait_max{10};
+
 constexpr std::chrono::milliseconds backoff_min{100};
 constexpr std::chrono::milliseconds backoff_max{5000};
 

@@ -100,6 +100,7 @@ protected:
   /// Makes user code and sets it up, on the thread that will call it: both may block and throw.
   template <class Body, class Make, class Event>
   void set_up(runner_port& runner, Make make, log::speaker who, Event event) {
+    setup_since_ = now();
     run_on(
       runner, "setup",
       [make = std::move(make), who = std::move(who)]() -> result<std::shared_ptr<Body>> {
@@ -109,7 +110,18 @@ protected:
           return fail(ok);
         return body;
       },
-      std::move(event));
+      [this, event = std::move(event)](State& s, result<std::shared_ptr<Body>> body) {
+        setup_since_.reset();
+        return event(s, std::move(body));
+      });
+  }
+
+  /// How long a replica that starts has been set up; 0 = it is not, or drains and will not wait for it.
+  std::chrono::milliseconds setup_age(host::replica_phase phase) const {
+    using std::chrono::milliseconds;
+    if (!setup_since_ || phase != host::replica_phase::starting)
+      return milliseconds{0};
+    return std::chrono::duration_cast<milliseconds>(now() - *setup_since_);
   }
 
   /// Tears user code down, if there is any, then closes the sink, if it is open. `event` gets the first failure.
@@ -191,6 +203,7 @@ private:
       self_->quit();
   }
 
+  std::optional<std::chrono::steady_clock::time_point> setup_since_;
   std::optional<host::replica_phase> phase_reported_;
   bool exhausted_reported_ = false;
   std::chrono::steady_clock::time_point reported_at_{};

@@ -347,7 +347,8 @@ actions state::on_drain(time_point now) {
   actions out;
   if (std::exchange(drain_wanted_, true))
     return out;
-  limit_drain(now + opts_.drain_max);
+  const std::chrono::nanoseconds step_max = step_ == step::body ? setup_wait_max : opts_.drain_max;
+  limit_drain(now + std::min(step_max, opts_.drain_max));
   if (step_ == step::ready)
     begin_drain(out, now); // (3)
   advance(out, now);       // (4), once nothing is being set up

@@ -107,6 +107,7 @@ struct group_in_flight {
 /// that may succeed later is tried again with back-off. Running keeps two blocks going, one
 /// in user code and one behind it, sized by `records_next`, and holds back when
 /// `blocks_in_hand_max` of them, or `bytes_in_hand_max`, are taken and not settled: a slow sink slows the source.
+/// A drain waits `setup_wait_max` for a setup, as no record is in hand.
 /// Draining takes nothing, gives back what user code has not begun, and settles the rest. What is not
 /// settled within `drain_max`, since user code does not return or a sink takes nothing, goes back, too:
 /// a drain always ends, and a body whose calls go on is not torn down under them.

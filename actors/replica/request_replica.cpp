@@ -282,7 +282,7 @@ host::replica_report request_actor::report() const {
   out.processed_total = load.handled_total - std::min(load.handled_total, load.failed_total);
   out.failed_total = load.failed_total + refused_by_sink_;
   out.in_flight = load.in_flight + static_cast<std::uint32_t>(calls_.size());
-  out.busy_longest = load.busy_longest;
+  out.busy_longest = std::max(load.busy_longest, setup_age(out.phase));
   out.last_error = state_->last_error();
   return out;
 }

@@ -58,7 +58,8 @@ request_actions request_state::on_drain(time_point now) {
   if (std::exchange(drain_wanted_, true) || step_ == step::ended)
     return {};
   phase_ = replica_phase::draining; // (3) (4)
-  step_ends_ = now + drain_max_;
+  const std::chrono::nanoseconds step_max = step_ == step::body ? setup_wait_max : drain_max_;
+  step_ends_ = now + std::min(step_max, drain_max_);
   if (step_ == step::ready)
     return begin_drain();
   if (step_ == step::sink && open_again_)

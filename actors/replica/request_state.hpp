@@ -29,7 +29,7 @@ using request_actions = std::vector<request_action>;
 ///                └────────────▶ failed                                            down
 /// ```
 ///
-/// What has begun is answered, streams included, for up to `drain_max`. User code that has not returned by then is not
+/// What has begun is answered, streams included, for up to `drain_max`; a setup has `setup_wait_max`. User code that has not returned by then is not
 /// torn down under its feet, and neither is a setup, a teardown or a sink waited for that does not return: the replica ends
 /// without it, its thread with the host.
 class request_state {

@@ -135,8 +135,7 @@ std::vector<suspect> blame(const std::vector<suspect>& inside, std::chrono::nano
   if (auto crashed = keep([](const suspect& s) { return s.crashed; }); !crashed.empty())
     return crashed;
   if (hung_after > std::chrono::nanoseconds::zero())
-    if (auto hung = keep([&](const suspect& s) { return now - s.started >= hung_after; }); !hung.empty())
-      return hung;
+    return keep([&](const suspect& s) { return now - s.started >= hung_after; });
   return inside;
 }
 

@@ -70,7 +70,7 @@ void mark_crashed() noexcept;
 void set_slot_of_thread(replica::flight_slot* slot) noexcept;
 
 /// Which of those inside are to blame. A thread that crashed is guilty alone; after a
-/// hang, those inside for at least `hung_after`; otherwise all, for nothing tells
+/// hang, those inside for at least `hung_after`, which may be none: it was no record that hung. Otherwise all, for nothing tells
 /// them apart.
 std::vector<suspect> blame(const std::vector<suspect>& inside, std::chrono::nanoseconds now,
                            std::chrono::nanoseconds hung_after);

@@ -80,3 +80,10 @@ TEST_CASE_FIXTURE(fixture, "a flow that does not start says why, if one of its r
   CHECK(flow().phase == flow_phase::starting);
   CHECK(flow().detail == "second starts on a: file: open /ro/out.jsonl: Read-only file system");
 }
+
+TEST_CASE_FIXTURE(fixture, "a setup that takes long is named, with how long") {
+  starts("", 9s);
+  CHECK(flow().detail == "starts on a");
+  starts("", 75s);
+  CHECK(flow().detail == "second starts on a: its setup has taken 75 s");
+}

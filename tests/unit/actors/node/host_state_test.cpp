@@ -509,6 +509,21 @@ TEST_CASE("a call that outlasts the processor's timeout ends the host, blaming w
         == "hung: processor 'work' has worked on one call for 2.5 s, its limit is 2 s");
 }
 
+TEST_CASE("a setup that outlasts its limit ends the host; no record is to blame") {
+  driver d;
+  d.state.timeouts[processor_name{"work"}] = 2s;
+  d.state.setup_limits[processor_name{"work"}] = 60s;
+  d.run();
+  d.report({replica(1, host::replica_phase::starting, 0, 60s)});
+  CHECK(d.last.empty());
+  d.report({replica(1, host::replica_phase::starting, 0, 75s)});
+  REQUIRE(d.find<action::kill>());
+  CHECK(d.find<action::kill>()->hung_after > 24h);
+  d.end(0, SIGKILL);
+  CHECK(d.state.last_crash->reason
+        == "hung: the setup of processor 'work' has taken 75 s, its limit is 60 s");
+}
+
 TEST_CASE("without a timeout a call may take as long as it likes") {
   driver d;
   d.state.timeouts[processor_name{"work"}] = 0s;

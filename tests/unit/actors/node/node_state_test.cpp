@@ -58,6 +58,8 @@ TEST_CASE("requests without a timeout have a bound for one call all the same") {
   const auto& host = state.hosts.begin()->second.host;
   CHECK(host.timeouts.at(processor_name{"work"}) == 2s);
   CHECK(host.timeouts.at(processor_name{"free"}) == 60s);
+  CHECK(host.setup_limits.at(processor_name{"work"}) == 60s); // no request waits for it
+  CHECK(host.setup_limits.at(processor_name{"free"}) == 0s);
 }
 
 TEST_CASE("an older wish is ignored, the same one again is not an error") {

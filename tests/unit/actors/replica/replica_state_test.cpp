@@ -276,6 +276,14 @@ TEST_CASE("a drain does not wait for ever for a sink that takes nothing, a setup
     CHECK_FALSE(find<finish>(replica.on_tick(now + 4s)));
     CHECK(find<finish>(replica.on_tick(now + 5s)));
   }
+  SUBCASE("setup, whatever its timeout") {
+    opts.drain_max = 300s;
+    replica = state{opts};
+    replica.on_spawned(now);
+    replica.on_drain(now);
+    CHECK_FALSE(find<finish>(replica.on_tick(now + 9s)));
+    CHECK(find<finish>(replica.on_tick(now + 10s)));
+  }
   SUBCASE("teardown") {
     replica.on_body({}, now);
     replica.on_sink_open({}, now);

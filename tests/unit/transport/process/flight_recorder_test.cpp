@@ -52,13 +52,13 @@ TEST_CASE("the thread that crashed is blamed alone") {
   CHECK(guilty[0].seq == 20);
 }
 
-TEST_CASE("after a hang those inside for too long are blamed, otherwise all") {
+TEST_CASE("after a hang those inside for too long are blamed and nobody else, otherwise all") {
   std::vector<suspect> inside{{replica_id{1}, 10, 0ns, false}, {replica_id{2}, 20, 900ms, false}};
   auto guilty = blame(inside, 1s, 500ms);
   REQUIRE(guilty.size() == 1);
   CHECK(guilty[0].seq == 10);
   CHECK(blame(inside, 1s, 0ns).size() == 2);
-  CHECK(blame(inside, 1s, 5s).size() == 2);
+  CHECK(blame(inside, 1s, 5s).empty());
 }
 
 TEST_CASE("a crash handler marks the slot of its own thread") {
