@@ -101,6 +101,14 @@ void back_off_fetch(host_state& state, const std::string& why, const moment& at)
   state.detail = "artifact: " + why;
 }
 
+/// For the events: nothing has run, so that no end is counted. Without a host none was begun.
+void tell_damage(host_id host, const std::string& why, host_actions& out) {
+  crash_report report;
+  report.host = host;
+  report.reason = "cannot run here: " + why;
+  out.emplace_back(action::report_end{std::move(report), false});
+}
+
 /// More ends than this make no wait longer, and need no more service to make up for.
 constexpr std::uint32_t ends_counted_max = limits::host_restarts_max + 3;
 
@@ -311,7 +319,11 @@ host_actions apply(host_state& state, const event::fetched& what, const moment& 
   if (state.phase != host_phase::fetching)
     return out;
   if (!what.outcome) {
-    back_off_fetch(state, what.outcome.error().message, at);
+    const auto& why = what.outcome.error();
+    if (why.code == errc::corrupt
+        && state.fetch_failures == 0) // once and not at each attempt: only a person can mend it
+      tell_damage({}, why.message, out);
+    back_off_fetch(state, why.message, at);
     return out;
   }
   assert(at.host_next);
@@ -383,6 +395,8 @@ host_actions apply(host_state& state, const event::launch_failed& what, const mo
     return out;
   }
   if (what.why.code == errc::corrupt || what.why.code == errc::not_found) {
+    if (what.why.code == errc::corrupt)
+      tell_damage(what.host, what.why.message, out);
     back_off_fetch(state, what.why.message, at);
     return out;
   }

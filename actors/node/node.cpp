@@ -128,22 +128,13 @@ void arm_timer(pointer self) {
 void remember_end(pointer self, const host_key& key, action::report_end what) {
   auto& st = self->state;
   if (!what.expected)
-    notice(self, "host of flow '" + key.flow.value + "' version " + std::to_string(key.version.value)
-                   + " ended: " + what.report.reason);
+    notice(self, (what.report.host ? "host of flow '" : "flow '") + key.flow.value + "' version "
+                   + std::to_string(key.version.value) + (what.report.host ? " ended: " : " ")
+                   + what.report.reason);
   st.links.erase(what.report.host);
   st.ends.push_back({st.opts.info.id, key.flow, std::move(what.report), what.expected});
   if (st.ends.size() > limits::host_ends_kept_max)
     st.ends.pop_front(); // its leases end by their own time
-}
-
-/// Once and not at each attempt: only a person can mend it.
-void tell_damage(pointer self, const artifact_done& what) {
-  const auto& hosts = self->state.node.hosts;
-  if (what.outcome || what.outcome.error().code != errc::corrupt)
-    return;
-  if (auto entry = hosts.find(what.key); entry != hosts.end() && entry->second.host.fetch_failures == 0)
-    notice(self, "flow '" + what.key.flow.value + "' version " + std::to_string(what.key.version.value)
-                   + " cannot run here: " + what.outcome.error().message);
 }
 
 void carry_out(pointer self, node_action&& each) {
@@ -408,7 +399,6 @@ self_type::behavior_type run(pointer self, options opts) {
     [self](join_atom, std::uint64_t head_count) { join(self, head_count); },
     [self](const artifact_done& what) {
       auto& s = self->state;
-      tell_damage(self, what);
       carry_out_all(self, apply_to(s.node, what.key, event::fetched{what.outcome}, now(self)));
       report_soon(self);
     },

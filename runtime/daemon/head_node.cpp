@@ -187,14 +187,21 @@ private:
     return {};
   }
 
+  /// What nodes fetch. Any thread.
+  result<std::string> read_artifact(const artifact_id& id, std::uint64_t offset,
+                                    std::size_t size_bytes_max) const {
+    auto data = artifacts_->read_chunk(id, offset, std::min(size_bytes_max, limits::artifact_chunk_bytes));
+    if (!data && (data.error().code == errc::corrupt || data.error().code == errc::not_found))
+      return fail(data.error().code, "the head's " + data.error().message + "; submit the flow again");
+    return data;
+  }
+
   void serve_node(link::connection_ptr made) {
     peer::options peer;
     peer.local.cluster = cluster_;
     peer.local.queue = queue_;
-    peer.local.artifacts =
-      [store = artifacts_.get()](const peer::artifact_request& request) -> result<peer::artifact_chunk> {
-      auto size = std::min<std::size_t>(request.size_bytes, limits::artifact_chunk_bytes);
-      auto data = store->read_chunk(request.artifact, request.offset, size);
+    peer.local.artifacts = [this](const peer::artifact_request& request) -> result<peer::artifact_chunk> {
+      auto data = read_artifact(request.artifact, request.offset, request.size_bytes);
       if (!data)
         return fail(data);
       return peer::artifact_chunk{std::move(*data)};
@@ -269,9 +276,9 @@ private:
     settings.is_head = true;
     settings.queue = queue_;
     settings.artifacts = artifacts_.get();
-    settings.read_artifact = [](const artifact_id& id, std::uint64_t, std::size_t) -> result<std::string> {
-      return fail(errc::not_found,
-                  "the head's store has no artifact " + id.value + "; submit the flow again");
+    settings.read_artifact = [this](const artifact_id& id, std::uint64_t offset, std::size_t size_bytes_max) {
+      return read_artifact(id, offset,
+                           size_bytes_max); // it has been looked for there: this says why it is not
     };
     auto worker = worker_part::start(sys_, io_, std::move(settings));
     if (!worker)

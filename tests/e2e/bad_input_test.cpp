@@ -177,6 +177,27 @@ TEST_CASE("an artifact that changed on the head's disk reaches no worker; submit
   CHECK(eventually([&] { return cluster.depth("out") == 100; }, 60s));
 }
 
+TEST_CASE("an artifact that changed on the head's own disk is told as damaged for as long as it is") {
+  cli_cluster cluster;
+  cluster.start_head();
+  cluster.must({"submit", program("probe_flow")});
+  cluster.wait_running("probe");
+  damage(cluster.head_dir());
+  auto pids = cluster.host_pids("probe");
+  REQUIRE(pids.size() == 1);
+  kill(pids[0], SIGKILL);
+  CHECK(eventually(
+    [&] {
+      const auto shown = cluster.must({"get", "flow/probe"});
+      return contains(shown, "cannot fetch it: the head's artifact") && contains(shown, "is damaged")
+             && contains(shown, "submit the flow again");
+    },
+    60s));
+  cluster.must({"submit", program("probe_flow"), "--detach"});
+  cluster.put_jobs("in", 1, 100);
+  CHECK(eventually([&] { return cluster.depth("out") == 100; }, 60s));
+}
+
 TEST_CASE("a file that is no JSON, and CSV with a wrong row, lose only what is wrong in them") {
   cli_cluster cluster;
   cluster.start_head();

@@ -54,10 +54,6 @@ result<artifact_id> hash_file(int fd, const fs::path& path) {
   }
 }
 
-failure missing(const artifact_id& id) {
-  return {errc::not_found, "artifact " + id.value.substr(0, 12) + " is not stored on this machine"};
-}
-
 } // namespace
 
 // ---- upload ---------------------------------------------------------------------
@@ -206,6 +202,17 @@ result<std::uint64_t> artifact_store::size_bytes(const artifact_id& id) const {
   if (!is_valid_artifact_id(id) || ::stat(path_of(id).c_str(), &info) != 0)
     return tl::unexpected{missing(id)};
   return static_cast<std::uint64_t>(info.st_size);
+}
+
+failure artifact_store::missing(const artifact_id& id) const {
+  const auto name = "artifact " + id.value.substr(0, 12);
+  std::error_code ignored;
+  if (const auto aside = root_ / damaged_folder / id.value;
+      is_valid_artifact_id(id) && fs::exists(aside, ignored))
+    return {errc::corrupt,
+            name + " is damaged: its bytes are not those of its SHA-256, so it was refused and moved to "
+              + aside.string()};
+  return {errc::not_found, name + " is not stored on this machine"};
 }
 
 bool artifact_store::holds_whole(const artifact_id& id) const {

@@ -78,7 +78,7 @@ public:
 
   /// Hashes the file now and returns the very descriptor that was read, at its start.
   /// `not_found`, or `corrupt` when the bytes are not those of `id`: then the file is moved
-  /// aside to `<root>/damaged/` and the artifact can be put again.
+  /// aside to `<root>/damaged/` and the artifact can be put again. Until then, and as long as that file is kept, it stays `corrupt`.
   result<process::unique_fd> open_verified(const artifact_id& id);
 
   /// Bytes for another node, unchecked (the receiver checks the whole): up to
@@ -100,6 +100,7 @@ private:
 
   std::filesystem::path path_of(const artifact_id& id) const { return root_ / id.value; }
   bool holds_whole(const artifact_id& id) const;
+  failure missing(const artifact_id& id) const; ///< `corrupt` if it was here and is set aside
   void quarantine(const artifact_id& id);
   result<void> sync_root() const;
 

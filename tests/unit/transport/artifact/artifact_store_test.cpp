@@ -170,7 +170,13 @@ TEST_CASE_FIXTURE(store_fixture, "a damaged artifact is refused by name, set asi
   CHECK(file.error().message.find((root / id.value).string()) != std::string::npos);
   CHECK_FALSE(store->contains(id));
   CHECK(test::read_file(root / "damaged" / id.value) == "a pr0gram");
-  CHECK(store->open_verified(id).error().code == errc::not_found);
+  for (const auto& why : {store->open_verified(id).error(), store->read_chunk(id, 0, 10).error()}) {
+    CHECK(why.code == errc::corrupt); // it is not merely missing
+    CHECK(why.message
+          == "artifact " + id.value.substr(0, 12)
+               + " is damaged: its bytes are not those of its SHA-256, so it was refused and moved to "
+               + (root / "damaged" / id.value).string());
+  }
   put("a program");
   CHECK(store->open_verified(id));
 }
