@@ -25,6 +25,7 @@ struct start_arguments {
   bool head = false;
   bool no_worker = false;
   bool block = false;
+  bool accept_loss = false;
 };
 
 /// Finds the head of this machine and has a join token made by it.
@@ -70,6 +71,10 @@ result<config::node_options> options_of(const environment& env, const start_argu
   if (!base)
     return fail(base);
   options->base_dir = base->string();
+  if (args.accept_loss && !options->head)
+    return fail(errc::invalid_argument,
+                "only a head has queues and flows to lose: --accept-loss needs --head");
+  options->accept_loss = args.accept_loss;
   if (options->head)
     return options;
   auto token = config::read_secret(*settings, "join-token-file", "SLUICE_JOIN_TOKEN", env.variable, false);
@@ -222,6 +227,8 @@ action declare(CLI::App& app, const environment& env) {
     add_setting(app, args->flags, name);
   app.add_flag("--no-worker", args->no_worker, "head only: run no flows on this node");
   app.add_flag("--block", args->block, "stay in the foreground; SIGTERM and Ctrl-C drain and stop");
+  app.add_flag("--accept-loss", args->accept_loss,
+               "head: start although queue.db or cluster.db is gone or another one, without what was in it");
   for (auto name :
        {"state-dir", "listen", "link-port", "control-port", "relay-port", "http", "http-certificate",
         "http-key", "cpus", "memory", "queue-size-max", "labels", "log-level"})

@@ -31,6 +31,7 @@ struct node_options {
   double cpus = 0;                   ///< slots offered; 0 = as many as the machine has for us
   std::uint64_t memory_bytes = 0;    ///< offered; 0 = what the machine has for us
   std::uint64_t queue_bytes_max = 0; ///< head only: bound of the queues' file; 0 = what the disk has
+  bool accept_loss = false;          ///< head only: begin a database anew that is missing beside the other
   std::map<std::string, std::string> labels;
   std::string join_token; ///< workers; from a file or the environment, never a flag's value
   std::string log_level = "info";

@@ -11,8 +11,7 @@
 #include "transport/grpc/control_service.hpp"
 #include "transport/link/asio_link.hpp"
 #include "transport/peer/peer.hpp"
-#include "transport/store/cluster_store.hpp"
-#include "transport/store/queue_store.hpp"
+#include "transport/store/head_stores.hpp"
 #include "transport/store/queue_store_thread.hpp"
 #include "actors/cluster/cluster.hpp"
 #include "actors/queue/queue.hpp"
@@ -56,8 +55,9 @@ public:
     if (!artifacts)
       return fail(artifacts);
     artifacts_ = std::move(*artifacts);
-    for (auto step : {&head_node::start_queue, &head_node::start_cluster, &head_node::start_listener,
-                      &head_node::start_control, &head_node::start_worker, &head_node::start_renewal})
+    for (auto step : {&head_node::open_stores, &head_node::start_queue, &head_node::start_cluster,
+                      &head_node::start_listener, &head_node::start_control, &head_node::start_worker,
+                      &head_node::start_renewal})
       if (auto done = (this->*step)(); !done)
         return done;
     return {};
@@ -75,6 +75,8 @@ public:
     info.state_dir = options_.state_dir;
     info.ca_fingerprint = identity_.ca_fingerprint;
     info.warning = port_warning_;
+    if (!stores_.warning.empty())
+      info.warning += (info.warning.empty() ? "" : "\nwarning: ") + stores_.warning;
     if (auto token =
           identity_.join_tokens->create(identity_.ca_fingerprint, std::chrono::system_clock::now()))
       info.join_token = pki::to_string(*token);
@@ -85,15 +87,21 @@ private:
   std::string link_address() const { return address_for_others(options_.listen, listener_->port()); }
   std::string socket_path() const { return (fs::path{options_.state_dir} / "control.sock").string(); }
 
-  result<void> start_queue() {
-    store::queue_store_options store;
-    store.path = (fs::path{options_.state_dir} / "queue.db").string();
-    store.on_damage = [](const std::string& what) { log_line("queue", what, log_level::error); };
-    store.size_bytes_max = options_.queue_bytes_max;
-    auto opened = store::open_queue_store(std::move(store));
+  result<void> open_stores() {
+    store::queue_store_options queues;
+    queues.on_damage = [](const std::string& what) { log_line("queue", what, log_level::error); };
+    queues.size_bytes_max = options_.queue_bytes_max;
+    auto opened = store::open_head_stores(options_.state_dir, std::move(queues), options_.accept_loss);
     if (!opened)
       return fail(opened);
-    queue_thread_ = std::make_shared<store::queue_store_thread>(std::move(*opened));
+    stores_ = std::move(*opened);
+    if (!stores_.warning.empty())
+      log_line("head", stores_.warning, log_level::warning);
+    return {};
+  }
+
+  result<void> start_queue() {
+    queue_thread_ = std::make_shared<store::queue_store_thread>(std::move(stores_.queues));
     queue::options queue;
     queue.store = queue_thread_;
     queue.wall_clock = wall_clock();
@@ -108,16 +116,13 @@ private:
   }
 
   result<void> start_cluster() {
-    auto store = store::open_cluster_store(fs::path{options_.state_dir} / "cluster.db");
-    if (!store)
-      return fail(store);
     cluster::options cluster;
     cluster.cluster_id = identity_.cluster_id;
     cluster.wall_clock = wall_clock();
     cluster.on_artifacts = collect_unused(housekeeping_, *artifacts_);
     cluster.on_broken = [this](const failure& why) { give_up("head", why); };
     cluster.report = [](const std::string& what) { log_line("head", what, log_level::warning); };
-    auto spawned = cluster::spawn(sys_, std::move(cluster), std::move(*store), queue_);
+    auto spawned = cluster::spawn(sys_, std::move(cluster), std::move(stores_.cluster), queue_);
     if (!spawned)
       return fail(spawned);
     cluster_ = std::move(*spawned);
@@ -340,6 +345,7 @@ private:
   std::shared_ptr<link::tls_credentials> link_credentials_;
   std::shared_ptr<link::tls_credentials> node_credentials_; ///< none without a worker
   caf::actor renewal_;
+  store::head_stores stores_; ///< until the parts that use them have taken them
   std::shared_ptr<store::queue_store_thread> queue_thread_;
   queue::admin_handle queue_;
   cluster::handle cluster_;

@@ -8,7 +8,9 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <xxhash.h>
 
+#include <cstdint>
 #include <cstdio>
+#include <random>
 
 namespace sluice::store {
 
@@ -21,6 +23,8 @@ constexpr int application_id = 0x51c1c100;                   ///< marks our file
 constexpr int checkpoint_pages = 1000;                       ///< of the log, then it is moved into the file
 constexpr std::size_t room_bytes = 64 << 10;                 ///< kept in file and log for a full disk
 constexpr std::string_view deleted_prefix = "version_last/"; ///< of a counter; the name of the flow follows
+constexpr const char* pair_key = "queue_store";              ///< of a counter
+constexpr std::uint64_t pair_id_max = INT64_MAX;
 constexpr int busy_timeout_ms = 2000; ///< somebody looks into the file with another program
 
 /// Numbers as keys sort as they count.
@@ -69,7 +73,7 @@ std::string text_of(const std::string& file, const SQLite::Exception& what) {
            "status, list, get, logs and stop work";
 }
 
-class cluster_store : public store_port {
+class cluster_store final : public cluster_file {
 public:
   cluster_store(const std::filesystem::path& file, const std::string& vfs)
     : name_(file.string()), mark_(name_, "head state"),
@@ -106,6 +110,26 @@ public:
     db_.exec("PRAGMA application_id=" + std::to_string(application_id));
     db_.exec("PRAGMA user_version=" + std::to_string(schema_version));
     all.commit();
+  }
+
+  result<pair_mark> pair() override {
+    return guarded([&]() -> result<pair_mark> {
+      pair_mark found;
+      std::uint64_t openings = 0;
+      SQLite::Transaction all{db_};
+      if (auto read = read_counter(pair_key, found.id); !read)
+        return fail(read);
+      if (auto read = read_counter("openings", openings); !read)
+        return fail(read);
+      found.is_used = openings > 0;
+      if (found.id != 0)
+        return found;
+      std::random_device random;
+      found.id = std::uniform_int_distribution<std::uint64_t>{1, pair_id_max}(random);
+      put("counter", pair_key, std::to_string(found.id));
+      all.commit();
+      return found;
+    });
   }
 
   result<stored_state> load() override {
@@ -361,8 +385,8 @@ private:
 
 } // namespace
 
-result<std::shared_ptr<store_port>> open_cluster_store(const std::filesystem::path& file,
-                                                       const std::string& vfs) {
+result<std::shared_ptr<cluster_file>> open_cluster_store(const std::filesystem::path& file,
+                                                         const std::string& vfs) {
   if (auto whole = wal_mark{file.string(), "head state"}.check(); !whole)
     return fail(whole);
   make_private(file);

@@ -50,6 +50,27 @@ void update_tables(sqlite_database& database) {
   all.commit();
 }
 
+/// Before anything of the file is changed.
+result<void> check_pair(sqlite_database& database, const queue_store_options& opts) {
+  if (opts.pair.id == 0 || opts.pair.accept_other || database.schema_version() == 0)
+    return {};
+  const auto found = row_table::pair_id(database);
+  if (found == 0 || found == opts.pair.id)
+    return {};
+  return fail(errc::corrupt, opts.path + " does not go with " + opts.pair.path
+                               + " beside it: they are of two heads, or of one head before and after one of "
+                                 "them was begun anew. Nothing was changed. Restore both files from one "
+                                 "backup, or take them for a pair: start it with --accept-loss");
+}
+
+void keep_pair(sqlite_database& database, const queue_store_options& opts) {
+  if (opts.pair.id == 0 || row_table::pair_id(database) == opts.pair.id)
+    return;
+  sqlite_transaction all{database};
+  row_table::put_pair_id(database, opts.pair.id);
+  all.commit();
+}
+
 class queue_store final : public queue::store_port {
 public:
   queue_store(queue_store_options opts, std::unique_ptr<sqlite_database> database)
@@ -469,10 +490,13 @@ result<std::unique_ptr<queue::store_port>> open_queue_store(queue_store_options 
   if (!database)
     return fail(database);
   try {
+    if (auto goes = check_pair(**database, options); !goes)
+      return fail(goes);
     if ((*database)->schema_version() == 0)
       create_tables(**database);
     else if ((*database)->schema_version() < schema_version)
       update_tables(**database);
+    keep_pair(**database, options);
     auto made = std::make_unique<queue_store>(std::move(options), std::move(*database));
     made->open();
     return made;

@@ -9,16 +9,25 @@
 
 namespace sluice::store {
 
+/// The cluster store that a queue store goes with; `id` 0 = none, it stands alone.
+struct queue_store_pair {
+  std::uint64_t id = 0;
+  std::string path;          ///< for messages
+  bool accept_other = false; ///< a store that went with another one goes with this from now on
+};
+
 struct queue_store_options {
   std::string path;                ///< of the database file; its folder must exist
   std::int64_t size_bytes_max = 0; ///< of the file; beyond, appends fail with `overloaded`; 0 = the disk's
   std::function<void(std::string)>
     on_damage;     ///< a sentence naming file, queue and record; on the caller's thread
   std::string vfs; ///< SQLite's name of a file layer, for tests; empty = the system's
+  queue_store_pair pair = {};
 };
 
 /// Opens the durable memory of the queues, a SQLite file in WAL mode, synced at every
-/// write. Refuses a file of another program, of a newer Sluice, or held by another process.
+/// write. Refuses a file of another program, of a newer Sluice, held by another process, or that goes with
+/// another cluster store than `pair` (`corrupt`).
 ///
 /// Records are stored as segments, many in one row, which is several times cheaper
 /// than a row each:

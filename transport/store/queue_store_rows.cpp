@@ -46,6 +46,16 @@ void row_table::add_fingerprints(sqlite_database& database) {
   database.run("ALTER TABLE producers ADD COLUMN fingerprint INTEGER NOT NULL DEFAULT 0");
 }
 
+std::uint64_t row_table::pair_id(sqlite_database& database) {
+  auto found = database.prepare("SELECT value FROM meta WHERE key = 'pair'");
+  sqlite_reset guard{found};
+  return found.step() ? found.number(0) : 0;
+}
+
+void row_table::put_pair_id(sqlite_database& database, std::uint64_t id) {
+  database.prepare("INSERT OR REPLACE INTO meta(key, value) VALUES('pair', ?)").bind(1, id).run();
+}
+
 row_table::row_table(sqlite_database& database)
   : database_(database),
     put_(database.prepare(

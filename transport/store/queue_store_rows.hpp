@@ -37,6 +37,9 @@ public:
   static void create(sqlite_database& database);
   /// From format 1 to 2.
   static void add_fingerprints(sqlite_database& database);
+  /// Of the cluster store it goes with; 0 = none is noted.
+  static std::uint64_t pair_id(sqlite_database& database);
+  static void put_pair_id(sqlite_database& database, std::uint64_t id);
   explicit row_table(sqlite_database& database);
 
   /// Reads all rows; returns those that fail their check. No two queues have one name afterwards: a damaged

@@ -112,6 +112,15 @@ TEST_CASE_FIXTURE(start_fixture,
   CHECK_FALSE(config::holder_of(base() / "head"));
 }
 
+TEST_CASE_FIXTURE(start_fixture, "a loss is accepted once, for a head, and by nobody's settings") {
+  CHECK(run({"start", "--head", "--block", "--accept-loss"}) == cli::ok);
+  CHECK(node_options.accept_loss);
+  CHECK(run({"start", "--head", "--block"}) == cli::ok);
+  CHECK_FALSE(node_options.accept_loss);
+  CHECK(run({"start", "--address", "127.0.0.1:4444", "--block", "--accept-loss"}) == cli::bad_usage);
+  CHECK(err_has("--accept-loss needs --head"));
+}
+
 TEST_CASE_FIXTURE(start_fixture, "what keeps a head from serving is told with its code") {
   node_runs = fail(errc::conflict, "the link port 127.0.0.1:7410 is taken");
   CHECK(run({"start", "--head", "--block"}) == cli::conflict);
