@@ -52,7 +52,8 @@ void remember(self_pointer self, const std::vector<event_view>& lines) {
     events.pop_front();
 }
 
-void tell(self_pointer self, std::string_view severity, std::string text) {
+/// Adds an event about the head; it is stored with the next write.
+void note(self_pointer self, std::string_view severity, std::string text) {
   auto& mine = self->state;
   event_view line;
   line.id = ++mine.known.event_id_last;
@@ -60,10 +61,14 @@ void tell(self_pointer self, std::string_view severity, std::string text) {
   line.severity = severity;
   line.subject = "head";
   line.text = std::move(text);
-  if (mine.opts.report)
-    mine.opts.report(line.text);
   remember(self, {line});
   mine.unsaved.events.push_back(std::move(line));
+}
+
+void tell(self_pointer self, std::string_view severity, std::string text) {
+  if (self->state.opts.report)
+    self->state.opts.report(text);
+  note(self, severity, std::move(text));
 }
 
 /// Tells of the first failed write, and ends the head when the store is broken, as it may be after a write that
@@ -321,6 +326,7 @@ self_type::behavior_type run(self_pointer self, options opts, std::shared_ptr<st
     [self](const delete_flow_request& what) { return ask(self, what); },
     [self](const view_request&) { return show(self); },
     [self](const agent_request& what) { return find_agent(self, what.node); },
+    [self](const head_event& what) { note(self, what.severity, what.text); },
     [self](tick_atom) { on_tick(self); },
   };
 }

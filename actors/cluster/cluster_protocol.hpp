@@ -128,6 +128,13 @@ struct delete_flow_request {
   flow_name flow;
 };
 
+/// Something of the head itself that belongs among the events.
+struct head_event {
+  using actor_message = void;
+  std::string severity; ///< as in `event_view`
+  std::string text;
+};
+
 struct view_request {
   using actor_message = void;
 };
@@ -232,6 +239,7 @@ using handle = node_facing_handle::extend<
   caf::replies_to<submit_request>::with<submit_reply>, caf::replies_to<scale_request>::with<void>,
   caf::replies_to<drain_flow_request>::with<void>, caf::replies_to<drain_node_request>::with<void>,
   caf::replies_to<rollback_request>::with<submit_reply>, caf::replies_to<delete_flow_request>::with<void>,
-  caf::replies_to<view_request>::with<view_reply>, caf::replies_to<agent_request>::with<agent_reply>>;
+  caf::replies_to<view_request>::with<view_reply>, caf::replies_to<agent_request>::with<agent_reply>,
+  caf::reacts_to<head_event>>;
 
 } // namespace sluice::cluster

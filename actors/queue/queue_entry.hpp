@@ -42,6 +42,8 @@ struct queue_entry {
   std::uint64_t seq_last = 0;
   std::uint64_t depth_count = 0;
   std::uint64_t dead_count = 0;
+  std::uint64_t damaged_count = 0; ///< as the store counts them
+  std::uint64_t missing_count = 0; ///< counted by the store but not found there, since it was opened
 
   ready_state ready;
   lease_state leases;

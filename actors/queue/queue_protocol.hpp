@@ -170,7 +170,8 @@ struct queue_stat {
   std::chrono::milliseconds oldest_age{0};
   std::uint64_t appended_total = 0; ///< since the queue was made; a letter that is put back counts again
   std::uint64_t settled_total = 0;  ///< of these, no longer in it: done, buried or purged
-  std::uint64_t retried_total = 0;  ///< since the queues were opened
+  std::uint64_t damaged_total = 0; ///< of these, damaged on the disk and set aside: neither in it nor settled
+  std::uint64_t retried_total = 0; ///< since the queues were opened
 };
 
 struct stats_request {

@@ -93,6 +93,7 @@ struct recount {
   queue_name queue;
   std::uint64_t count = 0;
   std::uint64_t dead_count = 0;
+  std::uint64_t damaged_count = 0; ///< set aside since the queue was made; letters, too
 };
 
 /// How full the store is. `bytes_max` 0 = as large as the disk allows, and `used_bytes` is not known.
@@ -147,6 +148,7 @@ struct stored_queue {
   std::uint64_t dead_count = 0;
   std::uint64_t seq_last = 0; ///< the highest ever given
   std::optional<wall_time> oldest_at;
+  std::uint64_t damaged_count = 0;
 };
 
 /// What the queue actor keeps in memory about the store.
@@ -156,6 +158,7 @@ struct contents {
   std::vector<producer_mark> producers; ///< least recently used first
   std::vector<std::pair<std::string, std::string>> cursors;
   store_room room = {};
+  std::vector<std::string> damage = {}; ///< found while it was opened: a sentence each
 };
 
 /// Durable memory of the queues. Implemented by SQLite (`transport/store`) and by a

@@ -258,6 +258,7 @@ void queues_state::window_read(entry& queue, const wanted_read& what, result<rea
   if (queue.ready.count() < queue.ready_count()) {
     auto missing = queue.ready_count() - queue.ready.count();
     queue.depth_count -= missing;
+    queue.missing_count += missing;
     report_("queue '" + queue.name.value + "': " + std::to_string(missing)
             + " records are counted but not found; the store was damaged");
   }
@@ -276,6 +277,7 @@ void queues_state::retries_read(entry& queue, const wanted_read& what, result<re
   auto gone = queue.leases.fetched(what.seqs, found, outcome->seq_last, now);
   if (gone > 0 && outcome->recounts.empty()) {
     queue.depth_count -= std::min<std::uint64_t>(queue.depth_count, gone);
+    queue.missing_count += gone;
     report_("queue '" + queue.name.value + "': " + std::to_string(gone)
             + " records that wait for another attempt are not found; the store was damaged");
   }

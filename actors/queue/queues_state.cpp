@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint64_t producers_leave_free_part = 8;
 constexpr std::uint64_t results_leave_free_part = 32;
 
+constexpr std::size_t damage_told_max = 20; ///< of what was found at the opening: who reads it needs no more
+
 } // namespace
 
 queues_state::queues_state(bounds limits, jitter_source jitter, std::function<void(std::string)> report)
@@ -34,6 +36,7 @@ void queues_state::opened(contents found) {
     queue.seq_last = stored.seq_last;
     queue.depth_count = stored.count;
     queue.dead_count = stored.dead_count;
+    queue.damaged_count = stored.damaged_count;
     queue.unread_oldest_at = stored.oldest_at;
     if (stored.count == 0)
       queue.ready.reset(stored.seq_last);
@@ -45,6 +48,11 @@ void queues_state::opened(contents found) {
     cursors_.emplace(std::move(key), std::move(position));
   for (auto& [key, to] : std::exchange(cursors_asked_, {}))
     cursor(key, std::move(to));
+  for (std::size_t i = 0; i < std::min(found.damage.size(), damage_told_max); ++i)
+    report_(found.damage[i]);
+  if (found.damage.size() > damage_told_max)
+    report_("and " + std::to_string(found.damage.size() - damage_told_max)
+            + " more places of the queue store are damaged; the head's log has all");
 }
 
 // -- requests
@@ -335,7 +343,8 @@ stats_reply queues_state::stats(wall_time wall_now, time_point now) const {
     stat.delayed_count = queue->leases.not_due_count(now);
     stat.dead_count = queue->dead_count;
     stat.appended_total = queue->seq_last; // every record gets the next seq
-    stat.settled_total = queue->seq_last - std::min(queue->seq_last, queue->depth_count);
+    stat.damaged_total = queue->damaged_count + queue->missing_count;
+    stat.settled_total = queue->seq_last - std::min(queue->seq_last, queue->depth_count + stat.damaged_total);
     stat.retried_total = queue->retried_total;
     std::optional<wall_time> oldest;
     if (auto held = queue->leases.oldest())
@@ -360,6 +369,12 @@ void queues_state::apply(const std::vector<recount>& recounts) {
       continue;
     queue->depth_count = counted.count;
     queue->dead_count = counted.dead_count;
+    if (counted.damaged_count > queue->damaged_count)
+      report_(
+        "queue '" + queue->name.value + "': " + std::to_string(counted.damaged_count - queue->damaged_count)
+        + " records are damaged on the disk; they are not handed out, and kept in the table 'damaged' of "
+          "the queue store; the head's log says which");
+    queue->damaged_count = std::max(queue->damaged_count, counted.damaged_count);
   }
 }
 

@@ -232,7 +232,8 @@ kind queues() {
            {"OLDEST", align::right, false, 1},
            {"IN", align::right, false, 4},
            {"OUT", align::right, false, 5},
-           {"RETRIED", align::right, false, 6}},
+           {"RETRIED", align::right, false, 6},
+           {"DAMAGED", align::right, false, 0, true}},
           [](const message& m, const snapshot&) -> std::vector<cell> {
             const auto& one = as<api::Queue>(m);
             return {one.name(),
@@ -243,7 +244,8 @@ kind queues() {
                     span_text(one.oldest_age_ms()),
                     count_text(one.appended_total()),
                     count_text(one.settled_total()),
-                    count_text(one.retried_total())};
+                    count_text(one.retried_total()),
+                    one.damaged_total() > 0 ? count_cell(one.damaged_total(), &style::bad) : cell{""}};
           },
           &api::Queue::default_instance()};
 }

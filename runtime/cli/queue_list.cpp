@@ -21,9 +21,10 @@ action declare(CLI::App& app, const environment& env) {
 
 const command queue_list_command{
   "list", "List queues with what waits in them",
-  "IN and OUT count since the queue was made: IN = OUT + DEPTH. Done, buried and purged\n"
+  "IN and OUT count since the queue was made: IN = OUT + DEPTH (+ DAMAGED). Done, buried and purged\n"
   "records are out; a dead letter that is put back is in again. RETRIED counts since\n"
-  "the head started.",
+  "the head started. DAMAGED, shown if there are any, are those that the disk damaged: neither\n"
+  "in it nor out, and kept in the table 'damaged' of queue.db.",
   "  sluice queue list\n"
   "  sluice queue list -o json",
   declare};

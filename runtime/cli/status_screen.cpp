@@ -334,6 +334,12 @@ void print_reasons(std::ostream& to, const terminal& where, const api::SnapshotR
              + (is_waiting(host) && !host.detail().empty() ? host.detail() : host.last_crash().reason())
              + ", restarts " + std::to_string(host.restarts()) + "; sluice logs host/" + host.id()});
   print_some(to, where, of_hosts, has.hosts, "hosts");
+  std::vector<reason> of_queues;
+  for (const auto& queue : snapshot.queues())
+    if (queue.damaged_total() > 0)
+      of_queues.push_back({"damaged", "queue/" + queue.name() + ": " + count_text(queue.damaged_total())
+                                        + " records by the disk, set aside; sluice list events"});
+  print_some(to, where, of_queues, has.queues, "queues");
 }
 
 /// Queues that no processor above shows as its backlog, and that hold something.

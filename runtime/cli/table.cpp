@@ -85,12 +85,15 @@ std::size_t table::layout::total() const {
 table::layout table::wanted() const {
   layout made;
   for (const auto& one : columns_)
-    made.widths.push_back(display_width(one.title));
+    made.widths.push_back(one.only_if_any ? 0 : display_width(one.title));
   for (const auto& row : rows_)
     for (std::size_t i = 0; i < row.size() && i < made.widths.size(); ++i)
       made.widths[i] = std::max(made.widths[i], display_width(fit(row[i].text, 0)));
-  for (auto width : made.widths)
-    made.is_shown.push_back(width > 0);
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    made.is_shown.push_back(made.widths[i] > 0);
+    if (made.is_shown[i])
+      made.widths[i] = std::max(made.widths[i], display_width(columns_[i].title));
+  }
   return made;
 }
 

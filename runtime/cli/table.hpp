@@ -22,9 +22,10 @@ enum class align { left, right };
 struct column {
   std::string title;
   align side = align::left;
-  bool elastic = false; ///< shortened first when the terminal is too narrow
-  int dropped = 0;      ///< left out when shortening is not enough, the highest number first; 0 = never
-                        ///< (then it is cut, the first column last)
+  bool elastic = false;     ///< shortened first when the terminal is too narrow
+  int dropped = 0;          ///< left out when shortening is not enough, the highest number first; 0 = never
+                            ///< (then it is cut, the first column last)
+  bool only_if_any = false; ///< left out where no row has a text for it
 };
 
 struct cell {

@@ -1,5 +1,6 @@
 #include "runtime/daemon/address.hpp"
 #include "runtime/daemon/daemon.hpp"
+#include "runtime/daemon/head_news.hpp"
 #include "runtime/daemon/housekeeping.hpp"
 #include "runtime/daemon/identity.hpp"
 #include "runtime/daemon/link_port.hpp"
@@ -110,7 +111,10 @@ private:
     };
     // After a failed sync nothing on disk can be trusted but what the next start reads.
     queue.on_broken = [this](const failure& why) { give_up("queue", why); };
-    queue.report = [](const std::string& what) { log_line("queue", what, log_level::warning); };
+    queue.report = [this](const std::string& what) {
+      log_line("queue", what, log_level::warning);
+      news_.tell("error", what);
+    };
     queue_ = queue::spawn(sys_, std::move(queue));
     return {};
   }
@@ -126,6 +130,7 @@ private:
     if (!spawned)
       return fail(spawned);
     cluster_ = std::move(*spawned);
+    news_.begin(cluster_);
     return {};
   }
 
@@ -317,6 +322,7 @@ private:
     }
     renewal_ = caf::actor{};
     listener_.reset();
+    news_.end();
     for (const auto& end : {caf::actor_cast<caf::actor>(cluster_), caf::actor_cast<caf::actor>(queue_)})
       if (end)
         caf::anon_send_exit(end, caf::exit_reason::user_shutdown);
@@ -348,6 +354,7 @@ private:
   store::head_stores stores_; ///< until the parts that use them have taken them
   std::shared_ptr<store::queue_store_thread> queue_thread_;
   queue::admin_handle queue_;
+  head_news news_;
   cluster::handle cluster_;
   std::unique_ptr<link::listener> listener_;
   std::string port_warning_;

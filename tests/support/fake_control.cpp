@@ -99,6 +99,7 @@ cluster::handle spawn_fake_cluster(caf::actor_system& sys, std::shared_ptr<fake_
           return to_caf({errc::unavailable, "node/" + x.node.value + " is not connected"});
         return cluster::agent_reply{found->second};
       },
+      [](const cluster::head_event&) {},
     };
   });
 }

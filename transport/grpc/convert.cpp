@@ -280,6 +280,7 @@ v1::Queue to_proto(const queue::queue_stat& stat) {
   to.set_appended_total(stat.appended_total);
   to.set_settled_total(stat.settled_total);
   to.set_retried_total(stat.retried_total);
+  to.set_damaged_total(stat.damaged_total);
   return to;
 }
 

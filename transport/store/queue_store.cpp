@@ -71,6 +71,10 @@ void keep_pair(sqlite_database& database, const queue_store_options& opts) {
   all.commit();
 }
 
+queue::recount recount_of(const queue_row& row) {
+  return {queue_name{row.name}, row.count, row.dead_count, row.damaged_count};
+}
+
 class queue_store final : public queue::store_port {
 public:
   queue_store(queue_store_options opts, std::unique_ptr<sqlite_database> database)
@@ -107,7 +111,7 @@ private:
 
   queue::store_room room();
   void complain(const std::string& what);
-  void keep_record(const queue_row& row, const damaged_record& record);
+  void keep_record(queue_row& row, const damaged_record& record);
   void keep_segment(const damaged_segment& segment);
   void keep_letters(const std::vector<letter_row>& damaged);
   void repair_rows(const std::vector<damaged_row>& damaged);
@@ -123,6 +127,8 @@ private:
   std::uint64_t producer_use_ = 0;
   std::optional<failure> broken_;
   std::vector<queue::recount> recounts_; ///< since the call began
+  bool is_loaded_ = false;
+  std::vector<std::string> damage_at_opening_; ///< until `load` tells it
 };
 
 // -- calls and transactions
@@ -208,7 +214,7 @@ result<queue::contents> queue_store::load() {
     for (const auto& [id, row] : rows_.all())
       if (id != 0)
         out.queues.push_back({queue_name{row.name}, row.count, row.dead_count, row.seq_last,
-                              row.count > 0 ? segments_.oldest_at(id) : std::nullopt});
+                              row.count > 0 ? segments_.oldest_at(id) : std::nullopt, row.damaged_count});
     std::vector<std::string> complaints;
     out.producers = rows_.producers(complaints);
     out.cursors = rows_.cursors(complaints);
@@ -216,6 +222,8 @@ result<queue::contents> queue_store::load() {
       complain(text);
     producer_use_ = epoch_ << 32; // above every use counted before
     out.room = room();
+    out.damage = std::move(damage_at_opening_);
+    is_loaded_ = true;
     return out;
   });
 }
@@ -295,7 +303,7 @@ void queue_store::bury(const queue::grave& grave, queue::wall_time now) {
     }
   row.count -= std::min(row.count, segments_.settle(row.id, {{grave.seq, grave.seq}}));
   if (found.parts.empty())
-    recounts_.push_back({grave.queue, row.count, row.dead_count});
+    recounts_.push_back(recount_of(row));
 }
 
 // -- reading
@@ -310,15 +318,15 @@ result<queue::read_outcome> queue_store::read_checked(const queue_name& name, Re
     if (!found.damaged.empty())
       transact([&] {
         std::vector<queue::seq_range> where;
+        auto& changed = *rows_.change(row->id);
         for (const auto& record : found.damaged) {
-          keep_record(*row, record);
+          keep_record(changed, record);
           where.push_back({record.seq, record.seq});
         }
-        auto& changed = *rows_.change(row->id);
         changed.count -= std::min(changed.count, segments_.settle(row->id, where));
-        recounts_.push_back({name, changed.count, changed.dead_count});
+        recounts_.push_back(recount_of(changed));
       });
-    return {std::move(found.parts), found.seq_last, found.at_end, recounts_};
+    return {std::move(found.parts), found.seq_last, found.at_end, recounts_now()};
   });
 }
 
@@ -347,7 +355,7 @@ result<queue::letters_outcome> queue_store::dead_letters(const queue_name& name,
     auto found = letters_.read(id, after_id, count_max, size_bytes_max);
     if (!found.damaged.empty())
       transact([&] { keep_letters(found.damaged); });
-    queue::letters_outcome out{{}, recounts_};
+    queue::letters_outcome out{{}, recounts_now()};
     for (auto& [queue_id, letter] : found.letters) {
       if (const auto* of = rows_.find(queue_id))
         letter.queue = queue_name{of->name};
@@ -428,11 +436,15 @@ result<std::uint64_t> queue_store::purge_dead_letters(const queue_name& name) {
 // -- damage: kept, reported, never handed out
 
 void queue_store::complain(const std::string& what) {
+  const auto text = "queue store '" + opts_.path + "': " + what;
+  if (!is_loaded_)
+    damage_at_opening_.push_back(text);
   if (opts_.on_damage)
-    opts_.on_damage("queue store '" + opts_.path + "': " + what);
+    opts_.on_damage(text);
 }
 
-void queue_store::keep_record(const queue_row& row, const damaged_record& record) {
+void queue_store::keep_record(queue_row& row, const damaged_record& record) {
+  ++row.damaged_count;
   rows_.keep_damage(row.name, record.seq, record.why, record.bytes);
   complain("queue '" + row.name + "', record " + std::to_string(record.seq) + ": " + record.why
            + "; its bytes were moved to the table 'damaged'");
@@ -448,8 +460,12 @@ void queue_store::keep_segment(const damaged_segment& segment) {
            + segment.why
            + (segment.what == damaged_segment::part::segment ? "; its bytes were moved to the table 'damaged'"
                                                              : "; all its records are delivered again"));
-  if (row != nullptr)
-    recount(queue_id);
+  if (row == nullptr)
+    return;
+  auto& changed = *rows_.change(queue_id);
+  const auto before = changed.count;
+  recount(queue_id);
+  changed.damaged_count += before - std::min(before, changed.count);
 }
 
 void queue_store::keep_letters(const std::vector<letter_row>& damaged) {
@@ -461,7 +477,10 @@ void queue_store::keep_letters(const std::vector<letter_row>& damaged) {
     letters_.remove(letter.id);
     complain("queue '" + name + "', dead letter " + std::to_string(letter.id)
              + ": it fails its checksum; its bytes were moved to the table 'damaged'");
-    if (row != nullptr && std::find(changed.begin(), changed.end(), queue_id) == changed.end())
+    if (row == nullptr)
+      continue;
+    ++rows_.change(queue_id)->damaged_count;
+    if (std::find(changed.begin(), changed.end(), queue_id) == changed.end())
       changed.push_back(queue_id);
   }
   for (auto id : changed)
@@ -472,14 +491,14 @@ void queue_store::recount(std::int64_t queue_id) {
   auto& row = *rows_.change(queue_id);
   row.count = segments_.recount(queue_id).count;
   row.dead_count = letters_.count(queue_id);
-  recounts_.push_back({queue_name{row.name}, row.count, row.dead_count});
+  recounts_.push_back(recount_of(row));
 }
 
 /// What was counted anew, with what the call has changed since: the caller takes it in place of its own sums.
 const std::vector<queue::recount>& queue_store::recounts_now() {
   for (auto& counted : recounts_)
     if (const auto* row = rows_.find(counted.queue))
-      counted = {counted.queue, row->count, row->dead_count};
+      counted = recount_of(*row);
   return recounts_;
 }
 

@@ -4,11 +4,17 @@
 #include "transport/store/queue_store_segments.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace sluice::store {
 
 namespace {
+
+constexpr std::string_view damaged_prefix =
+  "damaged/"; ///< of a key in `meta`; the number of the queue follows
+
+std::string damaged_key(std::int64_t id) { return std::string{damaged_prefix} + std::to_string(id); }
 
 std::int64_t sum_of(const queue_row& row) {
   return checksum{}.add(row.id).add(row.name).add(row.seq_last).add(row.count).add(row.dead_count).value();
@@ -65,7 +71,9 @@ row_table::row_table(sqlite_database& database)
       "INSERT OR REPLACE INTO producers(name, seq, used, sum, fingerprint) VALUES(?,?,?,?,?)")),
     forget_producer_(database.prepare("DELETE FROM producers WHERE name = ?")),
     put_cursor_(database.prepare("INSERT OR REPLACE INTO cursors(key, value, sum) VALUES(?,?,?)")),
-    keep_damage_(database.prepare("INSERT INTO damaged(queue, seq, why, bytes) VALUES(?,?,?,?)")) {}
+    keep_damage_(database.prepare("INSERT INTO damaged(queue, seq, why, bytes) VALUES(?,?,?,?)")),
+    put_meta_(database.prepare("INSERT OR REPLACE INTO meta(key, value) VALUES(?,?)")),
+    forget_meta_(database.prepare("DELETE FROM meta WHERE key = ?")) {}
 
 std::vector<damaged_row> row_table::load() {
   std::vector<damaged_row> damaged;
@@ -84,7 +92,19 @@ std::vector<damaged_row> row_table::load() {
     row.name = name_for_damaged(row);
     ids_[row.name] = id;
   }
+  load_damaged_counts();
   return damaged;
+}
+
+void row_table::load_damaged_counts() {
+  auto counts = database_.prepare("SELECT key, value FROM meta WHERE key LIKE 'damaged/%'");
+  while (counts.step()) {
+    const auto text = counts.bytes(0).substr(damaged_prefix.size());
+    std::int64_t id = 0;
+    std::from_chars(text.data(), text.data() + text.size(), id);
+    if (auto row = rows_.find(id); row != rows_.end())
+      row->second.damaged_count = counts.number(1);
+  }
 }
 
 std::string row_table::name_for_damaged(const queue_row& row) const {
@@ -147,6 +167,7 @@ queue_row* row_table::change(const queue_name& name, bool make) {
 
 void row_table::forget(std::int64_t id) {
   forget_.bind(1, id).run();
+  forget_meta_.bind_text(1, damaged_key(id)).run();
   changes_.erase(id);
   forgotten_.insert(id);
 }
@@ -161,8 +182,12 @@ void row_table::put(const queue_row& row) {
 }
 
 void row_table::store_changes() {
-  for (const auto& [id, row] : changes_)
+  for (const auto& [id, row] : changes_) {
     put(row);
+    const auto* before = find(id);
+    if (row.damaged_count != (before == nullptr ? 0 : before->damaged_count))
+      put_meta_.bind_text(1, damaged_key(id)).bind(2, row.damaged_count).run();
+  }
 }
 
 void row_table::adopt() {

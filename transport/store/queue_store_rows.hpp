@@ -19,6 +19,7 @@ struct queue_row {
   std::uint64_t seq_last = 0;
   std::uint64_t count = 0;
   std::uint64_t dead_count = 0;
+  std::uint64_t damaged_count = 0; ///< set aside since it was made; in `meta`, which older programs pass over
 
   friend bool operator==(const queue_row&, const queue_row&) = default;
 };
@@ -79,9 +80,11 @@ public:
 
 private:
   std::string name_for_damaged(const queue_row& row) const;
+  void load_damaged_counts();
 
   sqlite_database& database_;
-  sqlite_statement put_, forget_, put_producer_, forget_producer_, put_cursor_, keep_damage_;
+  sqlite_statement put_, forget_, put_producer_, forget_producer_, put_cursor_, keep_damage_, put_meta_,
+    forget_meta_;
   std::map<std::int64_t, queue_row> rows_;
   std::map<std::string, std::int64_t> ids_;
   std::map<std::int64_t, queue_row> changes_;

@@ -334,6 +334,18 @@ TEST_CASE_FIXTURE(fixture, "a store that cannot be written is told once, and onc
         == events.end());
 }
 
+TEST_CASE_FIXTURE(fixture, "what a part of the head has noticed is among the events, and stays") {
+  caf::anon_send(actor, cluster::head_event{"error", "queue 'in': 3 records are damaged"});
+  advance(1s);
+  CHECK(lines.empty()); // who sends it has a log of its own
+  actor = start();
+  const auto events = view().events;
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].severity == "error");
+  CHECK(events[0].subject == "head");
+  CHECK(events[0].text == "queue 'in': 3 records are damaged");
+}
+
 TEST_CASE_FIXTURE(fixture, "a store that is broken ends the head, which is told once") {
   join();
   store->fail_writes_with = failure{errc::unavailable, "a sync failed"};

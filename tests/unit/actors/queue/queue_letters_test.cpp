@@ -120,3 +120,26 @@ TEST_CASE_FIXTURE(queue_fixture, "a record of another source is buried with what
   CHECK(ask<count_reply>(queues, requeue_request{queue_name{"none"}, {}}).error().code == errc::not_found);
   CHECK(stat("none").name.value.empty()); // and it was not made
 }
+
+TEST_CASE("what the disk has damaged is told, counted, and not taken for done") {
+  std::vector<std::string> told;
+  queues_state queues{{}, [] { return 1.0; }, [&](const std::string& text) { told.push_back(text); }};
+  contents found;
+  found.queues.push_back({queue_name{"in"}, 8, 0, 10, {}, 1});
+  found.damage.assign(100, "the row of queue 'in' fails its checksum");
+  queues.opened(std::move(found));
+  CHECK(told.size() == 21); // no hundred lines, but how many there are
+  CHECK(told.back().find("80 more") != std::string::npos);
+  const auto in = [&] { return queues.stats({}, {}).queues.at(0); };
+  CHECK(in().damaged_total == 1);
+  CHECK(in().settled_total == 1);
+  told.clear();
+  queues.apply({{queue_name{"in"}, 5, 0, 4}});
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].find("queue 'in': 3 records are damaged") == 0);
+  CHECK(in().depth_count == 5);
+  CHECK(in().damaged_total == 4);
+  CHECK(in().settled_total == 1);
+  queues.apply({{queue_name{"in"}, 5, 0, 4}});
+  CHECK(told.size() == 1);
+}

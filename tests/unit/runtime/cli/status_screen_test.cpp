@@ -218,3 +218,23 @@ TEST_CASE("what is in trouble goes before what only comes first by name") {
     CHECK_MESSAGE(has_line(lines, part), part);
   CHECK_FALSE(has_line(lines, "flow-100"));
 }
+
+TEST_CASE("records that the disk has damaged are shown where there are any") {
+  api::SnapshotReply cluster;
+  auto* queue = cluster.add_queues();
+  queue->set_name("orders");
+  CHECK_FALSE(has_line(lines_of(status_screen({}, cluster)), "damaged"));
+  queue->set_damaged_total(3);
+  CHECK(has_line(lines_of(status_screen({}, cluster)), "queue/orders: 3 records"));
+}
+
+TEST_CASE("a column for what is rare takes no place without it") {
+  for (bool any : {false, true}) {
+    table rows{{{"QUEUE"}, {"DAMAGED", align::right, false, 0, true}}};
+    rows.add({"a", cell{""}});
+    rows.add({"b", any ? cell{"7"} : cell{""}});
+    std::ostringstream out;
+    rows.print(out, {});
+    CHECK(out.str() == (any ? "QUEUE  DAMAGED\na\nb            7\n" : "QUEUE\na\nb\n"));
+  }
+}

@@ -222,9 +222,11 @@ TEST_CASE_FIXTURE(queue_store_fixture, "a damaged record is set aside and named,
   REQUIRE(damage.size() == 1);
   CHECK(damage[0].find(path.string()) != std::string::npos);
   CHECK(damage[0].find("queue 'q', record 2") != std::string::npos);
+  CHECK(found.recounts[0].damaged_count == 1);
   CHECK(rows("damaged") == 1);
   CHECK(store->read(name("q"), 0, 10, 1 << 20)->recounts.empty());
   CHECK(store->load()->queues[0].count == 2);
+  CHECK(store->load()->queues[0].damaged_count == 1);
 }
 
 TEST_CASE_FIXTURE(queue_store_fixture, "a cut-off segment gives what is left of it") {
@@ -251,11 +253,13 @@ TEST_CASE_FIXTURE(queue_store_fixture,
         REQUIRE(outcome.has_value());
         REQUIRE(outcome->recounts.size() >= 1);
         CHECK(outcome->recounts.back().count == 1);
+        CHECK(outcome->recounts.back().damaged_count == 3);
       }
       CHECK(all("q") == strings{"4:d"});
       CHECK(damage.size() == 1);
       CHECK(rows("damaged") == 1);
       CHECK(store->load()->queues[0].count == 1);
+      CHECK(store->load()->queues[0].damaged_count == 3);
     }
   }
 }
@@ -306,6 +310,32 @@ TEST_CASE_FIXTURE(queue_store_fixture, "attempts of records that go in the same 
   });
   CHECK(rows("segments") == 0);
   CHECK(rows("attempts") == 0);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "what a queue has lost is forgotten with it") {
+  put("q", 1, {"aaaa", "bbbb"});
+  store.reset();
+  sql("UPDATE segments SET data = CAST(replace(data, 'bbbb', 'bXbb') AS BLOB)");
+  reopen();
+  CHECK(all("q") == strings{"1:aaaa"});
+  settle("q", {{1, 1}});
+  write([&](write_batch& batch) { batch.queues_forgotten.push_back(name("q")); });
+  put("q", 1, {"new"});
+  CHECK(store->load()->queues[0].damaged_count == 0);
+  reopen();
+  CHECK(store->load()->queues[0].damaged_count == 0);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "what is found damaged at the opening is told with what there is") {
+  put("q", 1, {"a"});
+  store.reset();
+  sql("UPDATE queues SET sum = 1");
+  reopen();
+  auto found = store->load();
+  REQUIRE(found);
+  REQUIRE(found->damage.size() == 1);
+  CHECK(found->damage[0].find("the row of queue 'q'") != std::string::npos);
+  CHECK(store->load()->damage.empty());
 }
 
 TEST_CASE_FIXTURE(queue_store_fixture, "rows that changed places are noticed") {
