@@ -8,6 +8,7 @@
 #include "transport/peer/peer.hpp"
 #include "transport/peer/request_relay.hpp"
 #include "transport/process/crash_handler.hpp"
+#include "transport/process/exit_report.hpp"
 #include "transport/process/flight_recorder.hpp"
 #include "transport/work/worker_threads.hpp"
 #include "actors/host/host.hpp"
@@ -54,7 +55,7 @@ peer::handle spawn_peer(caf::actor_system& sys, const link::io_thread& io,
     std::make_shared<peer::request_server>([targets](replica_id replica) { return targets->find(replica); });
   opts.random = [] { return 0.5; }; // never used: an inherited socket cannot be connected again
   opts.on_down = [](const failure& why) {
-    std::cerr << "sluice: the node is gone: " << why.message << std::endl;
+    std::cerr << process::node_gone_line << why.message << std::endl;
     wake_main();
   };
   return peer::spawn(sys, std::move(opts));

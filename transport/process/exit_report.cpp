@@ -36,12 +36,12 @@ std::optional<std::string> find_exception(const std::vector<std::string>& log_ta
   return std::nullopt;
 }
 
-std::optional<std::string> find_missing_library(const std::vector<std::string>& log_tail) {
-  constexpr std::string_view loader = "error while loading shared libraries: ";
+/// What follows `words` in the last line that has them.
+std::optional<std::string> find_after(std::string_view words, const std::vector<std::string>& log_tail) {
   for (std::size_t i = log_tail.size(); i-- > 0;) {
     auto line = without_timestamp(log_tail[i]);
-    if (auto at = line.find(loader); at != std::string_view::npos)
-      return std::string{shorten(line.substr(at + loader.size()))};
+    if (auto at = line.find(words); at != std::string_view::npos)
+      return std::string{shorten(line.substr(at + words.size()))};
   }
   return std::nullopt;
 }
@@ -77,8 +77,11 @@ std::string describe_exit(const exit_status& status, const exit_context& context
   if (status.signal == 0) {
     auto text = "exited with code " + std::to_string(status.exit_code);
     if (status.exit_code == 127)
-      if (auto missing = find_missing_library(log_tail))
+      if (auto missing = find_after("error while loading shared libraries: ", log_tail))
         text += ": " + *missing;
+    if (status.exit_code == 0 && !context.we_terminated)
+      if (auto why = find_after(node_gone_line, log_tail))
+        return "ended itself: its node was gone: " + *why;
     return text;
   }
   const auto name = signal_name(status.signal);

@@ -27,7 +27,7 @@ std::string signal_name(int number);
 
 /// "exited with code 3" · "killed by SIGSEGV" · "killed by SIGABRT after an uncaught
 /// std::runtime_error: text" · "out of memory: killed by the kernel" · "killed by SIGKILL
-/// (maybe by the kernel, out of memory)" · "killed by SIGKILL (not by Sluice)" · the reason of our own kill · "exited with code 127: libx.so.1: cannot open shared object file".
+/// (maybe by the kernel, out of memory)" · "ended itself: its node was gone: the peer said nothing for 10000 ms" · "killed by SIGKILL (not by Sluice)" · the reason of our own kill · "exited with code 127: libx.so.1: cannot open shared object file".
 /// `log_tail` are its last lines with their time stamps.
 std::string describe_exit(const exit_status& status, const exit_context& context,
                           const std::vector<std::string>& log_tail);
@@ -38,6 +38,9 @@ std::string find_backtrace(const std::vector<std::string>& log_tail);
 
 /// A log line without the time stamp that the node put before it.
 std::string_view without_timestamp(std::string_view line);
+
+/// What a host writes before it ends because it hears nothing of its node any more; the reason follows.
+inline constexpr std::string_view node_gone_line = "sluice: the node is gone: ";
 
 inline constexpr std::string_view crash_line_first = "sluice: crashed with ";
 inline constexpr std::string_view crash_line_last = "sluice: end of backtrace";

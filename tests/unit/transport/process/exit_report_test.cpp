@@ -24,6 +24,16 @@ TEST_CASE("a missing shared library is named") {
         == "exited with code 127: libx.so.1: cannot open shared object file: No such file or directory");
 }
 
+TEST_CASE("a host that ended because it heard nothing of its node is no program that returned") {
+  const std::vector<std::string> tail{stamp + "sluice: the node is gone: the peer said nothing for 10000 ms",
+                                      stamp + "bye"};
+  CHECK(describe_exit({0, 0}, {}, tail)
+        == "ended itself: its node was gone: the peer said nothing for 10000 ms");
+  CHECK(describe_exit({0, 0}, {.we_terminated = true}, tail) == "exited with code 0");
+  CHECK(describe_exit({1, 0}, {}, tail) == "exited with code 1");
+  CHECK(describe_exit({0, 0}, {}, {stamp + "bye"}) == "exited with code 0");
+}
+
 TEST_CASE("a signal is named, and so is who sent it") {
   CHECK(describe_exit({0, SIGSEGV}, {}, {}) == "killed by SIGSEGV");
   CHECK(describe_exit({0, SIGKILL}, {}, {}) == "killed by SIGKILL (not by Sluice)");
