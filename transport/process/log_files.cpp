@@ -113,8 +113,32 @@ result<position> find_position(const std::vector<log_file>& files, std::uint64_t
 log_writer::log_writer(fs::path directory, log_bounds bounds)
   : directory_(std::move(directory)), bounds_(bounds) {
   auto files = list_files(directory_);
-  if (!files.empty())
-    file_start_ = files.back().start + files.back().size;
+  if (files.empty())
+    return;
+  file_start_ = files.back().start;
+  file_size_ = files.back().size;
+  resume(files.back().path);
+}
+
+/// Else each start of a node would drop the oldest of a few files. Where it cannot, the next file begins where this ends.
+void log_writer::resume(const fs::path& newest) {
+  constexpr std::size_t looked_at_max = 64u << 10; // lines are shorter, but for a few
+  unique_fd last{::open(newest.c_str(), O_RDWR | O_APPEND | O_CLOEXEC)};
+  if (!last)
+    return;
+  std::string end(std::min<std::uint64_t>(file_size_, looked_at_max), '\0');
+  const auto from = file_size_ - end.size();
+  if (::pread(last.get(), end.data(), end.size(), static_cast<off_t>(from))
+      != static_cast<ssize_t>(end.size()))
+    return;
+  const auto newline = end.rfind('\n');
+  if (newline == std::string::npos && from > 0)
+    return;
+  const auto whole = newline == std::string::npos ? 0 : from + newline + 1;
+  if (whole < file_size_ && ::ftruncate(last.get(), static_cast<off_t>(whole)) != 0)
+    return;
+  file_ = std::move(last);
+  file_size_ = whole;
 }
 
 void log_writer::write(std::string_view lines) {

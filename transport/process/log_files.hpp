@@ -22,7 +22,8 @@ struct log_bounds {
 /// Appends to one log. Used by one thread.
 class log_writer {
 public:
-  /// `directory` exists and is this log's own; writing goes on where files in it end.
+  /// `directory` exists and is this log's own; writing goes on in its newest file. Half a line at the end, of a
+  /// process that died, is cut off.
   log_writer(std::filesystem::path directory, log_bounds bounds);
 
   /// Writes whole lines. When the disk refuses, they are counted and dropped, and the
@@ -32,6 +33,7 @@ public:
   std::uint64_t dropped_count() const noexcept { return dropped_total_; }
 
 private:
+  void resume(const std::filesystem::path& newest);
   bool append(std::string_view lines);
   bool open_next();
   void remove_oldest();

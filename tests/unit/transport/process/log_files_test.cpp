@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <csignal>
+#include <fstream>
 #include <sys/resource.h>
 
 using namespace sluice;
@@ -104,6 +105,27 @@ TEST_CASE_FIXTURE(log_fixture, "the last lines are found across files") {
   auto few = read_log_tail(dir.path(), 1000, 35);
   CHECK(few->text.size() == 30);
   CHECK(few->text.substr(0, 10) == line(22));
+}
+
+TEST_CASE_FIXTURE(log_fixture,
+                  "a writer that begins anew goes on in the newest file, and drops none for it") {
+  for (int i = 0; i < 25; ++i)
+    log_writer{dir.path(), bounds}.write(line(i));
+  CHECK(file_count() == 3);
+  const auto all = read_log(dir.path(), 0, 1000);
+  REQUIRE(all);
+  CHECK(all->text.size() == 250);
+  CHECK(all->text.substr(240) == line(24));
+}
+
+TEST_CASE_FIXTURE(log_fixture, "half a line that a writer has left behind does not get into the next one") {
+  const auto file = dir / "0000000000000000.log";
+  for (const std::string before : {"", "line 0000\n"}) {
+    std::ofstream{file} << before << "half";
+    log_writer{dir.path(), bounds}.write(line(1));
+    CHECK(read_log(dir.path(), 0, 1000)->text == before + line(1));
+    CHECK(file_count() == 1);
+  }
 }
 
 TEST_CASE_FIXTURE(log_fixture, "an empty log has nothing to read") {
