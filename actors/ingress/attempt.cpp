@@ -24,7 +24,7 @@ void call::when_cancelled(std::function<void()> stop) {
   {
     std::lock_guard lock{mutex_};
     if (!is_cancelled_) {
-      stop_ = std::move(stop);
+      stop_.swap(stop); // the one before goes outside the lock
       return;
     }
   }

@@ -191,13 +191,15 @@ void lane::answered(target_slot& target, unsigned status, std::optional<time_poi
 }
 
 void lane::refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept {
-  bool is_over = why.code == errc::timeout || why.code == errc::cancelled || request->is_cancelled();
+  bool is_over = why.code == errc::timeout || why.code == errc::cancelled;
   bool waits = false;
   bool is_failed = false;
   target_ptr old;
   {
     std::lock_guard lock{mutex_};
     state_.count_refused();
+    // Asked under the lock: a client that goes later finds the request waiting, in `cancelled`.
+    is_over = is_over || request->is_cancelled();
     if (is_over)
       state_.leave(target);
     else if (why.code == errc::overloaded)
@@ -224,13 +226,15 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
 void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool has_begun,
                 bool can_repeat) noexcept {
   const auto& client = request->client;
-  const bool is_unwanted = request->is_cancelled();
-  bool may_repeat = can_repeat && !has_begun && !is_unwanted;
+  bool is_unwanted = false;
+  bool may_repeat = can_repeat && !has_begun;
   bool waits = false;
   auto errors = error_form::plain;
   target_ptr old;
   {
     std::lock_guard lock{mutex_};
+    is_unwanted = request->is_cancelled(); // under the lock, as in `refused`
+    may_repeat = may_repeat && !is_unwanted;
     errors = state_.errors();
     // What a collector stores once more is stored twice, whatever its method, unless the sink knows it by a key.
     if (errors == error_form::collector)

@@ -16,7 +16,7 @@ class call;
 /// The queue and targets of one route with their lock, and what happens to requests outside it.
 ///
 /// Lives as long as the table or a request needs it. No function is called under the lock but
-/// `router_options::reach`.
+/// `router_options::reach`, and whether a request is cancelled.
 class lane : public std::enable_shared_from_this<lane> {
 public:
   lane(std::shared_ptr<const router_options> options, std::uint64_t seed)

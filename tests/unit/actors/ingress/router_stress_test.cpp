@@ -183,3 +183,56 @@ TEST_CASE("every request ends exactly once while threads send, replicas fail and
       counted += count;
   CHECK(counted == clients * requests_each);
 }
+
+namespace {
+
+/// Keeps the request it was given.
+struct holding_target final : target_port {
+  exchange_ptr held;
+  void submit(exchange_ptr call) override {
+    call->when_cancelled([] {});
+    held = std::move(call);
+  }
+};
+
+} // namespace
+
+TEST_CASE("a request whose client goes while its replica gives it back does not wait") {
+  constexpr int rounds = 3000;
+  for (const bool is_lost : {false, true}) {
+    auto target = std::make_shared<holding_target>();
+    router_options options;
+    options.here = node_id{"here"};
+    options.reach = [&](const route_target&) { return target; };
+    options.now = [] { return time_point{1h}; }; // the replica stays closed to what was given back
+    std::atomic<int> round = 0;
+    std::atomic<int> done = 0;
+    std::shared_ptr<fake_exchange> client;
+    std::thread goer{[&] {
+      for (int mine = 1; mine <= rounds; ++mine) {
+        while (round < mine)
+          std::this_thread::yield();
+        client->cancel();
+        done = mine;
+      }
+    }};
+    std::uint32_t waiting = 0;
+    for (int mine = 1; mine <= rounds; ++mine) {
+      router routes{options};
+      routes.set_routes(table_of({1}));
+      client = fake_exchange::make(method::get, "/x", time_point::max());
+      routes.handle(client, nullptr);
+      auto call = std::move(target->held);
+      round = mine;
+      if (is_lost)
+        call.reset();
+      else
+        call->refuse({errc::overloaded, "full"});
+      while (done < mine)
+        std::this_thread::yield();
+      waiting += routes.statistics().at(0).waiting;
+    }
+    goer.join();
+    CHECK(waiting == 0);
+  }
+}
