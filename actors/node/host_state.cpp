@@ -16,6 +16,9 @@ using std::chrono::milliseconds;
 /// the link, and follows within this time.
 constexpr milliseconds link_grace{1000};
 
+/// After an end that is the fault of one record among others.
+constexpr milliseconds blamed_backoff_max{1000};
+
 std::string to_text(milliseconds span) {
   char text[32];
   if (span >= std::chrono::minutes{2})
@@ -119,6 +122,7 @@ void make_up_for_ends(host_state& state, const moment& at) {
   const auto served = at.now - *state.serving_since;
   if (served >= limits::host_restart_window) {
     state.ends_in_row = 0;
+    state.blamed_in_row = 0;
     return;
   }
   const auto stretches =
@@ -127,18 +131,28 @@ void make_up_for_ends(host_state& state, const moment& at) {
     state.ends_in_row = std::max(std::min(state.ends_in_row, ends_counted_max), stretches) - stretches;
 }
 
+void back_off(host_state& state, const std::string& reason, milliseconds delay, const moment& at) {
+  state.phase = host_phase::backing_off;
+  state.due = at.now + delay;
+  state.detail = reason;
+}
+
 /// Transitions 4 and 6: a process ended that should not have.
-void back_off_end(host_state& state, const std::string& reason, bool has_finished_records, const moment& at) {
+void back_off_end(host_state& state, const crash_report& report, const moment& at) {
+  const auto& reason = report.reason;
+  if (report.has_passed_records)
+    state.passed_at = at.now;
+  if (!report.suspects.empty() && state.passed_at && at.now - *state.passed_at < limits::host_restart_window)
+    return back_off(
+      state, reason,
+      backoff_delay(state.blamed_in_row++, at.jitter, limits::host_backoff_min, blamed_backoff_max), at);
   ++state.ends_in_row;
-  const auto ends_max = limits::host_restarts_max + (has_finished_records ? 1 : 0);
-  if (state.ends_in_row < ends_max) {
-    state.phase = host_phase::backing_off;
-    state.due =
-      at.now
-      + backoff_delay(state.ends_in_row - 1, at.jitter, limits::host_backoff_min, limits::host_backoff_max);
-    state.detail = reason;
-    return;
-  }
+  constexpr auto ends_max = limits::host_restarts_max;
+  if (state.ends_in_row < ends_max)
+    return back_off(
+      state, reason,
+      backoff_delay(state.ends_in_row - 1, at.jitter, limits::host_backoff_min, limits::host_backoff_max),
+      at);
   constexpr milliseconds max = limits::host_backoff_max;
   const auto doublings = std::min(state.ends_in_row, ends_counted_max) - ends_max;
   const milliseconds doubled = milliseconds{limits::host_restart_window} * (1 << doublings);
@@ -405,7 +419,7 @@ host_actions apply(host_state& state, const event::launch_failed& what, const mo
   report.host = what.host;
   report.reason = "could not be started: " + what.why.message;
   state.last_crash = report;
-  back_off_end(state, report.reason, false, at);
+  back_off_end(state, report, at);
   out.emplace_back(action::report_end{std::move(report), false});
   return out;
 }
@@ -419,8 +433,6 @@ host_actions apply(host_state& state, const event::exited& what, const moment& a
     report.reason = state.kill_reason;
   const bool expected = is_expected_end(state, report);
   const bool was_stopping = state.phase == host_phase::stopping;
-  const bool has_finished_records = std::any_of(state.replicas.begin(), state.replicas.end(),
-                                                [](const auto& r) { return r.processed_total > 0; });
   make_up_for_ends(state, at);
   clear_process(state);
   if (expected)
@@ -429,7 +441,7 @@ host_actions apply(host_state& state, const event::exited& what, const moment& a
     state.last_crash = report;
   out.emplace_back(action::report_end{report, expected});
   if (!was_stopping)
-    back_off_end(state, report.reason, has_finished_records, at);
+    back_off_end(state, report, at);
   else if (state.is_wanted)
     begin_fetch(state, out);
   else

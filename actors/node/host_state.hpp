@@ -37,9 +37,10 @@
 ///  4 the process ended, or was killed: no hello in time, too much memory, a call that
 ///    hangs, silence, or a lost link; wait `min · 2^n`, jittered
 ///  5 the artifact could not be fetched, or was damaged when it was to run: wait likewise
-///  6 as 4, but for the 5th time in a row: wait 60 s, then 120 s, up to 5 min. One
-///    end more is allowed when the process had finished records, so that one poison
-///    record with 5 attempts does not stop the flow
+///  6 as 4, but for the 5th time in a row: wait 60 s, then 120 s, up to 5 min. An end that a
+///    record is to blame for is none of these and waits a second at most,
+///    if others have passed within a minute: each such record has few attempts, and all the
+///    others wait behind it. A program that crashes on all of them is in a loop after five
 ///  7 (good service makes up for ends: each 12 s in which a replica ran for one of them, 60 s for
 ///    all. So five ends a minute are borne for ever if the host serves in between, and
 ///    one that never gets as far as to serve waits longer and longer, however slowly it dies)
@@ -169,7 +170,9 @@ struct host_state {
   std::string kill_reason; ///< why we killed the process, until it is gone
 
   // memory of failures
-  std::uint32_t ends_in_row = 0; ///< no service has made up for them yet
+  std::uint32_t ends_in_row = 0;       ///< no service has made up for them yet
+  std::uint32_t blamed_in_row = 0;     ///< ends that are the fault of a record, likewise
+  std::optional<time_point> passed_at; ///< the last end of a process whose user code had done with a record
   std::uint32_t fetch_failures = 0;
 };
 

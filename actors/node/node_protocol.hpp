@@ -51,6 +51,7 @@ struct crash_report {
   std::string backtrace;
   std::vector<std::string> log_tail;
   std::vector<suspect_record> suspects; ///< count an attempt; all else the host held does not
+  bool has_passed_records = false;      ///< others came out of user code before; known to its node only
 };
 
 struct host_status {

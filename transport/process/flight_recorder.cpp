@@ -98,6 +98,11 @@ std::vector<suspect> flight_recorder::inside() const {
   return found;
 }
 
+bool flight_recorder::has_passed_any() const {
+  return std::any_of(slots_, slots_ + slots_max,
+                     [](const flight_slot& slot) { return slot.passed.load() != 0; });
+}
+
 bool flight_recorder::mark_hung(std::chrono::nanoseconds now, std::chrono::nanoseconds hung_after,
                                 replica_id replica) {
   bool found = false;
@@ -114,6 +119,7 @@ void flight_recorder::clear() noexcept {
   for (auto* slot = slots_; slot != slots_ + slots_max; ++slot) {
     slot->seq.store(0);
     slot->crashed.store(0);
+    slot->passed.store(0);
     slot->replica.store(0);
   }
 }

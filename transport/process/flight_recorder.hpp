@@ -46,6 +46,9 @@ public:
   /// Who is inside user code now. Any thread.
   std::vector<suspect> inside() const;
 
+  /// Whether any record has come out of user code again since it was made or cleared. Any thread.
+  bool has_passed_any() const;
+
   /// Marks what `replica` has inside for at least `hung_after` as to blame, as a crash does. False if there is nothing.
   /// Any thread.
   bool mark_hung(std::chrono::nanoseconds now, std::chrono::nanoseconds hung_after, replica_id replica);

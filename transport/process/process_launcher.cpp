@@ -198,6 +198,7 @@ void process_launcher::on_exited(const entry_ptr& which, const exit_status& how)
     std::lock_guard guard{mutex_};
     context = which->context;
     report->suspects = to_suspects(*which->recorder, which->hung_after);
+    report->has_passed_records = which->recorder->has_passed_any();
   }
   if (how.signal == SIGKILL && !context.we_killed)
     context.by_kernel = oom_watch_.judge(std::chrono::steady_clock::now());

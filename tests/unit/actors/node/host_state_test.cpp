@@ -78,6 +78,16 @@ struct driver {
     report.suspects = {{replica_id{1}, 9}};
     give(event::exited{report});
   }
+  /// One record among others crashes it.
+  void end_by_record() {
+    crash_report report;
+    report.host = state.host;
+    report.signal = SIGSEGV;
+    report.reason = "killed by SIGSEGV";
+    report.suspects = {{replica_id{1}, 9}};
+    report.has_passed_records = true;
+    give(event::exited{report});
+  }
   void report(std::vector<host::replica_report> replicas) {
     give(host::host_report{state.host, state.order_revision, std::move(replicas)});
   }
@@ -252,19 +262,34 @@ TEST_CASE("the first wait of a crash loop is a minute and says why and when") {
   CHECK(wait_left(d.state, d.now) == 2min);
 }
 
-TEST_CASE("five crashes of a host that finished records are no crash loop yet, a sixth is") {
+TEST_CASE("records that crash a host hold the others up for a second each, however many there are") {
   driver d;
+  d.jitter = 1;
   d.run();
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 200; ++i) {
     d.report({replica(1, host::replica_phase::running, 10)});
-    d.end(0, SIGSEGV);
-    CHECK(d.state.phase == host_phase::backing_off);
-    d.pass(5s);
+    d.end_by_record();
+    REQUIRE(d.state.phase == host_phase::backing_off);
+    CHECK(wait_left(d.state, d.now)
+          == std::min<std::chrono::milliseconds>(100ms * (1 << std::min(i, 10)), 1s));
+    d.pass(1s);
     d.restart();
   }
-  d.report({replica(1, host::replica_phase::running, 10)});
-  d.end(0, SIGSEGV);
-  CHECK(d.state.phase == host_phase::crash_loop);
+  for (int i = 0; i < 10; ++i) { // the last ones, with nothing else to do
+    d.end(0, SIGSEGV);
+    CHECK(d.state.phase == host_phase::backing_off);
+    d.pass(1s);
+    d.restart();
+  }
+  d.pass(60s);
+  for (int i = 0; i < 5; ++i) { // no record has passed for a minute: that is a loop, as if none ever had
+    d.end(0, SIGSEGV);
+    CHECK(d.state.phase == (i < 4 ? host_phase::backing_off : host_phase::crash_loop));
+    if (i < 4) {
+      d.pass(1s);
+      d.restart();
+    }
+  }
 }
 
 TEST_CASE("a host that serves between its crashes is never kept down for long") {

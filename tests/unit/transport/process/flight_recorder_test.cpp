@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 TEST_CASE("what a child wrote before SIGKILL is read by its parent") {
   auto recorder = flight_recorder::create();
   REQUIRE(recorder);
+  CHECK_FALSE((*recorder)->has_passed_any());
   auto child = fork();
   if (child == 0) {
     auto mine = flight_recorder::attach(dup((*recorder)->fd()));
@@ -31,6 +32,7 @@ TEST_CASE("what a child wrote before SIGKILL is read by its parent") {
   CHECK(found[0].replica == replica_id{7});
   CHECK(found[0].seq == 42);
   CHECK(found[0].started == 1000ns);
+  CHECK((*recorder)->has_passed_any());
 }
 
 TEST_CASE("slots are handed out once until they are given back") {
