@@ -200,6 +200,22 @@ caf::typed_response_promise<dead_letters_reply> dead_letters(self_pointer self,
     });
 }
 
+/// Before the store is open there seem to be no queues: that answer waits its turn behind the opening.
+caf::typed_response_promise<stats_reply> stats(self_pointer self) {
+  const auto count = [self] { return self->state.queues->stats(self->state.opts.wall_clock(), now(self)); };
+  if (!self->state.queues->is_open() && !self->state.is_broken)
+    return ask_store<stats_reply>(
+      self, [](store_port&) -> result<void> { return {}; },
+      [count](const result<void>& outcome) -> result<stats_reply> {
+        if (!outcome)
+          return fail(outcome);
+        return count();
+      });
+  auto [promise, to] = make_answer<stats_reply>(self);
+  to(count());
+  return promise;
+}
+
 caf::typed_response_promise<count_reply> purge(self_pointer self, const purge_request& request) {
   if (request.what == purge_what::records)
     return ask<count_reply>(self, [&](queues_state& queues, answer<count_reply> to) {
@@ -278,9 +294,7 @@ self_type::behavior_type behave(self_pointer self, options opts) {
         queues.cursor(request.key, std::move(to));
       });
     },
-    [self](const stats_request&) {
-      return self->state.queues->stats(self->state.opts.wall_clock(), now(self));
-    },
+    [self](const stats_request&) { return stats(self); },
     [self](const peek_request& request) { return peek(self, request); },
     [self](const dead_letters_request& request) { return dead_letters(self, request); },
     [self](requeue_request& request) {

@@ -59,6 +59,7 @@ public:
 
   /// The store is open. Before, requests wait.
   void opened(contents found);
+  bool is_open() const noexcept { return opened_; }
 
   // -- requests
 
