@@ -11,10 +11,18 @@ namespace sluice::connectors::csv {
 
 namespace {
 
-constexpr std::string_view open_quote = "has a quote that is not closed";
 constexpr std::string_view bare_returns = "has a carriage return that is not followed by a line feed: rows "
                                           "end in LF or CRLF here; convert the file, as with "
                                           "`tr '\\r' '\\n'`";
+
+/// What is wrong with the quotes of a row; empty: nothing.
+std::string quote_mistake(const row& of) {
+  if (of.is_open)
+    return "has a quote that is not closed";
+  if (of.has_tail)
+    return "has text behind the closing quote of a field: a quote inside of quotes is written twice";
+  return {};
+}
 
 bool is_bare_value(std::string_view text) {
   if (text == "true" || text == "false")
@@ -80,8 +88,10 @@ row split(std::string_view text) {
       out.fields.emplace_back();
     else if (before == place::field_start && at == place::quoted)
       current.quoted = true;
-    else if (at != place::closing)
+    else if (at != place::closing) {
+      out.has_tail = out.has_tail || (before == place::closing && at == place::bare);
       current.text += c;
+    }
   }
   out.is_open = at == place::quoted;
   return out;
@@ -89,8 +99,8 @@ row split(std::string_view text) {
 
 result<std::vector<std::string>> column_names(std::string_view first_row) {
   auto found = split(codec::without_byte_order_mark(first_row));
-  if (found.is_open)
-    return fail(errc::invalid_argument, std::string{open_quote});
+  if (auto mistake = quote_mistake(found); !mistake.empty())
+    return fail(errc::invalid_argument, std::move(mistake));
   std::vector<std::string> names;
   for (auto& each : found.fields) {
     if (!each.quoted && each.text.find('\r') != std::string::npos)
@@ -132,8 +142,8 @@ result<std::vector<column>> read_columns(std::string_view first_row, const colum
 
 result<std::string> to_json(const std::vector<column>& header, const row& from) {
   const auto& fields = from.fields;
-  if (from.is_open)
-    return fail(errc::invalid_argument, std::string{open_quote});
+  if (auto mistake = quote_mistake(from); !mistake.empty())
+    return fail(errc::invalid_argument, std::move(mistake));
   if (fields.size() != header.size())
     return fail(errc::invalid_argument, count_mistake(header, fields));
   std::string out = "{";

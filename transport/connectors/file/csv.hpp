@@ -42,14 +42,15 @@ std::optional<std::size_t> row_end(std::string_view text, std::size_t& scanned, 
 
 struct row {
   std::vector<field> fields;
-  bool is_open = false; ///< it ends inside quotes
+  bool is_open = false;  ///< it ends inside quotes
+  bool has_tail = false; ///< of a field in quotes something stands behind them
 };
 
 /// Splits one row, with or without its line break.
 row split(std::string_view text);
 
 /// The names of the columns, without the byte order mark that some programs begin a file with. Fails if a quote is not
-/// closed, or if lines end in CR alone: the whole file would be the header.
+/// closed or has text behind it, or if lines end in CR alone: the whole file would be the header.
 result<std::vector<std::string>> column_names(std::string_view first_row);
 
 /// What the fields below one name are.

@@ -101,6 +101,10 @@ TEST_CASE("a row that is no object says why in the words of a table") {
   // Each goes on from "the row" or "row 7 of FILE".
   CHECK(mistake({"a"}, "1,2") == "has 2 fields, the header has 1: nothing may follow column 'a'");
   CHECK(mistake({"a", "b"}, "1,\"broken\n2,ok\n") == "has a quote that is not closed");
+  CHECK(mistake({"a", "b"}, "1,\"two\"three\n")
+        == "has text behind the closing quote of a field: a quote inside of quotes is written twice");
+  CHECK(mistake({"a", "b"}, "\"one\" ,2").starts_with("has text behind the closing quote"));
+  CHECK(mistake({"a", "b"}, "\"one\"\"\",\"2\"\r\n") == R"({"a":"one\"","b":"2"})");
   CHECK(mistake({"a", "b"}, "1,\xff") == "has text that is no UTF-8 in column 'b'");
   CHECK(mistake({"a", "\xff"}, "1,2") == "has no UTF-8 name for its column 2");
 }
