@@ -18,12 +18,18 @@ struct purge_arguments {
   client_options_ptr client;
 };
 
+/// Stands for the queue that dead letters of files have, which is none.
+constexpr std::string_view no_queue = "-";
+
 int run(const environment& env, const purge_arguments& args) {
+  const bool is_of_files = args.dead_letters && args.queue == no_queue;
+  if (auto name = is_of_files ? result<void>{} : check_queue_name(args.queue); !name)
+    return complain(env, name.error());
   auto head = connect(env, *args.client);
   if (!head)
     return complain(env, head.error());
   client::api::QueuePurgeRequest request;
-  request.set_queue(args.queue);
+  request.set_queue(is_of_files ? "" : args.queue);
   request.set_dead_letters(args.dead_letters);
   auto reply = (*head)->queue_purge(request);
   if (!reply) {
@@ -31,10 +37,13 @@ int run(const environment& env, const purge_arguments& args) {
     auto known = is_unknown ? check_queue_known(**head, args.queue) : result<void>{};
     return complain(env, known ? reply.error() : known.error());
   }
+  if (reply->count() == 0 && args.dead_letters && !is_of_files)
+    if (auto known = check_queue_known(**head, args.queue); !known)
+      return complain(env, known.error());
   if (args.client->format() == output::json)
     env.out << to_json(*reply);
   talk(env) << count_text(reply->count()) << (args.dead_letters ? " dead letters" : " records")
-            << " of queue/" << args.queue << " are forgotten\n";
+            << (is_of_files ? std::string{" of files"} : " of queue/" + args.queue) << " are forgotten\n";
   return ok;
 }
 
@@ -48,11 +57,13 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command queue_purge_command{
-  "purge", "Forget what waits in a queue, for good",
-  "Also what waits for another attempt; records that a processor works on are left to it.",
-  "  sluice queue purge orders\n"
-  "  sluice queue purge orders --dead-letters",
-  declare};
+const command queue_purge_command{"purge", "Forget what waits in a queue, for good",
+                                  "Also what waits for another attempt; records that a processor works on "
+                                  "are left to it. The dead letters of\n"
+                                  "sources that are no queues, such as files, are those of '-'.",
+                                  "  sluice queue purge orders\n"
+                                  "  sluice queue purge orders --dead-letters\n"
+                                  "  sluice queue purge - --dead-letters",
+                                  declare};
 
 } // namespace sluice::cli

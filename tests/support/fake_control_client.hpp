@@ -19,6 +19,7 @@ struct fake_head {
   client::api::SnapshotReply snapshot;              ///< shown when `snapshots` is empty
   std::deque<client::api::SnapshotReply> snapshots; ///< shown once each, first
   std::vector<std::string> asked;                   ///< one line per changing call
+  std::uint64_t purged = 3;
   std::string uploaded;
   client::api::SubmitHeader header; ///< of the last submit
   bool takes_submit_env = true;     ///< false: of an older version
@@ -133,7 +134,7 @@ public:
 
   result<client::api::QueuePurgeReply> queue_purge(const client::api::QueuePurgeRequest& x) override {
     client::api::QueuePurgeReply reply;
-    reply.set_count(3);
+    reply.set_count(head_.purged);
     if (auto done = note("purge " + x.queue() + (x.dead_letters() ? " dead letters" : "")); !done)
       return fail(done);
     return reply;

@@ -352,3 +352,19 @@ TEST_CASE_FIXTURE(queue_fixture, "purge forgets one of the two") {
   CHECK(out == "{\n  \"count\": 3\n}\n");
   CHECK(head.asked == std::vector<std::string>{"purge in", "purge in dead letters"});
 }
+
+TEST_CASE_FIXTURE(queue_fixture, "purge takes the dead letters of files only from who names them") {
+  CHECK(run({"queue", "purge", "", "--dead-letters"}) == cli::bad_usage);
+  CHECK_MESSAGE(err_has("'' can be no queue"), err);
+  CHECK(run({"queue", "purge", "-"}) == cli::bad_usage);
+  CHECK(head.asked.empty());
+  CHECK(run({"queue", "purge", "-", "--dead-letters"}) == cli::ok);
+  CHECK_MESSAGE(err_has("3 dead letters of files are forgotten"), err);
+  CHECK(head.asked == std::vector<std::string>{"purge  dead letters"});
+}
+
+TEST_CASE_FIXTURE(queue_fixture, "purge of dead letters of a queue that is not there says so") {
+  head.purged = 0;
+  CHECK(run({"queue", "purge", "nosuch", "--dead-letters"}) == cli::not_found);
+  CHECK_MESSAGE(err_has("there is no queue 'nosuch'"), err);
+}
