@@ -359,7 +359,7 @@ TEST_CASE_FIXTURE(websocket_fixture, "one that is accepted while the server drai
   call.reset();
   while (client.unread().find("\x03\xe9") == std::string::npos)
     REQUIRE(client.receive());
-  client.send(frame(8, "\x03\xe9"));
+  client.send(client_frame(8, "\x03\xe9"));
   CHECK(client.closed_by_server());
   CHECK(session.events.take().starts_with("close 1001"));
 }
