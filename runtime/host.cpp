@@ -66,7 +66,7 @@ peer::handle spawn_peer(caf::actor_system& sys, const link::io_thread& io,
 int run_host(const process::host_environment& who, const flow_spec& spec,
              const std::map<processor_name, processor_code>& bodies) {
   process::install_crash_handler();
-  ::signal(SIGPIPE, SIG_IGN);
+  ignore_write_signals();
   block_ending_signals(); // before there are threads
   if (who.flow != spec.name) {
     std::cerr << "sluice: this program is flow '" << spec.name.value << "', the node started it as '"

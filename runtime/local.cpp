@@ -422,7 +422,7 @@ std::filesystem::path default_state_dir(const flow_name& flow) {
 int run_local(local_options opts) {
   if (opts.install_handlers) {
     process::install_crash_handler();
-    ::signal(SIGPIPE, SIG_IGN);
+    ignore_write_signals();
   }
   if (!opts.wait_for_signal) {
     block_ending_signals(); // before there are threads

@@ -37,6 +37,11 @@ actor_config::actor_config() {
   set("scheduler.max-throughput", std::size_t{200});
 }
 
+void ignore_write_signals() {
+  for (int number : {SIGPIPE, SIGXFSZ})
+    ::signal(number, SIG_IGN);
+}
+
 void block_ending_signals() {
   const auto set = signal_set();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);

@@ -20,6 +20,10 @@ struct actor_config : caf::actor_system_config {
 /// How long the end of a process waits for calls into user code.
 constexpr std::chrono::milliseconds threads_end_max{1000};
 
+/// A write that cannot be done fails, be it for a reader that is gone (SIGPIPE) or the size of a file (SIGXFSZ); it does not
+/// end the process.
+void ignore_write_signals();
+
 /// Blocks SIGINT and SIGTERM for this thread and all that it will make; they are then taken by
 /// `ending_signals`.
 void block_ending_signals();

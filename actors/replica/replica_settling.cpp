@@ -83,6 +83,11 @@ actions state::on_pushed(std::uint64_t id, result<std::vector<queue::nack>> refu
     return out;
   auto& [_, group] = *found;
   group.waiting = false;
+  if (!refused && !is_transient(refused.error().code)) {
+    abandon(refused.error().message, out, now);
+    advance(out, now);
+    return out;
+  }
   if (!refused) {
     trouble_with(trouble::push) = refused.error().message;
     group.not_before = later(now, group.tries);

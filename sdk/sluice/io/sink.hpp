@@ -17,7 +17,9 @@ public:
 
   /// Writes all results and returns once they are durable in the sink's own terms.
   /// The `seq` of a result is that of the record it came from. On failure the
-  /// inputs are delivered again, so a repeat must be expected.
+  /// inputs are delivered again, so a repeat must be expected: after `invalid_argument` record by record, and what is
+  /// refused alone is a dead letter; not after `not_found`, `permission_denied`, `unauthenticated` or `unsupported`,
+  /// which end the replica as failed.
   virtual result<void> push(const record_block& results) = 0;
 
   /// Called once, last, on an orderly stop.

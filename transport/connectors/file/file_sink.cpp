@@ -5,6 +5,7 @@
 #include "transport/connectors/option_reader.hpp"
 
 #include <sluice/codec/json_reader.hpp>
+#include <sluice/core/disk_errc.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -50,7 +51,7 @@ public:
   result<void> open() override {
     fd_ = ::open(opts_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd_ < 0)
-      return fail_errno("open", errno == ENOENT || errno == EISDIR || errno == EACCES);
+      return fail_errno("open", never_opens(errno));
     struct stat info {};
     if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
       shut();
@@ -66,8 +67,9 @@ public:
     if (results.empty())
       return {};
     if (fd_ < 0) { // closed after a failed sync
+      // It has been open, so this is the file's fault: of `invalid_argument` the results would be to blame.
       if (auto ok = open(); !ok)
-        return ok;
+        return fail(errc::unavailable, ok.error().message);
     }
     locked lock{fd_};
     std::string text;
@@ -90,6 +92,12 @@ private:
 
   tl::unexpected<failure> fail_errno(const char* what, bool for_good = false) const {
     return file_failure(for_good ? errc::invalid_argument : errc::unavailable, what, opts_.path);
+  }
+
+  /// The path is wrong, or not for us: waiting mends neither.
+  static bool never_opens(int error) {
+    return errc_of_disk(error) == errc::permission_denied || error == ENOENT || error == ENOTDIR
+           || error == EISDIR || error == ENAMETOOLONG || error == ELOOP;
   }
 
   static result<void> add_lines(const record_block& results, std::string& text) {

@@ -7,6 +7,7 @@
 #include "transport/connectors/file/line_reader.hpp"
 #include "transport/connectors/option_reader.hpp"
 
+#include <sluice/core/disk_errc.hpp>
 #include <sluice/core/limits.hpp>
 #include <sluice/log.hpp>
 
@@ -58,6 +59,9 @@ public:
       pulled out;
       record_block_builder found;
       auto at_end = read_lines(found, out.refused, count_max);
+      if (!at_end
+          && at_end.error().code == errc::permission_denied) // who rotates a file may open it up later
+        return fail(errc::unavailable, at_end.error().message);
       if (!at_end)
         return fail(at_end);
       out.records = found.finish();
@@ -77,7 +81,7 @@ public:
 
 private:
   tl::unexpected<failure> fail_errno(const char* what) const {
-    const auto code = errno == ENOENT ? errc::not_found : errc::unavailable;
+    const auto code = errno == ENOENT || errno == ENOTDIR ? errc::not_found : errc_of_disk(errno);
     return file_failure(code, what, opts_.path);
   }
 

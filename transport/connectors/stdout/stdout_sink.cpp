@@ -41,7 +41,9 @@ public:
         pollfd ready{fd_, POLLOUT, 0};
         ::poll(&ready, 1, -1);
       } else if (errno != EINTR) {
-        return fail(errc::unavailable, std::string{"stdout: "} + std::strerror(errno));
+        const bool is_gone = errno == EPIPE || errno == EBADF; // who read it does not come back
+        return fail(is_gone ? errc::not_found : errc::unavailable,
+                    std::string{"stdout: "} + std::strerror(errno));
       }
     }
     return {};

@@ -247,6 +247,23 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(replica.last_error().find("2 records") != std::string::npos);
 }
 
+TEST_CASE("a sink that takes nothing any more ends the replica, and what it has goes back") {
+  time_point now{1h};
+  state_options opts;
+  opts.sink = sink_kind::port;
+  state replica{opts};
+  replica.on_spawned(now);
+  replica.on_body({}, now);
+  replica.on_sink_open({}, now);
+  replica.on_taken(block(1, 2), false, now);
+  REQUIRE(find<push>(replica.on_done(done({1, 2}), now)));
+  CHECK(find<release>(replica.on_pushed(1, fail(errc::not_found, "stdout: Broken pipe"), now)));
+  CHECK(find<tear_down>(replica.on_released(true, true, now)));
+  CHECK(find<finish>(replica.on_torn_down({}, now)));
+  CHECK(replica.phase() == replica_phase::failed);
+  CHECK(replica.last_error() == "stdout: Broken pipe");
+}
+
 TEST_CASE("a drain does not wait for ever for a sink that takes nothing, a setup or a teardown") {
   time_point now{1h};
   state_options opts;

@@ -126,9 +126,14 @@ TEST_CASE_FIXTURE(fixture, "a full disk is said and leaves no torn line") {
   CHECK(opened.error().message == "file: " + path + " is no regular file");
 }
 
-TEST_CASE_FIXTURE(fixture, "a folder that is not there can never be written to") {
-  path = folder / "missing/out";
-  auto opened = make()->open();
-  REQUIRE_FALSE(opened);
-  CHECK(opened.error().code == errc::invalid_argument);
+TEST_CASE_FIXTURE(fixture, "a path that can never be written to is said at once, not tried for ever") {
+  write_file(path, "");
+  const auto file = path;
+  // No folder, a file in its place, a file system that nobody writes to.
+  for (const auto& wrong : {folder / "missing/out", file + "/below", std::string{"/proc/sys/out"}}) {
+    path = wrong;
+    auto opened = make()->open();
+    REQUIRE_FALSE(opened);
+    CHECK_MESSAGE(opened.error().code == errc::invalid_argument, opened.error().message);
+  }
 }

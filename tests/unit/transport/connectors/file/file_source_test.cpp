@@ -7,6 +7,9 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -116,6 +119,23 @@ TEST_CASE_FIXTURE(fixture, "a file that is not there ends the replica, a folder 
   opened = other->open(0);
   REQUIRE_FALSE(opened);
   CHECK(opened.error().code == errc::invalid_argument);
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a file that may not be read ends the replica, and so does a path through a file") {
+  write_file(path, "{}\n");
+  REQUIRE(::chmod(path.c_str(), 0) == 0);
+  const bool is_root = ::geteuid() == 0;
+  if (is_root)
+    ::setfsuid(65534); // of this thread: root reads everything
+  const auto refused = make()->open(0);
+  if (is_root)
+    ::setfsuid(0);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == errc::permission_denied);
+  CHECK(refused.error().message == "file: open " + path + ": Permission denied");
+  path += "/below";
+  CHECK(make()->open(0).error().code == errc::not_found);
 }
 
 TEST_CASE_FIXTURE(fixture,
