@@ -7,6 +7,7 @@
 #include "runtime/local_letters.hpp"
 #include "runtime/local_progress.hpp"
 #include "runtime/local_system.hpp"
+#include "runtime/local_troubles.hpp"
 #include "transport/process/crash_handler.hpp"
 #include "actors/batch/batch_job.hpp"
 
@@ -192,6 +193,8 @@ private:
     if (progress_rated_.empty())
       progress_rated_.resize(seen.size(), 0);
     progress_ = std::move(seen);
+    for (const auto& text : troubles_.next(progress_, now))
+      line_.say(text);
     tell_failures(report);
     if (draining_)
       return;
@@ -374,6 +377,7 @@ private:
   std::vector<std::uint64_t> progress_rated_;
   std::vector<double> rates_;
   std::set<std::string> told_;
+  trouble_teller troubles_;
   clock::time_point began_ = clock::now();
   std::chrono::system_clock::time_point began_at_ = std::chrono::system_clock::now();
   clock::time_point looked_at_{};

@@ -60,6 +60,8 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
         one.failure = replica.last_error;
       if (!replica.last_error.empty())
         one.last_error = replica.last_error;
+      if (replica.retrying)
+        one.trouble = replica.last_error;
     }
     one.is_exhausted = all_exhausted && replicas > 0;
     if (one.batch && one.batch->phase != host::batch_phase::running) {
@@ -123,7 +125,7 @@ std::string summary(const std::vector<processor_progress>& all, std::chrono::mil
     if (one.dead > 0)
       out += ", " + grouped(one.dead) + " dead letters in queue '" + one.source->value + "'";
     out += "\n";
-    if (one.failed_total > 0)
+    if (!one.last_error.empty() && !one.failure) // a failure has been said
       out += "  last error: " + one.last_error + "\n";
   }
   return out;

@@ -26,6 +26,7 @@ struct processor_progress {
   std::optional<host::batch_report> batch; ///< of a batch, the newest that any replica knows
   std::optional<std::string> failure;      ///< a replica of it has failed for good
   std::string last_error;
+  std::string trouble; ///< what does not work at the moment and is tried again; empty = all works
 };
 
 /// The state of all processors, in the order of the flow. `stats` must not be older than `report`

@@ -58,6 +58,9 @@ struct replica_report {
   bool exhausted = false;                 ///< its source ended and everything of it is settled
   std::uint64_t stale_total = 0;          ///< records somebody else had taken over before they were settled
   std::optional<batch_report> batch = {}; ///< of a batch, once it is known
+  /// `last_error` is of what does not work at the moment and is tried again. For who runs in the same process: it is not
+  /// sent over links.
+  bool retrying = false;
 };
 
 struct replica_order {

@@ -124,6 +124,11 @@ collect_outcome collect_state::on_stored(std::uint64_t id, const result<void>& o
   return out;
 }
 
+bool collect_state::is_retrying() const noexcept {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [](const auto& each) { return each.second.tries > (each.second.waiting ? 1u : 0u); });
+}
+
 std::vector<std::uint64_t> collect_state::take_late(time_point now) {
   std::vector<std::uint64_t> late;
   std::erase_if(waiting_, [&](const waiting_call& each) {

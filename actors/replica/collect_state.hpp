@@ -67,6 +67,8 @@ public:
   /// Calls whose deadline has passed before they got into a write; they are forgotten.
   std::vector<std::uint64_t> take_late(time_point now);
 
+  /// Whether a write has failed and is tried again.
+  bool is_retrying() const noexcept;
   bool empty() const noexcept { return waiting_.empty() && groups_.empty(); }
   std::size_t size_bytes() const noexcept { return size_bytes_; }
 

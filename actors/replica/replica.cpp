@@ -325,6 +325,7 @@ host::replica_report replica_actor::report() const {
   out.busy_longest = std::max(work_->busy_longest(), setup_age(out.phase));
   out.last_error = state_->last_error();
   out.exhausted = state_->exhausted();
+  out.retrying = state_->is_retrying();
   return out;
 }
 

@@ -43,6 +43,9 @@ std::string position_text(const source_position& position);
 /// The other way round; none if `text` is no position. Empty text is the beginning.
 std::optional<source_position> read_position(std::string_view text);
 
+/// How often a drain has a sink that fails try again, which takes a second or two.
+constexpr std::uint32_t drain_push_tries_max = 5;
+
 /// How many records to ask for next.
 ///
 /// `previous` 0 = nothing was asked for yet: starts with one record per concurrent

@@ -90,7 +90,10 @@ actions state::on_pushed(std::uint64_t id, result<std::vector<queue::nack>> refu
   }
   if (!refused) {
     trouble_with(trouble::push) = refused.error().message;
-    group.not_before = later(now, group.tries);
+    if (step_ == step::settling && unprocessed_ == 0 && group.tries >= drain_push_tries_max)
+      cut_drain(out, now);
+    else
+      group.not_before = later(now, group.tries);
     advance(out, now);
     return out;
   }

@@ -129,6 +129,11 @@ const std::string& state::last_error() const noexcept {
   return last_error_;
 }
 
+bool state::is_retrying() const noexcept {
+  return !fatal_
+         && std::any_of(troubles_.begin(), troubles_.end(), [](const auto& one) { return !one.empty(); });
+}
+
 actions state::on_body(result<void> outcome, time_point now) {
   actions out;
   step_waiting_ = false;
@@ -362,6 +367,12 @@ void state::begin_drain(actions& out, time_point now) {
   if (!drain_ends_)
     limit_drain(now + opts_.drain_max);
   begin_step(step::settling, out, now);
+  for (auto& [_, group] : groups_) {
+    if (group.at != group_in_flight::step::push)
+      continue;
+    group.tries = group.waiting ? 1 : 0;
+    group.not_before = now;
+  }
   if (was_running)
     out.push_back(withdraw{});
 }
@@ -399,9 +410,10 @@ void state::finish_drain(actions& out, time_point now) {
 void state::limit_drain(time_point ends) { drain_ends_ = std::max(drain_ends_.value_or(ends), ends); }
 
 void state::cut_drain(actions& out, time_point now) {
+  const auto no_sink = std::exchange(trouble_with(trouble::push), {});
   troubles_ = {};
-  last_error_ = "the drain did not end in time; " + std::to_string(in_hand_)
-                + (in_hand_ == 1 ? " record is" : " records are")
+  last_error_ = (no_sink.empty() ? "the drain did not end in time" : no_sink) + "; "
+                + std::to_string(in_hand_) + (in_hand_ == 1 ? " record is" : " records are")
                 + " not settled and will be handed out again";
   const bool is_settling = step_ == step::settling;
   drain_cut_ = true;

@@ -109,8 +109,9 @@ struct group_in_flight {
 /// `blocks_in_hand_max` of them, or `bytes_in_hand_max`, are taken and not settled: a slow sink slows the source.
 /// A drain waits `setup_wait_max` for a setup, as no record is in hand.
 /// Draining takes nothing, gives back what user code has not begun, and settles the rest. What is not
-/// settled within `drain_max`, since user code does not return or a sink takes nothing, goes back, too:
-/// a drain always ends, and a body whose calls go on is not torn down under them.
+/// settled within `drain_max`, since user code does not return or the store does not answer, goes back, too, and so does
+/// what a sink has failed to take `drain_push_tries_max` times since the drain began: a drain always ends, and a body
+/// whose calls go on is not torn down under them.
 ///
 /// When the answer to a lease was lost, records may be leased to this replica which it does
 /// not know and would keep alive with its renewals; it then stops taking, settles
@@ -150,6 +151,8 @@ public:
   std::uint64_t stale_total() const noexcept { return stale_total_; }
   /// What does not work at the moment, else the last error that stays true: of a record, or of the end.
   const std::string& last_error() const noexcept;
+  /// Whether that is what does not work at the moment.
+  bool is_retrying() const noexcept;
 
 private:
   /// What is tried again until it works.

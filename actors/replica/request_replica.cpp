@@ -284,6 +284,7 @@ host::replica_report request_actor::report() const {
   out.in_flight = load.in_flight + static_cast<std::uint32_t>(calls_.size());
   out.busy_longest = std::max(load.busy_longest, setup_age(out.phase));
   out.last_error = state_->last_error();
+  out.retrying = state_->is_retrying() || (collect_ && collect_->is_retrying());
   return out;
 }
 

@@ -50,6 +50,8 @@ public:
 
   replica_phase phase() const noexcept { return phase_; }
   const std::string& last_error() const noexcept { return last_error_; }
+  /// Whether that is why the sink is not open yet.
+  bool is_retrying() const noexcept { return step_ == step::sink && open_tries_ > 0; }
   void note_error(std::string text) { last_error_ = std::move(text); }
 
 private:

@@ -5,6 +5,7 @@
 
 #include <sluice/async.hpp>
 #include <sluice/codec/bytes.hpp>
+#include <sluice/core/limits.hpp>
 #include <sluice/flow.hpp>
 #include <sluice/io/makers.hpp>
 
@@ -19,6 +20,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <sys/resource.h>
 #include <vector>
 
 using namespace sluice;
@@ -296,6 +298,41 @@ TEST_CASE_FIXTURE(fixture, "a file that is not there ends the run, for a source 
   g.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out")});
   CHECK(run(g, {{"in", folder / "missing"}}) == 1);
   CHECK(said.text().find("--put in=" + (folder / "missing") + ": No such file") != std::string::npos);
+}
+
+// Goal: a full disk is no silence, neither while it lasts nor after Ctrl-C, and Ctrl-C does not wait for it.
+TEST_CASE_FIXTURE(fixture, "a sink without space is said at once, given up when drained, and goes on later") {
+  constexpr rlim_t file_bytes_max = 1u << 20; // more than the queues take
+  const std::string full = std::string(file_bytes_max - 4, ' ') + "{}\n";
+  write_file(folder / "out", full);
+  write_file(folder / "in", records(3));
+  flow f{"f"};
+  f.consumer<twice>("twice", {.source = io::file(folder / "in"), .sink = io::file(folder / "out")});
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{file_bytes_max, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const auto waiting = signals;
+  signals = [&, told = false](std::chrono::milliseconds wait) mutable -> std::optional<int> {
+    if (!told && said.text().find("File too large; it is tried again") != std::string::npos) {
+      told = true;
+      return SIGINT;
+    }
+    return waiting(wait);
+  };
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(run(f) == 130);
+  CHECK(std::chrono::steady_clock::now() - began < limits::drain_timeout);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, handler);
+  CHECK_MESSAGE(said.text().find("File too large; 3 records are not settled and will be handed out again")
+                  != std::string::npos,
+                said.text());
+  CHECK(read_file(folder / "out") == full);
+  signals = waiting;
+  CHECK(run(f) == 0);
+  CHECK(lines_of(folder / "out") == 4);
 }
 
 TEST_CASE_FIXTURE(fixture, "a second run of the same flow is refused while the first has the queues") {

@@ -101,6 +101,21 @@ TEST_CASE_FIXTURE(fixture, "numbers of all replicas of a processor are added up"
            "letters in queue 'q'\n  last error: no\n");
 }
 
+TEST_CASE_FIXTURE(fixture,
+                  "what does not work at the moment is its processor's trouble, and in the summary") {
+  replica("work").last_error = "of a record";
+  auto& one = replica("work");
+  one.last_error = "no space";
+  one.retrying = true;
+  replica("read").last_error = "teardown: no";
+  const auto all = progress_of(spec, report, stats);
+  CHECK(all[0].trouble.empty());
+  CHECK(all[1].trouble == "no space");
+  CHECK(
+    summary(all, 1s)
+    == "read: 0 done in 1.0 s\n  last error: teardown: no\nwork: 0 done in 1.0 s\n  last error: no space\n");
+}
+
 TEST_CASE_FIXTURE(fixture, "a failed replica is its processor's failure") {
   auto& one = replica("work");
   one.phase = host::replica_phase::failed;
