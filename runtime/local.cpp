@@ -3,6 +3,7 @@
 #include "runtime/batch_progress.hpp"
 #include "runtime/http_front.hpp"
 #include "runtime/local_batch.hpp"
+#include "runtime/local_exit.hpp"
 #include "runtime/local_feed.hpp"
 #include "runtime/local_letters.hpp"
 #include "runtime/local_progress.hpp"
@@ -451,6 +452,9 @@ int run_local(local_options opts) {
     }
     front = std::move(*made);
   }
+  std::optional<exit_watch> watch;
+  if (opts.install_handlers)
+    watch.emplace((*system)->recorder());
   return local_run{std::move(opts), std::move(*system), std::move(front)}.run();
 }
 

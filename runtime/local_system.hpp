@@ -68,6 +68,8 @@ public:
   /// Records that became dead letters at the start, for what the last run died of.
   std::size_t buried_count() const noexcept { return buried_count_; }
 
+  /// Of what is in user code; none while nothing is to be run.
+  std::shared_ptr<const process::flight_recorder> recorder() const { return recorder_; }
   /// Before the process ends without `end`: a replica has a call that takes longer than `timeout`, which counts an attempt
   /// at the next start. False if it has returned meanwhile.
   bool blame_hung(replica_id replica, std::chrono::milliseconds timeout);

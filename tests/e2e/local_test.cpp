@@ -53,6 +53,18 @@ TEST_CASE_FIXTURE(by_hand,
   }
 }
 
+TEST_CASE_FIXTURE(by_hand, "user code that calls exit does not make a run look as if all were done") {
+  const auto last = until_done("{\"id\":1,\"act\":\"leave\"}\n", {}, 1);
+  CHECK(last.exit_code == 1);
+  CHECK_MESSAGE(last.err.find("user code called exit(0) before the run was over; 1 record was in user code")
+                  != std::string::npos,
+                last.err);
+  const auto next = probe({});
+  CHECK(next.exit_code == 1);
+  CHECK(next.err.find("record 1 of queue 'in' was in user code when the last run ended: attempt 1 of 3")
+        != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(by_hand, "what is put may begin with a byte order mark") {
   CHECK(until_done("\xEF\xBB\xBF{\"id\":1}\n{\"id\":2}\n", {}, 1).exit_code == 0);
   const auto results = probe({"--peek", "out"}).out;

@@ -15,7 +15,7 @@
 
 struct job {
   std::uint64_t id;
-  std::optional<std::string> act; // throw, crash, exit, hang, eat, slow, log, fork
+  std::optional<std::string> act; // throw, crash, exit, leave, hang, eat, slow, log, fork
   std::optional<std::uint64_t> ms;
   std::optional<std::uint64_t> us;
 };
@@ -38,8 +38,11 @@ done work(const job& in) {
     std::raise(SIGSEGV);
   if (act == "exit")
     std::_Exit(3);
+  if (act == "leave")
+    std::exit(0);
   if (act == "hang") {
-    std::cerr << "probe hangs\n" << std::flush;
+    std::cerr << "probe hangs
+" << std::flush;
     for (std::atomic<std::uint64_t> spin{0};;)
       ++spin;
   }
