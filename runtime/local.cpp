@@ -439,7 +439,8 @@ int run_local(local_options opts) {
   auto system = local_system::open(opts.state_dir, &opts.spec, &told);
   if (!system) {
     std::cerr << "sluice: " << system.error().message << std::endl;
-    return failed;
+    const auto code = system.error().code;
+    return code == errc::invalid_argument || code == errc::permission_denied ? bad_usage : failed;
   }
   for (const auto& each : told)
     std::cerr << "sluice: " << each << std::endl;
@@ -459,7 +460,7 @@ int run_local(local_options opts) {
 }
 
 int peek_local(const std::filesystem::path& state_dir, const queue_name& name) {
-  auto system = local_system::open(state_dir);
+  auto system = local_system::open_to_look(state_dir);
   if (!system) {
     std::cerr << "sluice: " << system.error().message << std::endl;
     return failed;

@@ -90,7 +90,7 @@ std::string to_json_line(const queue::dead_letter& letter) {
 }
 
 int print_letters(const std::filesystem::path& state_dir) {
-  auto system = local_system::open(state_dir);
+  auto system = local_system::open_to_look(state_dir);
   auto printed = !system ? fail(system) : for_each_letter(**system, [](const queue::dead_letter& letter) {
     std::cout << to_json_line(letter) << "\n";
   });

@@ -1,5 +1,7 @@
 #include "runtime/local_losses.hpp"
 
+#include "transport/pki/secret_file.hpp"
+
 #include <algorithm>
 #include <fstream>
 #include <map>
@@ -126,9 +128,14 @@ result<local_losses> local_losses::open(const std::filesystem::path& state_dir, 
   if (!buried_count)
     return fail(buried_count);
   opened.buried_count_ = *buried_count;
+  using std::filesystem::perms;
   (*recorder)->clear(); // before there is a list that it does not belong to
-  if (list != list_before && !(std::ofstream{list_file, std::ios::binary} << list << std::flush))
-    return fail(errc::unavailable, "cannot write " + list_file.string());
+  std::error_code ignored;
+  const bool is_private =
+    std::filesystem::status(list_file, ignored).permissions() == (perms::owner_read | perms::owner_write);
+  if (list != list_before || !is_private) // it once was readable for others
+    if (auto written = pki::write_secret(list_file, list); !written)
+      return fail(written);
   opened.recorder_ = std::move(*recorder);
   return opened;
 }

@@ -1,5 +1,6 @@
 #include "runtime/local_system.hpp"
 
+#include "runtime/config/state_dir.hpp"
 #include "transport/batch/batch_environment.hpp"
 #include "transport/connectors/builtin.hpp"
 #include "transport/store/queue_store.hpp"
@@ -41,12 +42,8 @@ result<Reply> local_system::ask(Request request) {
 result<std::unique_ptr<local_system>> local_system::open(const std::filesystem::path& state_dir,
                                                          const flow_spec* to_run,
                                                          std::vector<std::string>* told) {
-  std::error_code error;
-  const bool is_new = std::filesystem::create_directories(state_dir, error);
-  if (!error && is_new)
-    std::filesystem::permissions(state_dir, std::filesystem::perms::owner_all, error);
-  if (error)
-    return fail(errc::unavailable, "state directory " + state_dir.string() + ": " + error.message());
+  if (auto ready = config::prepare_run_dir(state_dir); !ready)
+    return fail(ready);
   store::queue_store_options options;
   options.path = (state_dir / "queue.db").string();
   options.on_damage = [](const std::string& what) { std::cerr << "sluice: " << what << std::endl; };
@@ -69,6 +66,12 @@ result<std::unique_ptr<local_system>> local_system::open(const std::filesystem::
   if (auto loaded = system->ask<queue::peek_reply>(queue::peek_request{queue_name{"any"}, 0, 1}); !loaded)
     return fail(loaded);
   return system;
+}
+
+result<std::unique_ptr<local_system>> local_system::open_to_look(const std::filesystem::path& state_dir) {
+  if (!config::is_run_dir(state_dir))
+    return fail(errc::not_found, "there is nothing of a run in " + state_dir.string());
+  return open(state_dir);
 }
 
 local_system::local_system(std::unique_ptr<queue::store_port> store,

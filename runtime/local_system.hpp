@@ -32,11 +32,13 @@ namespace sluice::runtime {
 /// Used by one thread. `end` it before it goes.
 class local_system {
 public:
-  /// Opens the queues of `state_dir`. Fails when another process has them. With `to_run`, the flow that is to be started:
-  /// what its last run died of counts, and `told` gets sentences about it.
+  /// Opens the queues of `state_dir`. Fails when another process has them, and as `prepare_run_dir` does. With `to_run`,
+  /// the flow that is to be started: what its last run died of counts, and `told` gets sentences about it.
   static result<std::unique_ptr<local_system>> open(const std::filesystem::path& state_dir,
                                                     const flow_spec* to_run = nullptr,
                                                     std::vector<std::string>* told = nullptr);
+  /// The same for what is there; makes nothing. Fails with `not_found` if nothing has run there.
+  static result<std::unique_ptr<local_system>> open_to_look(const std::filesystem::path& state_dir);
   ~local_system();
 
   /// Starts `num_replicas` replicas of every processor; its batches are at their `run`th run. Wakes who waits for

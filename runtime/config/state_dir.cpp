@@ -27,26 +27,35 @@ namespace fs = std::filesystem;
 
 constexpr int workers_per_machine_max = 1000;
 constexpr auto lock_name = "lock";
+constexpr auto queues_name = "queue.db";
 constexpr auto list_name = "run"; ///< below the base folder: of the nodes that keep their state elsewhere
 
 tl::unexpected<failure> disk_failure(const fs::path& path) {
   return fail(errc_of_disk(errno), "cannot use " + path.string() + ": " + std::strerror(errno));
 }
 
-/// Ours holds a lock at least, or who its node is.
-bool is_state_dir(const fs::path& dir) {
+enum class owner : std::uint8_t { node, run };
+
+/// A node's holds a lock at least, or who it is.
+bool is_node_dir(const fs::path& dir) {
   std::error_code ignored;
   return fs::exists(dir / lock_name, ignored) || fs::exists(dir / "identity", ignored);
 }
 
 /// A folder that was there already is taken as it is or refused: it may be somebody's for another purpose.
-result<void> check_found_dir(const fs::path& dir) {
+result<void> check_found_dir(const fs::path& dir, owner whose) {
   struct stat facts {};
   if (::stat(dir.c_str(), &facts) != 0)
     return disk_failure(dir);
   const auto cannot = "cannot keep state in " + dir.string() + ": ";
+  if (whose == owner::run && is_node_dir(dir))
+    return fail(
+      errc::invalid_argument,
+      cannot + "it is that of a node; choose another --state-dir, for example one that is not there yet");
+  const bool has_run = whose == owner::run && is_run_dir(dir);
+  const bool is_known = whose == owner::run ? has_run : is_node_dir(dir);
   std::error_code unreadable;
-  if (!is_state_dir(dir) && !fs::is_empty(dir, unreadable) && !unreadable)
+  if (!is_known && !fs::is_empty(dir, unreadable) && !unreadable)
     return fail(
       errc::invalid_argument,
       cannot
@@ -57,7 +66,8 @@ result<void> check_found_dir(const fs::path& dir) {
     return fail(errc::permission_denied, cannot + "it belongs to another user (id "
                                            + std::to_string(facts.st_uid)
                                            + "); start as that user, or choose another --state-dir");
-  if ((facts.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+  const mode_t closed_to_others = has_run ? S_IWGRP | S_IWOTH : S_IRWXG | S_IRWXO;
+  if ((facts.st_mode & closed_to_others) != 0)
     return fail(errc::permission_denied,
                 cannot
                   + "others may use it, and it will hold keys and records; close it with: "
@@ -67,7 +77,7 @@ result<void> check_found_dir(const fs::path& dir) {
 }
 
 /// Makes the folder with mode 0700, or checks the one that is there.
-result<void> prepare_state_dir(const fs::path& dir) {
+result<void> prepare_state_dir(const fs::path& dir, owner whose) {
   std::error_code error;
   const bool is_new = fs::create_directories(dir, error);
   // Anything but a folder in the way is wrong usage.
@@ -76,7 +86,7 @@ result<void> prepare_state_dir(const fs::path& dir) {
     return fail(errc_of_disk(error.value(), is_wrong_path ? errc::invalid_argument : errc::unavailable),
                 "cannot make the state folder " + dir.string() + ": " + error.message());
   if (!is_new)
-    return check_found_dir(dir);
+    return check_found_dir(dir, whose);
   if (::chmod(dir.c_str(), S_IRWXU) != 0)
     return disk_failure(dir);
   return {};
@@ -180,7 +190,7 @@ void state_claim::sign() const {
 }
 
 result<state_claim> claim_state_dir(const fs::path& dir) {
-  if (auto ready = prepare_state_dir(dir); !ready)
+  if (auto ready = prepare_state_dir(dir, owner::node); !ready)
     return fail(ready);
   auto path = dir / lock_name;
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -197,6 +207,13 @@ result<state_claim> claim_state_dir(const fs::path& dir) {
   }
   claim.sign();
   return claim;
+}
+
+result<void> prepare_run_dir(const fs::path& dir) { return prepare_state_dir(dir, owner::run); }
+
+bool is_run_dir(const fs::path& dir) {
+  std::error_code ignored;
+  return fs::exists(dir / queues_name, ignored) && !is_node_dir(dir);
 }
 
 result<claimed_dir> claim_worker_dir(const fs::path& base) {

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 #include <vector>
 
-/// The folders nodes keep their state in, and how the commands on a machine find its nodes:
+/// The folders nodes and runs by hand keep their state in, and how the commands on a machine find its nodes:
 /// a running node holds a lock on `<dir>/lock`, which has its pid, and describes itself in
 /// `<dir>/node.json`.
 namespace sluice::config {
@@ -31,10 +31,17 @@ private:
   int fd_ = -1;
 };
 
-/// Makes the folder (mode 0700) if needed and claims it. One that is there must be empty or a state folder
+/// Makes the folder (mode 0700) if needed and claims it for a node. One that is there must be empty or a node's
 /// (`invalid_argument`), and this user's alone (`permission_denied`): its mode is never changed. Fails with `conflict`,
 /// naming the holder's pid, when another process has it, and as `errc_of_disk` says when the disk refuses.
 result<state_claim> claim_state_dir(const std::filesystem::path& dir);
+
+/// The same for a run by hand, whose queues hold the lock: makes or checks the folder and claims nothing. One of an earlier
+/// run may be readable for others, as they once could be: its files are not.
+result<void> prepare_run_dir(const std::filesystem::path& dir);
+
+/// Whether a run by hand has kept its queues there.
+bool is_run_dir(const std::filesystem::path& dir);
 
 struct claimed_dir {
   std::filesystem::path path;

@@ -335,6 +335,19 @@ TEST_CASE_FIXTURE(fixture, "a sink without space is said at once, given up when 
   CHECK(lines_of(folder / "out") == 4);
 }
 
+TEST_CASE_FIXTURE(fixture, "a state folder that is somebody's for something else is refused") {
+  std::filesystem::create_directory(folder / "state");
+  write_file(folder / "state/passwd", "x");
+  flow f{"f"};
+  f.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out")});
+  CHECK(run(f) == 2);
+  CHECK_MESSAGE(said.text().find("is no state folder of Sluice") != std::string::npos, said.text());
+  CHECK_FALSE(std::filesystem::exists(folder / "state/queue.db"));
+  CHECK(runtime::peek_local(folder / "nothing", queue_name{"in"}) == 1);
+  CHECK(said.text().find("there is nothing of a run in " + (folder / "nothing")) != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(folder / "nothing"));
+}
+
 TEST_CASE_FIXTURE(fixture, "a second run of the same flow is refused while the first has the queues") {
   auto first = runtime::local_system::open(folder / "state");
   REQUIRE(first);

@@ -61,6 +61,15 @@ struct fixture : sluice::testing::queue_store_fixture {
 
 } // namespace
 
+TEST_CASE_FIXTURE(fixture, "what it writes is its user's alone, also what was not") {
+  const auto list = state.path() / "flight-replicas";
+  open();
+  std::filesystem::permissions(list, std::filesystem::perms{0644});
+  open();
+  for (const auto& file : {list, state.path() / "flight"})
+    CHECK(std::filesystem::status(file).permissions() == std::filesystem::perms{0600});
+}
+
 TEST_CASE_FIXTURE(fixture, "what was in user code counts, its neighbours do not") {
   die_with({{1, 2}, {3, 4}});
   open();

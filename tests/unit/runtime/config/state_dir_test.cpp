@@ -74,6 +74,37 @@ TEST_CASE("a folder with other things in it is not taken, whatever its mode") {
   CHECK(claim_state_dir(dir));
 }
 
+// Goal: a run by hand writes into no folder that is somebody's for something else, and still into those it always had.
+TEST_CASE("a run by hand takes a folder as a node does, and that of an earlier run") {
+  temp_dir base;
+  const auto dir = base.path() / "own";
+  const auto refused_with = [&](errc code, const std::string& text) {
+    const auto refused = prepare_run_dir(dir);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == code);
+    CHECK_MESSAGE(refused.error().message.find(text) != std::string::npos, refused.error().message);
+  };
+  REQUIRE(prepare_run_dir(dir));
+  struct stat entry {};
+  REQUIRE(stat(dir.c_str(), &entry) == 0);
+  CHECK((entry.st_mode & 0777) == 0700);
+  CHECK_FALSE(is_run_dir(dir));
+  REQUIRE(chmod(dir.c_str(), 0755) == 0);
+  refused_with(errc::permission_denied, "chmod 700");
+  write_file(dir / "passwd", "x");
+  refused_with(errc::invalid_argument, "is no state folder of Sluice");
+  write_file(dir / "queue.db", "x");
+  CHECK(is_run_dir(dir));
+  CHECK(prepare_run_dir(dir));
+  CHECK_FALSE(claim_state_dir(dir));
+  REQUIRE(chmod(dir.c_str(), 0775) == 0);
+  refused_with(errc::permission_denied, "chmod 700");
+  REQUIRE(chmod(dir.c_str(), 0700) == 0);
+  write_file(dir / "lock", "");
+  CHECK_FALSE(is_run_dir(dir));
+  refused_with(errc::invalid_argument, "that of a node");
+}
+
 TEST_CASE("a new state dir is private however it is written") {
   temp_dir base;
   CHECK(claim_state_dir(base.path() / "a" / ""));
