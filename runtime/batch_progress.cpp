@@ -5,6 +5,10 @@
 
 namespace sluice::runtime {
 
+std::string counted(std::uint64_t count, const std::string& thing) {
+  return grouped(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
 std::string grouped(std::uint64_t value) {
   auto digits = std::to_string(value);
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)

@@ -11,6 +11,9 @@ namespace sluice::runtime {
 /// 1234567 -> "1,234,567"
 std::string grouped(std::uint64_t value);
 
+/// "1 record", "1,000 records".
+std::string counted(std::uint64_t count, const std::string& thing);
+
 /// "12.3 s"
 std::string seconds_text(std::chrono::milliseconds took);
 

@@ -101,7 +101,7 @@ public:
       line_.say(chosen->remark);
     for (const auto& name : opts_.requeues) {
       auto count = system_->requeue(queue_name{name});
-      line_.say(count ? grouped(*count) + " dead letters of queue '" + name + "' are tried again"
+      line_.say(count ? "tried again: " + counted(*count, "dead letter") + " of queue '" + name + "'"
                       : count.error().message);
       if (!count)
         return failed;
@@ -302,7 +302,7 @@ private:
   int leave() {
     line_.clear();
     if (feed_->count() > 0)
-      std::cerr << "put: " << feed_->count() << " records\n";
+      std::cerr << "put: " << counted(feed_->count(), "record") << "\n";
     tell_results();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
     std::cerr << summary(progress_, took) << std::flush;
@@ -338,8 +338,9 @@ private:
       const bool is_read = std::any_of(progress_.begin(), progress_.end(),
                                        [&](const auto& one) { return one.source == stat.name; });
       if (!is_read && stat.depth_count > 0 && !is_of_batch(stat.name))
-        std::cerr << "queue '" << stat.name.value << "': " << stat.depth_count << " records; --peek "
-                  << stat.name.value << " prints them\n";
+        std::cerr << "queue '" << stat.name.value << "': " << counted(stat.depth_count, "record")
+                  << "; --peek " << stat.name.value
+                  << (stat.depth_count == 1 ? " prints it\n" : " prints them\n");
     }
   }
 
@@ -349,15 +350,15 @@ private:
       code_ = partly_failed;
     const bool has_failures =
       std::any_of(progress_.begin(), progress_.end(), [](const auto& one) { return one.failed_total > 0; });
-    if (!has_failures)
-      return;
-    const auto letters = letters_since(*system_, began_at_);
+    // Which are new only the letters say, and there may be many.
+    const auto letters = has_failures ? count_letters(*system_, began_at_) : count_old_letters(*system_);
     if (!letters) {
       line_.say("the dead letters cannot be read: " + letters.error().message);
       return;
     }
     std::cerr << letters_text(*letters) << std::flush;
-    if (has_ended_ && code_ == ok && !letters->empty())
+    const bool has_new = std::ranges::any_of(*letters, [](const auto& each) { return each.count > 0; });
+    if (has_ended_ && code_ == ok && has_new)
       code_ = partly_failed;
   }
 

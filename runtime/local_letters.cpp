@@ -41,35 +41,50 @@ result<void> for_each_letter(local_system& system,
 
 } // namespace
 
-result<std::vector<letters_count>> letters_since(local_system& system,
+result<std::vector<letters_count>> count_letters(local_system& system,
                                                  std::chrono::system_clock::time_point since) {
   const auto begin = std::chrono::floor<std::chrono::milliseconds>(since); // as they are stored
   std::vector<letters_count> out;
   auto read = for_each_letter(system, [&](const queue::dead_letter& letter) {
-    if (letter.buried_at < begin)
-      return;
     auto found = std::find_if(out.begin(), out.end(), [&](const letters_count& each) {
       return each.queue == letter.queue
              && (!each.queue.empty() || each.processor == letter.consumer.processor);
     });
     if (found == out.end())
-      found = out.insert(out.end(), letters_count{letter.queue, letter.consumer.processor, 0});
-    ++found->count;
+      found = out.insert(out.end(), letters_count{letter.queue, letter.consumer.processor, 0, 0});
+    ++found->total;
+    found->count += letter.buried_at < begin ? 0 : 1;
   });
   if (!read)
     return fail(read);
   return out;
 }
 
+result<std::vector<letters_count>> count_old_letters(local_system& system) {
+  auto stats = system.stats();
+  if (!stats)
+    return fail(stats);
+  std::vector<letters_count> out;
+  for (const auto& stat : *stats)
+    if (stat.dead_count > 0)
+      out.push_back({stat.name, {}, 0, stat.dead_count});
+  return out;
+}
+
 std::string letters_text(const std::vector<letters_count>& all) {
   std::string out;
   for (const auto& each : all) {
-    out += grouped(each.count) + (each.count == 1 ? " dead letter " : " dead letters ");
-    if (each.queue.empty())
-      out += "of " + each.processor.value + ", whose source is no queue: --dead-letters prints them\n";
-    else
-      out += "in queue '" + each.queue.value + "': --dead-letters prints them with their errors, --requeue "
-             + each.queue.value + " tries them again\n";
+    const auto old = each.total - each.count;
+    out += counted(each.total, "dead letter") + " "
+           + (each.queue.empty() ? "of " + each.processor.value + ", whose source is no queue"
+                                 : "in queue '" + each.queue.value + "'");
+    if (old > 0)
+      out += each.count == 0 ? " of earlier runs" : ", " + grouped(old) + " of earlier runs";
+    out += ": --dead-letters prints ";
+    out += each.total == 1 ? "it with its error" : "them with their errors";
+    if (!each.queue.empty())
+      out += ", --requeue " + each.queue.value + (each.total == 1 ? " tries it again" : " tries them again");
+    out += "\n";
   }
   return out;
 }

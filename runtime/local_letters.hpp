@@ -17,14 +17,18 @@ namespace sluice::runtime {
 struct letters_count {
   queue_name queue; ///< empty = none
   processor_name processor;
-  std::uint64_t count = 0;
+  std::uint64_t count = 0; ///< of this run
+  std::uint64_t total = 0; ///< with those of earlier ones
 };
 
-/// What was buried at `since` or later, by queue in the order of its first letter.
-result<std::vector<letters_count>> letters_since(local_system& system,
+/// All that are there, of them those buried at `since` or later, by queue in the order of its first letter.
+result<std::vector<letters_count>> count_letters(local_system& system,
                                                  std::chrono::system_clock::time_point since);
 
-/// What a run that ended with some says, one line each: how many, where, and how to see and repeat them.
+/// The same, but only of queues, and as if all were of earlier runs: reads none of them.
+result<std::vector<letters_count>> count_old_letters(local_system& system);
+
+/// What a run says of them in the end, one line each: how many, where, and how to see and repeat them.
 std::string letters_text(const std::vector<letters_count>& all);
 
 /// A dead letter as one line of JSON: id, queue, processor, attempts, error, buried_at and record, a text.

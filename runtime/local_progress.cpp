@@ -75,7 +75,6 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
       one.source = queue_name{processor.source.options.at("name")};
       if (const auto* stat = find(stats, *one.source)) {
         one.backlog = stat->depth_count;
-        one.dead = stat->dead_count;
       }
     }
     out.push_back(std::move(one));
@@ -122,8 +121,6 @@ std::string summary(const std::vector<processor_progress>& all, std::chrono::mil
       out += ", " + grouped(one.failed_total) + " failed attempts";
     if (one.source && one.backlog > 0)
       out += ", " + grouped(one.backlog) + " wait in queue '" + one.source->value + "'";
-    if (one.dead > 0)
-      out += ", " + grouped(one.dead) + " dead letters in queue '" + one.source->value + "'";
     out += "\n";
     if (!one.last_error.empty() && !one.failure) // a failure has been said
       out += "  last error: " + one.last_error + "\n";

@@ -19,10 +19,9 @@ struct processor_progress {
   std::uint64_t processed_total = 0;
   std::uint64_t failed_total = 0;
   std::uint64_t in_flight = 0;
-  bool is_exhausted = false;        ///< its source, which is no queue, has ended
-  std::optional<queue_name> source; ///< if it is a queue
-  std::uint64_t backlog = 0;        ///< of that queue
-  std::uint64_t dead = 0;
+  bool is_exhausted = false;               ///< its source, which is no queue, has ended
+  std::optional<queue_name> source;        ///< if it is a queue
+  std::uint64_t backlog = 0;               ///< of that queue
   std::optional<host::batch_report> batch; ///< of a batch, the newest that any replica knows
   std::optional<std::string> failure;      ///< a replica of it has failed for good
   std::string last_error;

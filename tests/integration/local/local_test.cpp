@@ -180,8 +180,11 @@ TEST_CASE_FIXTURE(
   flow f{"f"};
   f.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out"), .num_replicas = 3});
   CHECK(run(f, {{"in", folder / "in"}}) == 7);
-  CHECK_MESSAGE(said.text().find("1 dead letter in queue 'in': --dead-letters prints") != std::string::npos,
-                said.text());
+  CHECK_MESSAGE(
+    said.text().find(
+      "1 dead letter in queue 'in': --dead-letters prints it with its error, --requeue in tries it again")
+      != std::string::npos,
+    said.text());
   auto all = peek("out");
   CHECK(all.size() == 9'999);
   std::sort(all.begin(), all.end());
@@ -202,7 +205,9 @@ TEST_CASE_FIXTURE(fixture,
   mended.consumer<[](raw record) { return record; }>("c", options);
   write_file(folder / "in", records(3));
   CHECK(run(broken, {{"in", folder / "in"}}) == 7);
+  CHECK(said.text().find("1 dead letter in queue 'in': --dead-letters") != std::string::npos);
   CHECK(run(mended) == 0);
+  CHECK(said.text().find("1 dead letter in queue 'in' of earlier runs: --dead-letters") != std::string::npos);
   CHECK(peek("out").size() == 2);
   requeues = {"in"};
   CHECK(run(mended) == 0);

@@ -37,7 +37,6 @@ struct fixture {
     queue::queue_stat one;
     one.name = queue_name{"q"};
     one.depth_count = count;
-    one.dead_count = 2;
     stats = {one};
   }
 };
@@ -91,14 +90,12 @@ TEST_CASE_FIXTURE(fixture, "numbers of all replicas of a processor are added up"
   const auto all = progress_of(spec, report, stats);
   REQUIRE(all.size() == 2);
   CHECK(all[1].processed_total == 3000);
-  CHECK(all[1].dead == 2);
   CHECK(progress_line(all, {0, 12.7}, 200)
         == "read: 0 done, 0/s  |  work: 3,000 done, 12/s, 1,234,567 waiting, 2 failed attempts");
   CHECK(progress_line(all, {0, 0}, 10) == "read: 0 do");
   CHECK(summary(all, 1500ms)
         == "read: 0 done in 1.5 s\nwork: 3,000 done in 1.5 s, 2 failed attempts, 1,234,567 wait in queue "
-           "'q', 2 dead "
-           "letters in queue 'q'\n  last error: no\n");
+           "'q'\n  last error: no\n");
 }
 
 TEST_CASE_FIXTURE(fixture,
