@@ -80,7 +80,7 @@ private:
     const auto count = ::read(fd_, buffer_.data() + before, buffer_.size() - before);
     buffer_.resize(before + static_cast<std::size_t>(count > 0 ? count : 0));
     if (count < 0 && errno != EINTR && errno != EAGAIN)
-      return fail(errc::unavailable, std::strerror(errno));
+      return fail(errc::unavailable, errno == EBADF ? "standard input is closed" : std::strerror(errno));
     ended_ = count == 0;
     return {};
   }

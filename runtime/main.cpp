@@ -1,5 +1,6 @@
 #include "runtime/cli/process_environment.hpp"
 #include "runtime/daemon/daemon.hpp"
+#include "transport/process/standard_streams.hpp"
 
 #include <google/protobuf/stubs/logging.h>
 
@@ -9,6 +10,7 @@
 #include <vector>
 
 int main(int argc, char** argv) {
+  sluice::process::hold_standard_streams();
   // What a hostile peer sends is refused and counted; it does not get lines in our log.
   google::protobuf::SetLogHandler(nullptr);
   try {

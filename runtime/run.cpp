@@ -3,6 +3,7 @@
 #include "runtime/local_letters.hpp"
 #include "runtime/run_options.hpp"
 #include "transport/process/host_environment.hpp"
+#include "transport/process/standard_streams.hpp"
 
 #include <sluice/flow.hpp>
 #include <sluice/run.hpp>
@@ -19,6 +20,14 @@ namespace {
 
 enum exit_code : int { ok = 0, failed = 1, bad_usage = 2 };
 
+/// The exit code of what only prints.
+int when_printed(const std::string& program, int code) {
+  if (std::cout.flush())
+    return code;
+  std::cerr << program << ": standard output cannot be written\n";
+  return failed;
+}
+
 /// The command line before the flow: a flow is often made from arguments, and who has mistyped one, or asks for help, is
 /// to hear of that, not of what follows from it.
 int run_by_hand(const flow& flow, const std::string& program, const std::vector<std::string>& args) {
@@ -29,11 +38,11 @@ int run_by_hand(const flow& flow, const std::string& program, const std::vector<
   }
   switch (options->mode) {
   case runtime::run_mode::describe:
-    std::cout << to_json(flow.spec()) << std::flush;
-    return std::cout.good() ? ok : failed;
+    std::cout << to_json(flow.spec());
+    return when_printed(program, ok);
   case runtime::run_mode::help:
     std::cout << runtime::run_help(program, flow.name().value);
-    return ok;
+    return when_printed(program, ok);
   case runtime::run_mode::peek:
   case runtime::run_mode::dead_letters:
   case runtime::run_mode::local:
@@ -42,9 +51,9 @@ int run_by_hand(const flow& flow, const std::string& program, const std::vector<
   const auto state_dir =
     options->state_dir.empty() ? runtime::default_state_dir(flow.name()) : options->state_dir;
   if (options->mode == runtime::run_mode::peek)
-    return runtime::peek_local(state_dir, queue_name{options->peek_queue});
+    return when_printed(program, runtime::peek_local(state_dir, queue_name{options->peek_queue}));
   if (options->mode == runtime::run_mode::dead_letters)
-    return runtime::print_letters(state_dir);
+    return when_printed(program, runtime::print_letters(state_dir));
   for (const auto& text : runtime::idle_options(*options, flow.spec()))
     std::cerr << program << ": " << text << "\n";
   runtime::local_options local;
@@ -63,6 +72,7 @@ int run_by_hand(const flow& flow, const std::string& program, const std::vector<
 
 int run(flow& flow, int argc, char** argv) {
   const std::string program = argc > 0 ? std::filesystem::path{argv[0]}.filename().string() : "flow";
+  process::hold_standard_streams();
   try {
     if (auto started_by_node = process::read_host_environment())
       return runtime::run_host(*started_by_node, flow.spec(), flow.bodies());
