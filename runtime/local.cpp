@@ -15,7 +15,7 @@
 #include <sluice/core/limits.hpp>
 
 #include <algorithm>
-#include <cstdio>
+#include <cerrno>
 #include <cstdlib>
 #include <iostream>
 #include <set>
@@ -403,6 +403,15 @@ result<std::unique_ptr<http_front>> listen(const local_options& opts, local_syst
   auto address = parse_http_address(opts.http);
   if (!address)
     return fail(errc::invalid_argument, "--http: " + address.error().message);
+  if (!opts.access_log_dir.empty()) { // who writes it later tells nobody
+    std::error_code error;
+    std::filesystem::create_directories(opts.access_log_dir, error);
+    if (!error && ::access(opts.access_log_dir.c_str(), W_OK | X_OK) != 0)
+      error = {errno, std::generic_category()};
+    if (error)
+      return fail(errc::invalid_argument, "--access-log: cannot keep files in " + opts.access_log_dir.string()
+                                            + ": " + error.message());
+  }
   http_front::settings what;
   what.server.addresses = {*address};
   what.server.threads = std::max(1u, std::thread::hardware_concurrency() / 2);

@@ -140,8 +140,8 @@ local_feed::local_feed(caf::actor_system& sys, queue::handle to, std::vector<que
     {
       caf::scoped_actor self{sys};
       for (const auto& what : feeds) {
-        const int fd =
-          what.file == "-" ? ::dup(STDIN_FILENO) : ::open(what.file.c_str(), O_RDONLY | O_CLOEXEC);
+        const int fd = what.file == "-" ? ::dup(STDIN_FILENO)
+                                        : ::open(what.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         auto ok = fd < 0 ? result<void>{fail(errc::not_found, std::strerror(errno))}
                          : feed_one(self, to, what, fd, mine->stopped, mine->count);
         if (fd >= 0)

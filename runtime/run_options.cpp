@@ -107,6 +107,14 @@ std::vector<std::string> idle_options(const run_options& options, const flow_spe
   const bool has_batches =
     std::ranges::any_of(all, [](const auto& each) { return each.kind == pattern::batch; });
   std::vector<std::string> out;
+  for (const auto& feed : options.feeds) {
+    const bool is_read = std::ranges::any_of(all, [&](const auto& each) {
+      const auto name = each.source.options.find("name");
+      return each.source.kind == "queue" && name != each.source.options.end() && name->second == feed.queue;
+    });
+    if (!is_read)
+      out.push_back("--put " + feed.queue + ": no processor of this flow reads that queue");
+  }
   if (options.http_given && !has_routes)
     out.emplace_back("--http has no effect: this flow has no routes");
   if (!options.access_log_dir.empty() && !has_routes)

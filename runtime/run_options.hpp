@@ -47,7 +47,8 @@ struct run_options {
 /// everything, also over options that are not known.
 result<run_options> parse_run_options(const std::vector<std::string>& args);
 
-/// Names the options that were given and have no effect on this flow, one sentence each.
+/// Names the options that were given and have no effect on this flow, one sentence each, and queues that are fed and not
+/// read.
 std::vector<std::string> idle_options(const run_options& options, const flow_spec& spec);
 
 /// The text of `--help`.

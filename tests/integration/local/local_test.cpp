@@ -21,6 +21,7 @@
 #include <stdexcept>
 #include <string>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <vector>
 
 using namespace sluice;
@@ -338,6 +339,34 @@ TEST_CASE_FIXTURE(fixture, "a sink without space is said at once, given up when 
   signals = waiting;
   CHECK(run(f) == 0);
   CHECK(lines_of(folder / "out") == 4);
+}
+
+TEST_CASE_FIXTURE(fixture, "a pipe that nobody has opened does not hold up the end") {
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  flow f{"f"};
+  f.consumer<twice>("twice", {.source = io::queue("in"), .sink = io::queue("out")});
+  signals = [waiting = signals, asked = 0](std::chrono::milliseconds wait) mutable {
+    return asked++ == 0 ? std::optional{SIGINT} : waiting(wait);
+  };
+  CHECK(run(f, {{"in", folder / "pipe"}}) == 130);
+}
+
+TEST_CASE_FIXTURE(fixture, "an access log that cannot be written is no run without one") {
+  write_file(folder / "file", "");
+  flow f{"f"};
+  f.endpoint<[](const in& record) { return out{record.id, 0}; }>("e", {.route = "/e/{id}"});
+  runtime::local_options opts;
+  opts.spec = f.spec();
+  opts.bodies = f.bodies();
+  opts.state_dir = folder / "state";
+  opts.http = "127.0.0.1:0";
+  opts.access_log_dir = folder / "file";
+  opts.wait_for_signal = signals;
+  opts.install_handlers = false;
+  CHECK(runtime::run_local(std::move(opts)) == 2);
+  CHECK_MESSAGE(said.text().find("--access-log: cannot keep files in " + (folder / "file"))
+                  != std::string::npos,
+                said.text());
 }
 
 TEST_CASE_FIXTURE(fixture, "a state folder that is somebody's for something else is refused") {

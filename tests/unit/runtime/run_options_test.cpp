@@ -98,6 +98,9 @@ TEST_CASE("options that do nothing for a flow are named") {
   CHECK(said({"--http", "127.0.0.1:0"}) == texts{"--http has no effect: this flow has no routes"});
   CHECK(said({"--access-log=x"}) == texts{"--access-log has no effect: this flow has no routes"});
   CHECK(said({"--restart"}) == texts{"--restart has no effect: this flow has no batches"});
+  CHECK(said({"--put", "in=x"}) == texts{"--put in: no processor of this flow reads that queue"});
+  spec.processors[0].source = {"queue", {{"name", "in"}}};
+  CHECK(said({"--put", "in=x"}).empty());
   spec.processors[0].http.emplace();
   CHECK(said({"--http", "127.0.0.1:0", "--access-log=x"}).empty());
   spec.processors[0].kind = pattern::batch;
