@@ -41,8 +41,7 @@ done work(const job& in) {
   if (act == "leave")
     std::exit(0);
   if (act == "hang") {
-    std::cerr << "probe hangs
-" << std::flush;
+    std::cerr << "probe hangs\n" << std::flush;
     for (std::atomic<std::uint64_t> spin{0};;)
       ++spin;
   }
