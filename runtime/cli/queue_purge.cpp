@@ -57,13 +57,12 @@ action declare(CLI::App& app, const environment& env) {
 
 } // namespace
 
-const command queue_purge_command{"purge", "Forget what waits in a queue, for good",
-                                  "Also what waits for another attempt; records that a processor works on "
-                                  "are left to it. The dead letters of\n"
-                                  "sources that are no queues, such as files, are those of '-'.",
-                                  "  sluice queue purge orders\n"
-                                  "  sluice queue purge orders --dead-letters\n"
-                                  "  sluice queue purge - --dead-letters",
-                                  declare};
+const command queue_purge_command{
+  "purge", "Forget what waits in a queue, for good",
+  "Also what waits for another attempt; records that a processor works on are left to it.\n"
+  "The dead letters of sources that are no queues, such as files, are those of '-'.",
+  "  sluice queue purge orders\n"
+  "  sluice queue purge - --dead-letters",
+  declare};
 
 } // namespace sluice::cli

@@ -32,13 +32,16 @@ struct fixture {
       processor_spec one;
       one.name = processor_name{name};
       one.source = {"queue", {{"name", "in"}}};
+      one.sink = {"queue", {{"name", "out"}}};
       what.spec.processors.push_back(one);
     }
     does(what);
   }
 
   void does(const event& what) {
-    for (const auto& one : apply(state, what, at).actions)
+    const auto decided = apply(state, what, at);
+    REQUIRE_MESSAGE(!decided.refused, (decided.refused ? decided.refused->message : ""));
+    for (const auto& one : decided.actions)
       if (const auto* order = std::get_if<send_desired>(&one))
         told = order->state;
   }
@@ -65,6 +68,7 @@ struct fixture {
     }
     report->hosts.push_back(host);
     does(std::shared_ptr<const node::node_report>{report});
+    does(tick{});
   }
 
   const flow_record& flow() { return state.flows.at(orders); }

@@ -54,22 +54,6 @@ TEST_CASE_FIXTURE(queue_fixture,
   CHECK(timer_count() < 100); // those of 30 s, twice a second
 }
 
-TEST_CASE_FIXTURE(queue_fixture,
-                  "who asks for the queues while the store opens is told of all that are in it") {
-  put("orders", {"a", "b"});
-  runner->is_held = true;
-  open();
-  auto asked = ask_later<stats_reply>(queues, stats_request{});
-  run();
-  CHECK_FALSE(asked->has_value());
-  while (runner->release() > 0)
-    run();
-  REQUIRE(asked->has_value());
-  REQUIRE((*asked)->has_value());
-  REQUIRE((*asked)->value().queues.size() == 1);
-  CHECK((*asked)->value().queues[0].depth_count == 2);
-}
-
 TEST_CASE_FIXTURE(queue_fixture, "requests that arrive during a write share the next one") {
   runner->is_held = true;
   auto first = ask_later<append_reply>(queues, append_of("q", block({"a"})));

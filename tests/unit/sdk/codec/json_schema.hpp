@@ -441,8 +441,11 @@ inline boost::json::value json_schema::make_array(const object& schema, chance& 
 }
 
 inline boost::json::value json_schema::make_number(const object& schema, chance& from) const {
-  const auto& least = schema.at("minimum");
-  const auto& most = schema.at("maximum");
+  constexpr auto largest = std::numeric_limits<double>::max(); // of who states no bounds
+  const auto* minimum = schema.if_contains("minimum");
+  const auto* maximum = schema.if_contains("maximum");
+  const auto least = minimum != nullptr ? *minimum : value(-largest);
+  const auto most = maximum != nullptr ? *maximum : value(largest);
   switch (pick(from, 5)) {
   case 0:
     return least;
