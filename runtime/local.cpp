@@ -37,6 +37,7 @@ constexpr std::chrono::milliseconds look_every{200}; ///< at the queues
 constexpr std::chrono::milliseconds draw_every{500};
 constexpr std::chrono::seconds say_every{5};           ///< how a batch goes on, where no line can be drawn
 constexpr std::chrono::seconds requests_drain_max{10}; ///< for requests under way, before replicas drain
+constexpr std::chrono::seconds held_up_max{5};         ///< a drain, by what does not work
 
 enum exit_code : int {
   ok = 0,
@@ -198,7 +199,7 @@ private:
       line_.say(text);
     tell_failures(report);
     if (draining_)
-      return;
+      return look_at_drain(report, now);
     if (fed && feed_->error()) {
       line_.say(feed_->error()->message);
       code_ = failed;
@@ -207,6 +208,14 @@ private:
       has_ended_ = true;
       drain();
     }
+  }
+
+  /// A full disk, say: what is not settled comes again next time, so it is not worth the whole wait.
+  void look_at_drain(const host::host_report& report, clock::time_point now) {
+    if (!is_held_up(report))
+      held_up_since_ = now;
+    else if (now - held_up_since_ >= held_up_max)
+      give_up("the drain is given up; what is not settled is done again next time");
   }
 
   /// What cannot go on ends the run, and so does what hangs.
@@ -273,7 +282,7 @@ private:
   void drain() {
     if (std::exchange(draining_, true))
       return;
-    drain_began_ = clock::now();
+    drain_began_ = held_up_since_ = clock::now();
     feed_->stop();
     drain_replicas();
   }
@@ -386,6 +395,7 @@ private:
   std::uint64_t reports_seen_ = 0;
   clock::time_point rated_at_ = began_;
   clock::time_point drain_began_{};
+  clock::time_point held_up_since_{};
   bool draining_ = false;
   bool replicas_drain_ = false;  ///< asked to, behind the requests
   bool is_asked_to_end_ = false; ///< by a signal

@@ -88,6 +88,18 @@ bool has_ended(const std::vector<processor_progress>& all, bool feeds_done) {
          });
 }
 
+bool is_held_up(const host::host_report& report) {
+  std::size_t waiting = 0;
+  for (const auto& each : report.replicas) {
+    if (each.phase == host::replica_phase::down || each.phase == host::replica_phase::failed)
+      continue;
+    if (!each.retrying || each.busy_longest.count() > 0)
+      return false;
+    ++waiting;
+  }
+  return waiting > 0;
+}
+
 std::string progress_line(const std::vector<processor_progress>& all, const std::vector<double>& rates_per_s,
                           std::size_t columns) {
   std::string line;

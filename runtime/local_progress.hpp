@@ -37,6 +37,9 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
 /// queues that are read are empty.
 bool has_ended(const std::vector<processor_progress>& all, bool feeds_done);
 
+/// Of a drain: no user code is at work, and all that is not down yet waits for what does not work at the moment.
+bool is_held_up(const host::host_report& report);
+
 /// One line for a terminal of `columns` columns; a batch has a bar, its rate and the time left.
 std::string progress_line(const std::vector<processor_progress>& all, const std::vector<double>& rates_per_s,
                           std::size_t columns);

@@ -113,6 +113,19 @@ TEST_CASE_FIXTURE(fixture,
     == "read: 0 done in 1.0 s\n  last error: teardown: no\nwork: 0 done in 1.0 s\n  last error: no space\n");
 }
 
+TEST_CASE_FIXTURE(fixture, "a drain is held up when nothing is left but what does not work") {
+  CHECK_FALSE(is_held_up(report));
+  replica("read").phase = host::replica_phase::down;
+  CHECK_FALSE(is_held_up(report));
+  replica("work").retrying = true;
+  CHECK(is_held_up(report));
+  report.replicas[1].busy_longest = 1ms;
+  CHECK_FALSE(is_held_up(report));
+  report.replicas[1].busy_longest = 0ms;
+  replica("work").phase = host::replica_phase::draining; // has something to do
+  CHECK_FALSE(is_held_up(report));
+}
+
 TEST_CASE_FIXTURE(fixture, "a failed replica is its processor's failure") {
   auto& one = replica("work");
   one.phase = host::replica_phase::failed;
