@@ -7,6 +7,7 @@
 #include "runtime/cli/queue_known.hpp"
 #include "runtime/cli/record_putter.hpp"
 #include "runtime/cli/render.hpp"
+#include "runtime/cli/wait.hpp"
 #include "runtime/config/quantity.hpp"
 
 #include <sluice/core/limits.hpp>
@@ -25,6 +26,7 @@ struct put_arguments {
   std::string file;
   std::size_t batch = 1000;
   std::string wait = "60s";
+  bool waits_for_head = false; ///< `--wait` was said
   std::string resume;
   client_options_ptr client;
 };
@@ -153,6 +155,21 @@ bool is_read(client::control_client& head, const std::string& queue) {
   return false;
 }
 
+/// With `--wait` also a head that is not there yet is waited for.
+result<std::unique_ptr<client::control_client>> reach_head(const environment& env, const put_arguments& args,
+                                                           std::chrono::milliseconds patience) {
+  const auto until = env.now() + patience;
+  for (;;) {
+    auto head = connect(env, *args.client);
+    const bool may_come =
+      !head && (head.error().code == errc::unavailable || head.error().code == errc::timeout);
+    if (!may_come || !args.waits_for_head || env.now() >= until)
+      return head;
+    if (!env.pause(wait_interval) || env.ending_signal() != 0)
+      return fail(errc::cancelled, "interrupted; nothing was stored");
+  }
+}
+
 int run(const environment& env, const put_arguments& args) {
   if (auto name = check_queue_name(args.queue); !name)
     return complain(env, name.error());
@@ -171,9 +188,12 @@ int run(const environment& env, const put_arguments& args) {
   auto input = env.open_input(args.file);
   if (!input)
     return complain(env, input.error());
-  auto head = connect(env, *args.client);
-  if (!head)
-    return complain(env, head.error());
+  auto head = reach_head(env, args, *patience);
+  if (!head) {
+    const auto signal = head.error().code == errc::cancelled ? env.ending_signal() : 0;
+    const auto code = complain(env, head.error());
+    return signal != 0 ? 128 + signal : code;
+  }
   record_putter to{env, **head, std::move(opts)};
   auto done = put_lines(env, std::move(*input), to);
   to.end_progress();
@@ -201,15 +221,19 @@ action declare(CLI::App& app, const environment& env) {
   app.add_option("--batch", args->batch, "records per request [1000]")
     ->type_name("COUNT")
     ->check(count_check(1, limits::block_count_max));
-  app
-    .add_option("--wait", args->wait, "how long to wait for a head that goes away or is full meanwhile [60s]")
-    ->type_name("SPAN");
+  auto* wait = app.add_option("--wait", args->wait,
+                              "how long to wait for a head that goes away or is full meanwhile [60s]; "
+                              "if said, for one that is not there yet, too");
+  wait->type_name("SPAN");
   app
     .add_option("--resume", args->resume,
                 "go on, once and with the same input, with a put that failed, as its message says")
     ->type_name("POINT");
   args->client = add_client_options(app);
-  return [args, &env] { return run(env, *args); };
+  return [args, wait, &env] {
+    args->waits_for_head = wait->count() > 0;
+    return run(env, *args);
+  };
 }
 
 } // namespace

@@ -266,6 +266,25 @@ TEST_CASE_FIXTURE(queue_fixture, "what cannot be read is said with its reason") 
   CHECK_MESSAGE(err_has("cannot read /proc/self/mem: "), err);
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a head that is not there yet is waited for if that was said") {
+  connect_fails = failure{errc::unavailable, "no head is running"};
+  CHECK(run({"queue", "put", "in", "-"}, "1\n") == cli::unreachable);
+  CHECK(clock.count() == 0);
+  CHECK(run({"queue", "put", "in", "-", "--wait", "5s"}, "1\n") == cli::unreachable);
+  CHECK(clock >= std::chrono::seconds{5});
+  CHECK(clock < std::chrono::seconds{6});
+  on_pause = [&] { connect_fails.reset(); };
+  CHECK(run({"queue", "put", "in", "-", "--wait", "5s"}, "1\n") == cli::ok);
+  CHECK(stored() == std::vector<std::string>{"1"});
+  on_pause = {};
+  connect_fails = failure{errc::unauthenticated, "no token"};
+  CHECK(run({"queue", "put", "in", "-", "--wait", "5s"}, "1\n") == cli::not_allowed);
+  connect_fails = failure{errc::unavailable, "no head is running"};
+  pauses_until_interrupt = 1;
+  CHECK(run({"queue", "put", "in", "-", "--wait", "5s"}, "1\n") == cli::interrupted);
+  CHECK_MESSAGE(err_has("nothing was stored"), err);
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "what the head refuses is not tried again") {
   head.refuse = failure{errc::exhausted, "there are too many queues"};
   CHECK(run({"queue", "put", "in", "-"}, "1\n") == cli::no_capacity);
