@@ -3,6 +3,7 @@
 #include <sluice/codec/bytes.hpp>
 #include <sluice/codec/json_reader.hpp>
 #include <sluice/codec/json_writer.hpp>
+#include <sluice/codec/utf8.hpp>
 
 #include <algorithm>
 
@@ -30,6 +31,19 @@ std::string to_json_line(std::string_view payload) {
   line = "{\"base64\":\"";
   codec::append_base64(line, payload);
   return line + "\"}";
+}
+
+std::string to_display_line(std::string_view beginning, std::size_t bytes) {
+  if (beginning.size() < bytes)
+    return to_json_line(beginning);
+  auto text = beginning.substr(0, bytes);
+  for (int cut = 0; cut < 3 && !codec::is_utf8(text); ++cut) // in the middle of a character
+    text.remove_suffix(1);
+  if (codec::is_utf8(text))
+    return std::string{text} + "\xe2\x80\xa6";
+  std::string line = "{\"base64\":\"";
+  codec::append_base64(line, beginning.substr(0, bytes));
+  return line + "\xe2\x80\xa6";
 }
 
 } // namespace sluice::cli

@@ -14,4 +14,8 @@ result<void> check_json(std::string_view text);
 /// is no text, as {"base64": "..."}.
 std::string to_json_line(std::string_view payload);
 
+/// The same for display, from no more than the first `bytes` of a payload: of one that goes on the beginning as it stands where it is
+/// text. It ends with "…" then.
+std::string to_display_line(std::string_view beginning, std::size_t bytes);
+
 } // namespace sluice::cli

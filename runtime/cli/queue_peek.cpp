@@ -16,6 +16,8 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::uint64_t page_count = 1000;
+constexpr std::size_t record_width_max = 200; ///< of a table that goes to no terminal
+constexpr std::size_t character_bytes_max = 4;
 
 struct peek_arguments {
   std::string queue;
@@ -25,12 +27,14 @@ struct peek_arguments {
   client_options_ptr client;
 };
 
-/// Hands out each record, page by page; at most `count`, 0 = all.
+/// Hands out each record, page by page; at most `count`, 0 = all. Of each at most the first `payload_bytes_max`, 0 = all of it.
 result<void> for_each_record(client::control_client& head, const peek_arguments& args,
+                             std::size_t payload_bytes_max,
                              const std::function<void(const client::api::QueueRecord&)>& visit) {
   client::api::QueuePeekRequest request;
   request.set_queue(args.queue);
   request.set_after_seq(args.after);
+  request.set_payload_bytes_max(static_cast<std::uint32_t>(payload_bytes_max));
   auto left = args.count == 0 ? ~std::uint64_t{0} : args.count;
   while (left > 0) {
     request.set_count_max(static_cast<std::uint32_t>(std::min(left, page_count)));
@@ -53,7 +57,7 @@ int run(const environment& env, const peek_arguments& args) {
     return complain(env, head.error());
   if (args.output == "jsonl") { // printed as it comes: it may be a lot
     bool any = false;
-    auto done = for_each_record(**head, args, [&](const auto& record) {
+    auto done = for_each_record(**head, args, 0, [&](const auto& record) {
       any = true;
       env.out << to_json_line(record.payload()) << "\n";
     });
@@ -62,7 +66,9 @@ int run(const environment& env, const peek_arguments& args) {
     return done ? ok : complain(env, done.error());
   }
   std::vector<client::api::QueueRecord> records;
-  auto done = for_each_record(**head, args, [&](const auto& record) { records.push_back(record); });
+  const auto width = env.out_terminal.width > 0 ? env.out_terminal.width : record_width_max;
+  const auto bytes = args.output == "table" ? width * character_bytes_max : 0;
+  auto done = for_each_record(**head, args, bytes, [&](const auto& record) { records.push_back(record); });
   if (done && records.empty() && args.after == 0)
     done = check_queue_known(**head, args.queue);
   if (!done)
@@ -80,8 +86,8 @@ int run(const environment& env, const peek_arguments& args) {
   }
   table rows{{{"SEQ", align::right}, {"ATTEMPTS", align::right, false, 1}, {"RECORD", align::left, true}}};
   for (const auto& record : records)
-    rows.add(
-      {std::to_string(record.seq()), std::to_string(record.attempts()), to_json_line(record.payload())});
+    rows.add({std::to_string(record.seq()), std::to_string(record.attempts()),
+              fit(to_display_line(record.payload(), bytes), width)});
   rows.print(env.out, env.out_terminal);
   return ok;
 }
@@ -104,7 +110,8 @@ action declare(CLI::App& app, const environment& env) {
 
 const command queue_peek_command{
   "peek", "Look at the records of a queue without taking them",
-  "Oldest first; leased ones, and those that wait for another attempt, are shown too.",
+  "Oldest first; leased ones, and those that wait for another attempt, are shown too.\n"
+  "A table has the beginning of long records, json and jsonl all of them.",
   "  sluice queue peek orders\n"
   "  sluice queue peek orders --count 0 -o jsonl > orders.jsonl",
   declare};

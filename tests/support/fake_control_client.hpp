@@ -112,6 +112,9 @@ public:
     for (const auto& record : head_.records)
       if (record.seq() > x.after_seq() && reply.records_size() < static_cast<int>(x.count_max()))
         *reply.add_records() = record;
+    if (const auto size_max = x.payload_bytes_max(); size_max > 0)
+      for (auto& record : *reply.mutable_records())
+        record.set_payload(record.payload().substr(0, size_max));
     return answer(reply);
   }
 

@@ -14,6 +14,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace sluice::control {
@@ -323,12 +324,13 @@ grpc::Status control_rpc::QueuePeek(grpc::ServerContext* context, const v1::Queu
   auto answer =
     ask<queue::peek_reply>(sys_, backend_.queues, time_left(context),
                            queue::peek_request{queue_name{request->queue()}, request->after_seq(), count});
+  const std::size_t size_max = request->payload_bytes_max() == 0 ? SIZE_MAX : request->payload_bytes_max();
   if (answer)
     for (const auto& record : answer->records) {
       auto* to = reply->add_records();
       to->set_seq(record.seq);
       to->set_attempts(record.attempts);
-      to->set_payload(record.payload.data(), record.payload.size());
+      to->set_payload(record.payload.data(), std::min(record.payload.size(), size_max));
     }
   return end(context, answer);
 }

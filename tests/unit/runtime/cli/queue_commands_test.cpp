@@ -305,6 +305,31 @@ TEST_CASE_FIXTURE(queue_fixture, "records are shown as they are, page by page wh
   CHECK(out.empty());
 }
 
+TEST_CASE_FIXTURE(queue_fixture, "a table shows the beginning of long records, and asks for no more") {
+  const std::string text(1 << 20, 'x');
+  add_record(1, "{\"text\": \"" + text + "\"}");
+  add_record(2, std::string(1 << 20, '\xff'));
+  std::string umlauts = "\"";
+  for (int i = 0; i < 1000; ++i)
+    umlauts += "\xc3\xa4";
+  add_record(3, umlauts + "\"");
+  add_record(4, "\"short\"");
+  CHECK(run({"queue", "peek", "in"}) == cli::ok);
+  CHECK(out.size() < 4000);
+  CHECK_MESSAGE(out_has("{\"text\": \"xxx"), out);
+  CHECK(out_has("xxx\xe2\x80\xa6\n"));
+  CHECK(out_has("{\"base64\":\"////"));
+  CHECK(out_has("\xc3\xa4\xe2\x80\xa6\n"));
+  CHECK(out_has("\"short\"\n"));
+  out_terminal = {true, false, 60, 20};
+  CHECK(run({"queue", "peek", "in"}) == cli::ok);
+  CHECK(out.size() < 600);
+  for (const char* format : {"json", "jsonl"}) {
+    CHECK(run({"queue", "peek", "in", "-o", format}) == cli::ok);
+    CHECK(out.size() > std::size_t{2} << 20);
+  }
+}
+
 TEST_CASE_FIXTURE(queue_fixture, "a failure in the middle of all records is no success") {
   head.refuse = failure{errc::not_found, "there is no queue/in"};
   for (auto format : {"table", "json", "jsonl"})

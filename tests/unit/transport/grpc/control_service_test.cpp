@@ -307,6 +307,8 @@ TEST_CASE_FIXTURE(control_fixture, "records are stored in order and found again"
   REQUIRE(records->records_size() == 1);
   CHECK(records->records(0).seq() == 2);
   CHECK(records->records(0).payload() == std::string("\x00\xff", 2));
+  peek.set_payload_bytes_max(1);
+  CHECK(api_client.queue_peek(peek)->records(0).payload() == std::string("\x00", 1));
 }
 
 TEST_CASE_FIXTURE(control_fixture,
