@@ -126,6 +126,14 @@ void print_next_steps(const environment& env, const flow_spec& spec) {
     }
 }
 
+/// Meant by a crawler, and by others a record that never comes to an end.
+void print_loops(const environment& env, const flow_spec& spec) {
+  for (const auto& processor : spec.processors)
+    if (processor.source.kind == "queue" && processor.source == processor.sink)
+      talk(env) << "note: what " << processor.name.value
+                << " returns goes into the queue that it reads, and comes back to it\n";
+}
+
 int run(const environment& env, const submit_arguments& args) {
   auto timeout = config::parse_duration(args.timeout);
   if (!timeout)
@@ -170,6 +178,7 @@ int run(const environment& env, const submit_arguments& args) {
                                         : " (rolling update)")
             << ", " << spec->processors.size()
             << (spec->processors.size() == 1 ? " processor" : " processors") << "\n";
+  print_loops(env, *spec);
   if (args.wait)
     return wait_for_end(env, **head, reply->flow(), reply->version(), [&](const client::api::Flow& flow) {
       if (args.client->format() == output::json)

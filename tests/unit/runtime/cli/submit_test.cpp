@@ -56,6 +56,17 @@ TEST_CASE_FIXTURE(submit_fixture,
   CHECK(err_has("sluice queue put in "));
 }
 
+TEST_CASE_FIXTURE(submit_fixture, "a consumer that feeds itself is pointed out") {
+  head.snapshot = shows("running", 2, 2);
+  CHECK(run({"submit", binary}) == cli::ok);
+  CHECK_FALSE(err_has("comes back to it"));
+  auto& processor = described->processors[0];
+  processor.name = processor_name{"crawl"};
+  processor.sink = processor.source;
+  CHECK(run({"submit", binary}) == cli::ok);
+  CHECK(err_has("note: what crawl returns goes into the queue that it reads, and comes back to it\n"));
+}
+
 TEST_CASE_FIXTURE(submit_fixture, "a detached submit does not wait") {
   head.submit_reply.set_is_new(true);
   CHECK(run({"submit", binary, "--detach", "-o", "json"}) == cli::ok);
