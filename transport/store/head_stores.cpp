@@ -12,8 +12,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view lost_queues =
-  "all records and dead letters in its queues, the positions in sources, and what is done of batches";
-constexpr std::string_view lost_cluster = "its flows with their versions and secrets, its nodes and events";
+  "all records and dead letters of the queues, the positions in sources, and what is done of batches";
+constexpr std::string_view lost_cluster =
+  "the flows with their versions and secrets, the nodes and the events";
 
 /// An empty file has nothing that SQLite would find; a log beside it is no use without it.
 bool is_there(const fs::path& file) {
@@ -24,9 +25,9 @@ bool is_there(const fs::path& file) {
 
 tl::unexpected<failure> refuse(const fs::path& gone, const fs::path& left, std::string_view lost) {
   return fail(errc::corrupt, gone.string() + " is missing or empty, but " + left.string()
-                               + " beside it is not: of this head would be lost " + std::string{lost}
+                               + " beside it is not: beginning anew would lose " + std::string{lost}
                                + ". Nothing was changed. Restore both files from one backup, or go on "
-                                 "without what is lost: start it with --accept-loss");
+                                 "without what is lost: sluice start --head --accept-loss");
 }
 
 /// The mark of a log that has no database any more says nothing.

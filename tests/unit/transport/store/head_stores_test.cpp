@@ -90,8 +90,8 @@ TEST_CASE_FIXTURE(fixture,
   serve();
   SUBCASE("removed") { fs::remove(cluster_file); }
   SUBCASE("emptied") { fs::resize_file(cluster_file, 0); }
-  check_refused("its flows");
-  check_refused("its flows");
+  check_refused("the flows");
+  check_refused("the flows");
   CHECK(depth(true) == 1);
   serve();
   CHECK(depth() == 2);
