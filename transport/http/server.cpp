@@ -36,8 +36,10 @@ result<std::unique_ptr<server>> server::start(server_options options, ingress::h
       return fail(certificate);
     shared.tls = std::move(*certificate);
   }
-  for (std::size_t i = 0; i < std::max<std::size_t>(own.threads, 1); ++i)
-    made->workers.push_back(std::make_shared<worker>(made->shared));
+  if (own.io)
+    made->workers.push_back(std::make_shared<worker>(made->shared, own.io));
+  while (made->workers.size() < std::max<std::size_t>(own.threads, 1))
+    made->workers.push_back(worker::start(made->shared));
   for (const auto& at : own.addresses) {
     auto fd = link::open_tcp_listener(at.host, at.port, false, backlog);
     if (!fd)
@@ -46,8 +48,6 @@ result<std::unique_ptr<server>> server::start(server_options options, ingress::h
     made->acceptors.push_back(std::make_shared<acceptor>(made->shared, made->workers, *fd));
     made->ports.push_back(link::bound_port(*fd));
   }
-  for (const auto& each : made->workers)
-    each->start();
   for (const auto& each : made->acceptors)
     each->start();
   return std::unique_ptr<server>{new server{std::move(made)}};

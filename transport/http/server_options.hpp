@@ -7,9 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace sluice::link {
+class io_core;
+} // namespace sluice::link
 
 namespace sluice::http {
 
@@ -67,6 +72,8 @@ struct server_options {
   std::string address_hint =
     {}; ///< what helps against an address that cannot be listened on: ends such an error
   std::size_t threads = 1;
+  /// The first of the threads, if the server is to share one that there is; stopped after the server. None: all are its own.
+  std::shared_ptr<link::io_core> io = {};
   server_limits limits = {};
 
   /// PEM files, the certificate with its chain. Both or none; with them every address speaks TLS.

@@ -2,12 +2,11 @@
 
 #include "transport/http/connection.hpp"
 #include "transport/link/send_cork.hpp"
-#include "transport/process/blocked_signals.hpp"
 
 #include <boost/asio/post.hpp>
 
 #include <array>
-#include <pthread.h>
+#include <future>
 #include <unistd.h>
 
 namespace sluice::http {
@@ -17,72 +16,66 @@ namespace {
 constexpr int handlers_per_turn = 64;
 constexpr auto tick_length = std::chrono::milliseconds{50};
 
-} // namespace
-
-thread_local worker* worker::current_ = nullptr;
-
-worker::worker(std::shared_ptr<environment> shared)
-  : shared_(std::move(shared)), work_(context_.get_executor()), wheel_(tick_length, now_) {}
-
-worker::~worker() { stop(); }
-
-void worker::start() {
-  process::blocked_signals while_starting; // signals are for the process's own handling
-  thread_ = std::thread{[this] {
-    pthread_setname_np(pthread_self(), "sluice-http");
-    run();
-  }};
-}
-
-void worker::run() {
-  current_ = this;
+/// Requests that come in together leave together for where their replicas are. On the thread of the links themselves these
+/// see to it.
+void run_in_turns(boost::asio::io_context& context) {
   for (bool goes_on = true; goes_on;) {
-    // Requests that come in together leave together for where their replicas are.
     link::send_cork cork;
-    goes_on = context_.run_one() > 0;
-    for (int i = 0; i < handlers_per_turn && context_.poll_one() > 0; ++i)
+    goes_on = context.run_one() > 0;
+    for (int i = 0; i < handlers_per_turn && context.poll_one() > 0; ++i)
       continue;
   }
-  current_ = nullptr;
 }
+
+} // namespace
+
+worker::worker(std::shared_ptr<environment> shared, std::shared_ptr<link::io_core> io)
+  : shared_(std::move(shared)), io_(std::move(io)), wheel_(tick_length, now_), ticker_(io_->context()) {}
+
+std::shared_ptr<worker> worker::start(std::shared_ptr<environment> shared) {
+  auto made = std::make_shared<worker>(std::move(shared),
+                                       std::make_shared<link::io_core>("sluice-http", run_in_turns));
+  made->owns_io_ = true;
+  return made;
+}
+
+worker::~worker() = default;
 
 template <class Work>
 bool worker::post(Work work) {
   std::lock_guard lock{inbox_mutex_};
-  if (!ended_)
-    boost::asio::post(context_, std::move(work));
-  return !ended_;
+  return !ended_ && io_->post(std::move(work));
 }
 
 void worker::stop() {
-  if (!thread_.joinable())
-    return;
-  post([this] {
-    take_deliveries();
-    stopping_ = true;
-    // Each leaves the map as it closes.
-    std::vector<std::shared_ptr<connection>> open;
-    open.reserve(connections_.size());
-    for (const auto& [key, what] : connections_)
-      open.push_back(what);
-    for (const auto& what : open)
-      what->close();
-    ticker_.cancel();
-    work_.reset();
-  });
-  thread_.join();
-  std::vector<delivery> late;
+  std::promise<void> closed;
+  if (post([&] {
+        close_all();
+        closed.set_value();
+      }))
+    closed.get_future().wait();
+  std::vector<delivery> late; // may hold the last of their connections, which look at the inbox
   {
     std::lock_guard lock{inbox_mutex_};
     ended_ = true;
     late.swap(inbox_);
   }
   late.clear();
-  // What was posted after the thread's last look holds references and sockets.
-  context_.restart();
-  current_ = this;
-  context_.poll();
-  current_ = nullptr;
+  if (owns_io_)
+    io_->stop();
+}
+
+void worker::close_all() {
+  take_deliveries();
+  stopping_ = true;
+  // Each leaves the map as it closes.
+  std::vector<std::shared_ptr<connection>> open;
+  open.reserve(connections_.size());
+  for (const auto& [key, what] : connections_)
+    open.push_back(what);
+  for (const auto& what : open)
+    what->close();
+  ticker_.cancel();
 }
 
 void worker::adopt(int fd, const client_key& key, std::string client) {
@@ -122,14 +115,20 @@ void worker::send(delivery what, bool wakes) {
   if (ended_)
     return;
   inbox_.push_back(std::move(what));
-  if (wakes && !std::exchange(woken_, true))
-    boost::asio::post(context_, [this] { take_deliveries(); });
+  if (wakes)
+    look_into_inbox_soon();
 }
 
 void worker::take_deliveries_later() {
   std::lock_guard lock{inbox_mutex_};
-  if (!ended_ && !std::exchange(woken_, true))
-    boost::asio::post(context_, [this] { take_deliveries(); });
+  if (!ended_)
+    look_into_inbox_soon();
+}
+
+/// Under the inbox's lock.
+void worker::look_into_inbox_soon() {
+  if (!std::exchange(woken_, true))
+    boost::asio::post(io_->context(), [self = shared_from_this()] { self->take_deliveries(); });
 }
 
 void worker::take_deliveries() {
@@ -180,14 +179,14 @@ void worker::set_timer(timer_wheel::entry& which, timer_wheel::time_point when) 
 void worker::tick() {
   ticking_ = true;
   ticker_.expires_after(tick_length);
-  ticker_.async_wait([this](const boost::system::error_code& cancelled) {
-    ticking_ = false;
-    if (cancelled || stopping_)
+  ticker_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
+    self->ticking_ = false;
+    if (cancelled || self->stopping_)
       return;
-    take_deliveries();
-    wheel_.advance(now_, [](timer_wheel::entry& due) { connection::of(due).on_deadline(); });
-    if (!wheel_.empty() && !ticking_)
-      tick();
+    self->take_deliveries();
+    self->wheel_.advance(self->now_, [](timer_wheel::entry& due) { connection::of(due).on_deadline(); });
+    if (!self->wheel_.empty() && !self->ticking_)
+      self->tick();
   });
 }
 

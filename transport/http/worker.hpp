@@ -3,8 +3,8 @@
 #include "transport/http/answer.hpp"
 #include "transport/http/environment.hpp"
 #include "transport/http/timer_wheel.hpp"
+#include "transport/link/io_core.hpp"
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -13,7 +13,6 @@
 #include <random>
 #include <span>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -38,15 +37,17 @@ struct delivery {
 };
 
 /// One io thread of the server and the connections that live on it from accept to close, so
-/// that these need no locks.
+/// that these need no locks. The thread is its own, or that of links: then a request goes to a host and its answer to the
+/// client without a change of threads.
 class worker : public std::enable_shared_from_this<worker> {
 public:
-  explicit worker(std::shared_ptr<environment> shared);
+  /// On a thread of its own.
+  static std::shared_ptr<worker> start(std::shared_ptr<environment> shared);
+  /// On the thread of `io`, which is stopped later.
+  worker(std::shared_ptr<environment> shared, std::shared_ptr<link::io_core> io);
   ~worker();
 
-  /// Starts the thread. All signals are blocked on it.
-  void start();
-  /// Closes all connections and ends the thread. Not on it.
+  /// Closes all connections and ends the thread if it is its own. Not on it. No callback runs once this has returned.
   void stop();
 
   /// Any thread: takes an accepted socket that the ledger knows.
@@ -62,8 +63,8 @@ public:
   /// How many connections it has; for who deals out new ones.
   std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
 
-  boost::asio::io_context& context() noexcept { return context_; }
-  bool on_thread() const noexcept { return current_ == this; }
+  boost::asio::io_context& context() noexcept { return io_->context(); }
+  bool on_thread() const noexcept { return io_->on_thread(); }
 
   // For its connections, on its thread.
   environment& shared() noexcept { return *shared_; }
@@ -71,7 +72,7 @@ public:
   /// Looks at the clock once per event.
   void look_at_clock() noexcept { now_ = std::chrono::steady_clock::now(); }
   /// Where bytes are read to; only one connection reads at a time.
-  std::span<char> buffer() noexcept { return {buffer_.get(), buffer_bytes}; }
+  std::span<char> buffer() noexcept { return io_->read_buffer().first(buffer_bytes); }
   void set_timer(timer_wheel::entry& which, timer_wheel::time_point when);
   /// What came in without waking the thread. Before anything that depends on a connection's state.
   void take_deliveries();
@@ -88,16 +89,16 @@ private:
   /// Calls something for each connection, on the thread.
   template <class What>
   void post_for_each(What what);
-  void run();
+  void close_all();
+  void look_into_inbox_soon();
   void tick();
 
   std::shared_ptr<environment> shared_;
-  boost::asio::io_context context_{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
+  const std::shared_ptr<link::io_core> io_;
+  bool owns_io_ = false;
   std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::now();
   timer_wheel wheel_;
-  boost::asio::steady_timer ticker_{context_};
+  boost::asio::steady_timer ticker_;
   bool ticking_ = false;
   bool stopping_ = false;
   std::unordered_map<connection*, std::shared_ptr<connection>> connections_;
@@ -109,9 +110,6 @@ private:
   bool woken_ = false; ///< the thread will look into the inbox
   bool ended_ = false;
   std::vector<delivery> taken_; ///< of the inbox, being worked off
-
-  static thread_local worker* current_;
-  std::thread thread_;
 };
 
 } // namespace sluice::http

@@ -12,14 +12,16 @@ namespace sluice::link {
 
 thread_local io_core* io_core::current_ = nullptr;
 
-io_core::io_core() : work_(context_.get_executor()) {
+io_core::io_core(const char* name, loop run) : work_(context_.get_executor()) {
   process::blocked_signals while_starting; // signals are for the process's own handling
-  thread_ = std::thread{[this] {
-    pthread_setname_np(pthread_self(), "sluice-link");
+  thread_ = std::thread{[this, name, run] {
+    pthread_setname_np(pthread_self(), name);
     current_ = this;
-    context_.run();
+    run(context_);
   }};
 }
+
+void io_core::run_until_idle(boost::asio::io_context& context) { context.run(); }
 
 io_core::~io_core() { stop(); }
 

@@ -23,15 +23,21 @@ public:
   virtual void on_stop(const failure& why) = 0;
 };
 
-/// What the parts of `transport/link` share on one io thread. `private` to this folder;
-/// the public face is `io_thread`.
+/// What the parts of `transport/link`, and connections of `transport/http` beside them, share on one io thread. For
+/// these folders; the public face is `io_thread`.
 class io_core {
 public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
 
-  io_core();
+  /// Runs handlers until the context has no work left. On the io thread.
+  using loop = void (*)(boost::asio::io_context&);
+
+  /// Starts the thread. All signals are blocked on it.
+  /// @param name of the thread, at most 15 letters
+  explicit io_core(const char* name = "sluice-link", loop run = run_until_idle);
   ~io_core();
 
+  /// Not on the io thread. Safe to repeat.
   void stop();
 
   boost::asio::io_context& context() noexcept { return context_; }
@@ -53,12 +59,13 @@ public:
   bool add(stoppable& what);
   void remove(stoppable& what);
 
-  /// Io thread: where bytes are read to and decrypted to. One pair for all links, as
+  /// Io thread: where bytes are read to and decrypted to. One pair for all sockets, as
   /// only one reads at a time.
   std::span<char> read_buffer() noexcept { return {read_buffer_.get(), buffer_bytes}; }
   std::span<char> plain_buffer() noexcept { return {plain_buffer_.get(), buffer_bytes}; }
 
 private:
+  static void run_until_idle(boost::asio::io_context& context);
   void wake_when_empty();
 
   boost::asio::io_context context_{1};

@@ -6,7 +6,8 @@ namespace sluice::link {
 
 class io_core;
 
-/// The one thread that does the reading, writing and timing of all links of a process.
+/// The one thread that does the reading, writing and timing of all links of a process, and on a small machine of its
+/// HTTP connections too.
 ///
 /// Made before, and destroyed after, every listener, connector and actor that uses it.
 /// Connections may outlive it: they are closed by then and refuse to send.
@@ -25,7 +26,7 @@ public:
   /// more. Safe to repeat; never on the thread itself.
   void stop();
 
-  /// For the parts of `transport/link`.
+  /// For `transport/link`, and for `transport/http` beside it.
   const std::shared_ptr<io_core>& core() const noexcept { return core_; }
 
 private:

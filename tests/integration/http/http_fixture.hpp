@@ -3,6 +3,7 @@
 #include "tests/support/fake_http_handler.hpp"
 #include "tests/support/http_client.hpp"
 #include "transport/http/server.hpp"
+#include "transport/link/io_thread.hpp"
 
 #include <doctest/doctest.h>
 
@@ -20,10 +21,11 @@ using sluice::testing::fake_http_handler;
 using sluice::testing::handover;
 using sluice::testing::http_client;
 
-/// One server on a free port, and what its handler is told to do.
+/// One server on a free port, and what its handler is told to do. Its first thread is that of links, its second its own.
 struct http_fixture {
   fake_http_handler handler = {};
-  server_options options = {.threads = 2};
+  link::io_thread io = {};
+  server_options options = {.threads = 2, .io = io.core()};
   std::unique_ptr<server> running = {};
 
   server& start() {

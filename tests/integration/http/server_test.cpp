@@ -157,6 +157,27 @@ TEST_CASE_FIXTURE(http_fixture, "answers come from any thread") {
   answering.join();
 }
 
+TEST_CASE_FIXTURE(http_fixture, "a server that stops leaves the thread that it shares to others") {
+  options.threads = 1;
+  handover<exchange_ptr> calls;
+  hold(calls);
+  auto idle = connect();
+  auto waiting = connect();
+  waiting.send(get("/held"));
+  auto held = calls.take();
+  REQUIRE(held);
+  fake_http_handler elsewhere;
+  auto other = server::start({.io = io.core()}, elsewhere);
+  REQUIRE(other);
+
+  running->stop();
+  CHECK(idle.closed_by_server());
+  CHECK(waiting.closed_by_server());
+  running.reset();
+  held->respond({200, {}, "too late"});
+  CHECK(http_client{(*other)->ports().front()}.ask(get("/goes-on")).body == "GET /goes-on? ");
+}
+
 TEST_CASE_FIXTURE(http_fixture, "a request id that is sane is taken over, another is replaced") {
   auto client = connect();
   CHECK(client.ask(get("/", "X-Request-Id: abc-1\r\n")).field("X-Request-Id") == "abc-1");
