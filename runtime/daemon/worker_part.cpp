@@ -94,15 +94,15 @@ result<std::unique_ptr<node_links>> link_nodes(const worker_part::settings& what
 }
 
 /// The public listener of this node. Its port is taken: any other will do, unless somebody chose it.
-result<std::unique_ptr<runtime::http_front>> listen(const worker_part::settings& what,
-                                                    const link::io_thread& io, const host_links& links, node_links& others,
-                                                    const std::shared_ptr<ingress::rooms>& rooms,
-                                                    http::listen_address at) {
+result<std::unique_ptr<runtime::http_front>>
+listen(const worker_part::settings& what, const link::io_thread& io, const host_links& links,
+       node_links& others, const std::shared_ptr<ingress::rooms>& rooms, http::listen_address at) {
   const auto settings = [&] {
     runtime::http_front::settings out;
     out.server.addresses = {at};
     out.server.threads = std::max(1u, std::thread::hardware_concurrency() / 2);
-    if (out.server.threads == 1) // the two would take turns on the same cores, at the price of waking each other
+    if (out.server.threads
+        == 1) // the two would take turns on the same cores, at the price of waking each other
       out.server.io = io.core();
     out.server.certificate_file = what.options.http_certificate;
     out.server.key_file = what.options.http_key;
