@@ -17,7 +17,8 @@ std::string written_by(F act) {
   ::dup2(before, STDERR_FILENO);
   ::close(before);
   std::string text(static_cast<std::size_t>(::lseek(::fileno(to), 0, SEEK_END)), ' ');
-  static_cast<void>(::pread(::fileno(to), text.data(), text.size(), 0));
+  const auto got = ::pread(::fileno(to), text.data(), text.size(), 0);
+  text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   std::fclose(to);
   return text;
 }

@@ -145,6 +145,7 @@ TEST_CASE_FIXTURE(launcher_fixture, "a host finds its link, its memory and who i
   launch("echo \"$0 $SLUICE_HOST $SLUICE_FLOW $SLUICE_FLOW_VERSION $SLUICE_CLUSTER $(pwd)\" >&3; "
          "[ -e /proc/self/fd/4 ] && echo memory >&3");
   REQUIRE(book.wait_for("exited"));
+  REQUIRE(book.connects); // and with it, that the socket is ours to read
   std::string said;
   char buffer[512];
   for (ssize_t n; (n = ::read(socket.get(), buffer, sizeof buffer)) > 0;)
