@@ -97,10 +97,12 @@ result<std::unique_ptr<http_front>> http_front::start(settings what) {
   options.reach = std::move(what.reach);
   options.rooms = std::move(what.rooms);
   options.now = [] { return std::chrono::steady_clock::now(); };
-  options.openapi = openapi_of;
-  options.docs = [](const ingress::route_table&, const std::optional<flow_name>&) {
-    return http::docs_page();
-  };
+  if (what.docs) {
+    options.openapi = openapi_of;
+    options.docs = [](const ingress::route_table&, const std::optional<flow_name>&) {
+      return http::docs_page();
+    };
+  }
   auto pulse = std::make_shared<beat>(std::move(what.on_beat));
   options.on_waiting = [to = pulse] { to->wake(); };
   auto router = std::make_unique<ingress::router>(std::move(options));

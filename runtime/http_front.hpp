@@ -39,6 +39,7 @@ public:
     std::function<ingress::target_ptr(const ingress::route_target&)> reach;
     std::shared_ptr<ingress::rooms> rooms = {}; ///< as `ingress::router_options::rooms`
     std::filesystem::path access_log_dir = {};  ///< for a line per answered request; empty = none
+    bool docs = true;                           ///< /openapi.json and /docs are served
     std::function<void()> on_beat = {};         ///< called with every beat, on its thread; must not block
   };
 

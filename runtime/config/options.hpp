@@ -27,6 +27,7 @@ struct node_options {
   std::string http_certificate;        ///< PEM file with its chain; with `http_key` the listener speaks TLS
   std::string http_key;
   std::uint32_t http_client_rate = 0; ///< requests per second of one address; 0 = any
+  bool http_docs = true;              ///< /openapi.json and /docs are served
   bool access_log = true;
   double cpus = 0;                   ///< slots offered; 0 = as many as the machine has for us
   std::uint64_t memory_bytes = 0;    ///< offered; 0 = what the machine has for us

@@ -41,6 +41,7 @@ constexpr std::array settings_table{
   setting{"http-key", "", "PEM file with the certificate's key"},
   setting{"http-client-rate", "0",
           "HTTP requests per second that one client address may send to this node; 0 = any"},
+  setting{"http-docs", "true", "serve /openapi.json and /docs, which show the routes of all flows"},
   setting{"access-log", "true", "a line per answered HTTP request, in access-log/ of the state folder"},
   setting{"cpus", "", "CPU slots to offer; default: all of the machine"},
   setting{"memory", "", "memory to offer, for example 8GiB; default: all of the machine"},
@@ -295,6 +296,10 @@ result<node_options> convert(const settings& from) {
   if (!rate)
     return tl::unexpected{from.wrong("http-client-rate", rate.error())};
   to.http_client_rate = static_cast<std::uint32_t>(*rate);
+  auto docs = flag_of(from, "http-docs");
+  if (!docs)
+    return fail(docs);
+  to.http_docs = *docs;
   auto access_log = flag_of(from, "access-log");
   if (!access_log)
     return fail(access_log);

@@ -110,6 +110,7 @@ listen(const worker_part::settings& what, const link::io_thread& io, const host_
     if (what.options.access_log)
       out.access_log_dir = access_log_dir(what);
     out.server.on_trouble = [](std::string_view line) { log_line("http", std::string{line}); };
+    out.docs = what.options.http_docs;
     out.here = what.id;
     out.rooms = rooms;
     out.reach = [here = what.id, &links, &others](const ingress::route_target& to) {

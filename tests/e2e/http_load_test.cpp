@@ -220,3 +220,14 @@ TEST_CASE("requests are seen in status and in the access log") {
     return routed > 0 && lines > routed;
   }));
 }
+
+TEST_CASE("a node tells nobody its routes if its setting says so") {
+  cli_cluster cluster;
+  cluster.start_head({"--http", "127.0.0.1:0", "--http-docs=false"});
+  const auto worker = cluster.start_worker({"--http", "127.0.0.1:0"});
+  for (const auto* page : {"/docs", "/openapi.json"}) {
+    const auto asked = "GET " + std::string{page} + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    CHECK(http_client{http_port_of(cluster.head_dir())}.ask(asked).status == 404);
+    CHECK(http_client{http_port_of(worker)}.ask(asked).status == 200);
+  }
+}

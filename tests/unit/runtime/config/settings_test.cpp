@@ -126,12 +126,13 @@ TEST_CASE_FIXTURE(settings_fixture, "a named file must exist") {
 }
 
 TEST_CASE_FIXTURE(settings_fixture, "a head has all options") {
-  flags = {{"head", "true"},    {"worker", "false"},   {"listen", "0.0.0.0"}, {"link-port", "0"},
-           {"cpus", "2.5"},     {"memory", "4GiB"},    {"labels", "a=b"},     {"control-port", "65535"},
-           {"state-dir", "/s"}, {"log-level", "debug"}};
+  flags = {{"head", "true"},    {"worker", "false"},    {"listen", "0.0.0.0"}, {"link-port", "0"},
+           {"cpus", "2.5"},     {"memory", "4GiB"},     {"labels", "a=b"},     {"control-port", "65535"},
+           {"state-dir", "/s"}, {"log-level", "debug"}, {"http-docs", "false"}};
   auto made = options();
   REQUIRE(made);
   node_options expected;
+  expected.http_docs = false;
   expected.head = true;
   expected.worker = false;
   expected.listen = "0.0.0.0";
@@ -155,7 +156,7 @@ TEST_CASE_FIXTURE(settings_fixture, "a wrong value names the setting and where i
   for (auto [name, text] :
        {row{"link-port", "65536"}, row{"control-port", "x"}, row{"cpus", "0"}, row{"memory", "much"},
         row{"labels", "zone"}, row{"log-level", "loud"}, row{"queue-size-max", "1MiB"},
-        row{"listen", "my-host"}, row{"head", "perhaps"}}) {
+        row{"listen", "my-host"}, row{"head", "perhaps"}, row{"http-docs", "hidden"}}) {
     flags = {{"head", "true"}};
     variables = {{variable_of(name), text}};
     if (name == std::string{"head"})
