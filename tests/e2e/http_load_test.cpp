@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -223,7 +224,9 @@ TEST_CASE("requests are seen in status and in the access log") {
 
 TEST_CASE("a node tells nobody its routes if its setting says so") {
   cli_cluster cluster;
-  cluster.start_head({"--http", "127.0.0.1:0", "--http-docs=false"});
+  const temp_dir dir;
+  std::ofstream{dir / "sluice.toml"} << "http-docs = false\n";
+  cluster.start_head({"--http", "127.0.0.1:0", "--config", dir / "sluice.toml"});
   const auto worker = cluster.start_worker({"--http", "127.0.0.1:0"});
   for (const auto* page : {"/docs", "/openapi.json"}) {
     const auto asked = "GET " + std::string{page} + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
