@@ -37,6 +37,7 @@ struct state {
   bool is_blocked = false; ///< the last write failed: no order goes out
   bool can_write = true;   ///< the last write was done
   bool is_failing = false; ///< and people were told
+  std::string trouble;     ///< why it failed
   bool is_broken = false;  ///< likewise
   std::chrono::system_clock::time_point started_at;
 };
@@ -77,6 +78,7 @@ result<void> write(self_pointer self, const change_set& changes) {
   auto& mine = self->state;
   auto written = mine.store->write(changes);
   mine.can_write = written.has_value();
+  mine.trouble = written ? std::string{} : written.error().message;
   if (!written && !std::exchange(mine.is_failing, true))
     tell(self, "error",
          "cannot store its state, no new order goes out until it can: " + written.error().message);
@@ -275,6 +277,7 @@ view_reply show(self_pointer self) {
   auto view = make_view(mine.known, mine.done, self->clock().now());
   view->cluster_id = mine.opts.cluster_id;
   view->started_at = mine.started_at;
+  view->trouble = mine.trouble;
   view->events.assign(mine.events.begin(), mine.events.end());
   return {std::move(view)};
 }

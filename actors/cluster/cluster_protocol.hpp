@@ -216,6 +216,7 @@ struct cluster_view {
   std::vector<flow_view> flows;
   std::vector<replica_view> replicas;
   std::vector<event_view> events; ///< oldest first
+  std::string trouble = {};       ///< why the head cannot store its state; empty = it can
 };
 
 struct view_reply {

@@ -99,7 +99,13 @@ void start_write(self_pointer self) {
   auto flight = mine.queues->launch(mine.opts.wall_clock());
   if (!flight)
     return;
-  auto landed = [self](auto outcome) { self->state.queues->landed(std::move(outcome), now(self)); };
+  auto landed = [self](auto outcome) {
+    auto& queues = *self->state.queues;
+    const bool had_trouble = !queues.trouble().empty();
+    queues.landed(std::move(outcome), now(self));
+    if (had_trouble == queues.trouble().empty() && self->state.opts.on_trouble)
+      self->state.opts.on_trouble(queues.trouble());
+  };
   if (flight->requeue) {
     at_store(
       self, [flight](store_port& store) { return store.requeue(*flight->requeue); }, landed);

@@ -32,6 +32,10 @@ struct options {
 
   /// Gets a sentence for the operator when stored records are missing. May be empty.
   std::function<void(std::string)> report;
+
+  /// Told when writes begin to fail, with the reason ("disk full: ..."), and with an empty text when they go well
+  /// again. On the actor's thread. May be empty.
+  std::function<void(const std::string&)> on_trouble = {};
 };
 
 /// Spawns the queue actor, which opens the store first; requests that come meanwhile

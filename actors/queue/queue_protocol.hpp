@@ -181,6 +181,7 @@ struct stats_request {
 struct stats_reply {
   using actor_message = void;
   std::vector<queue_stat> queues;
+  std::string trouble = {}; ///< why nothing can be stored; empty = it can
 };
 
 /// Looks at records without taking them, oldest first.

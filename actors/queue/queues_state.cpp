@@ -334,6 +334,7 @@ void queues_state::cursor(const std::string& key, answer<std::string> to) {
 
 stats_reply queues_state::stats(wall_time wall_now, time_point now) const {
   stats_reply reply;
+  reply.trouble = trouble_;
   reply.queues.reserve(queues_.size());
   for (const auto& [name, queue] : queues_) {
     queue_stat stat;

@@ -109,6 +109,10 @@ public:
   /// Fails everything that waits.
   void shut_down(const failure& why);
 
+  /// Why nothing can be stored ("disk full: ..."); empty = it can. It is until a write goes well that adds records, or
+  /// purges them; any, if none that adds some has failed.
+  const std::string& trouble() const noexcept { return trouble_; }
+
   std::uint64_t epoch() const noexcept { return epoch_; }
   std::size_t memory_bytes() const noexcept { return memory_bytes_; }
 
@@ -158,6 +162,8 @@ private:
   void undo(pending_append& undone, const failure& why, time_point now);
   void undo(pending_commit& undone, const failure& why, time_point now);
   void undo(pending_purge& undone, const failure& why, time_point now);
+  void note_failed(const failure& why, bool adds);
+  void note_written(bool adds);
   void note_producer(pending_append& what);
   void store_producer(const std::string& name, const last_request& last);
   void forget_producers(batch_builder& into, std::size_t added) const;
@@ -183,6 +189,8 @@ private:
   bounds bounds_;
   jitter_source jitter_;
   std::function<void(std::string)> report_;
+  std::string trouble_;
+  bool is_adding_failing_ = false; ///< the last write that adds records, unless one was purged since
   bool opened_ = false;
   std::uint64_t epoch_ = 0;
   std::optional<failure> down_;

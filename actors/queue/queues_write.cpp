@@ -36,6 +36,10 @@ bool all_accepted(const record_block& block, const std::vector<seq_range>& acked
   return true;
 }
 
+bool holds_purge(const std::vector<pending_request>& requests) {
+  return !requests.empty() && std::holds_alternative<pending_purge>(requests.front());
+}
+
 } // namespace
 
 // -- launch
@@ -62,8 +66,10 @@ std::shared_ptr<queues_state::flight> queues_state::launch(wall_time now) {
   prepare_losses(builder);
   for (std::size_t size = 0; !pending_.empty(); pending_.pop_front()) {
     auto& [request, request_size] = pending_.front();
-    if (std::holds_alternative<pending_requeue>(request)
-        || (size > 0 && size + request_size > bounds_.batch_bytes))
+    // A purge goes alone: a full disk that takes nothing more may still take that.
+    const bool is_purge = std::holds_alternative<pending_purge>(request);
+    if (std::holds_alternative<pending_requeue>(request) || (is_purge && !flight_->requests.empty())
+        || holds_purge(flight_->requests) || (size > 0 && size + request_size > bounds_.batch_bytes))
       break;
     size += request_size;
     flight_bytes_ = size;
@@ -236,13 +242,31 @@ void queues_state::landed(result<write_outcome> outcome, time_point now) {
   assert(flight_ && !flight_->work->requeue);
   auto done = std::move(*flight_);
   flight_.reset();
+  const bool adds = !done.work->batch.appends.empty();
   if (!outcome) {
+    note_failed(outcome.error(), adds);
     undo(done, outcome.error(), now);
     return;
   }
+  note_written(adds || holds_purge(done.requests));
   room_ = outcome->room;
   land(done, now);
   apply(outcome->recounts);
+}
+
+/// A store says that it is full with `overloaded`; without a bound of its own it is the disk.
+void queues_state::note_failed(const failure& why, bool adds) {
+  const bool is_disk_full = why.code == errc::overloaded && room_.bytes_max == 0;
+  trouble_ = (is_disk_full ? "disk full: " : "") + why.message;
+  is_adding_failing_ |= adds;
+}
+
+/// That records can be taken out says nothing of putting some in, which has failed for want of room.
+void queues_state::note_written(bool adds) {
+  if (is_adding_failing_ && !adds)
+    return;
+  trouble_.clear();
+  is_adding_failing_ = false;
 }
 
 void queues_state::land(in_flight& done, time_point now) {
@@ -360,7 +384,11 @@ void queues_state::undo(pending_purge& undone, const failure& why, time_point no
   queue.ready.reset(undone.taken_to);
   account(queue);
   changed(queue);
-  undone.to(tl::unexpected<failure>{why});
+  auto told = why;
+  if (told.code == errc::overloaded)
+    told.message +=
+      "; forgetting records takes a little room itself: free a few MiB on that disk, and ask again";
+  undone.to(tl::unexpected<failure>{std::move(told)});
 }
 
 void queues_state::landed(result<requeue_outcome> outcome, time_point now) {
@@ -368,8 +396,11 @@ void queues_state::landed(result<requeue_outcome> outcome, time_point now) {
   auto what = std::move(std::get<pending_requeue>(flight_->requests.front()));
   auto moved_at = flight_->work->requeue->now;
   flight_.reset();
-  if (!outcome)
+  if (!outcome) {
+    note_failed(outcome.error(), true);
     return what.to(fail(outcome));
+  }
+  note_written(true);
   room_.used_bytes = 0; // not told; the next write does
   auto& queue = *what.queue;
   if (outcome->count > 0 && !queue.unread_oldest_at)

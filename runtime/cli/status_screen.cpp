@@ -168,6 +168,13 @@ private:
   std::vector<std::pair<T, interest>> all_;
 };
 
+/// What the head itself cannot do.
+void print_problems(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot) {
+  style paint{where};
+  for (const auto& one : snapshot.problems())
+    to << paint.bad(fit(one, where.width)) << "\n";
+}
+
 void print_nodes(std::ostream& to, const terminal& where, const api::SnapshotReply& snapshot,
                  const room& has) {
   if (snapshot.nodes().empty()) {
@@ -409,6 +416,7 @@ void keep_trouble(room& has, const api::SnapshotReply& snapshot) {
 std::string screen_of(const terminal& where, const api::SnapshotReply& snapshot, const room& has) {
   std::ostringstream to;
   print_headline(to, where, snapshot);
+  print_problems(to, where, snapshot);
   print_gap(to, has);
   print_nodes(to, where, snapshot, has);
   if (has.nodes > 0)

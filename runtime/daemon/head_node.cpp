@@ -35,6 +35,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// For purging on a full disk: as much as the log of the queues may have to move into their file, twice.
+constexpr std::uint64_t queue_room_bytes = 32u << 20;
+
 std::function<std::chrono::system_clock::time_point()> wall_clock() {
   return [] { return std::chrono::system_clock::now(); };
 }
@@ -92,6 +95,7 @@ private:
     store::queue_store_options queues;
     queues.on_damage = [](const std::string& what) { log_line("queue", what, log_level::error); };
     queues.size_bytes_max = options_.queue_bytes_max;
+    queues.room_bytes = queue_room_bytes;
     auto opened = store::open_head_stores(options_.state_dir, std::move(queues), options_.accept_loss);
     if (!opened)
       return fail(opened);
@@ -114,6 +118,11 @@ private:
     queue.report = [this](const std::string& what) {
       log_line("queue", what, log_level::warning);
       news_.tell("error", what);
+    };
+    queue.on_trouble = [this](const std::string& why) {
+      const auto text = why.empty() ? "the queues can store again" : "the queues store nothing: " + why;
+      log_line("queue", text, why.empty() ? log_level::info : log_level::error);
+      news_.tell(why.empty() ? "info" : "error", text);
     };
     queue_ = queue::spawn(sys_, std::move(queue));
     return {};

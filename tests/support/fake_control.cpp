@@ -126,7 +126,7 @@ queue::admin_handle spawn_fake_queues(caf::actor_system& sys, std::shared_ptr<fa
       [](const queue::cursor_request&) { return std::string{}; },
       [state](const queue::stats_request&) {
         locked guard{state->mutex};
-        return queue::stats_reply{state->stats};
+        return queue::stats_reply{state->stats, state->queue_trouble};
       },
       [state](const queue::peek_request& x) {
         locked guard{state->mutex};

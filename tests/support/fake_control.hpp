@@ -26,6 +26,7 @@ struct fake_head_state {
   cluster::cluster_view view;
   std::map<node_id, node::handle> agents;
   std::vector<queue::queue_stat> stats;
+  std::string queue_trouble;               ///< told with them
   std::vector<std::string> stored;         ///< payloads of all appends
   std::vector<std::uint64_t> fingerprints; ///< of all appends
   std::vector<std::string> asked;          ///< one line per changing request

@@ -26,6 +26,7 @@ struct queue_fixture : deterministic_system {
     opts.jitter = [this] { return jitter; };
     opts.on_broken = [this](const failure& why) { broken.push_back(why); };
     opts.report = [this](const std::string& text) { reports.push_back(text); };
+    opts.on_trouble = [this](const std::string& text) { troubles.push_back(text); };
     queues = own(queue::spawn(sys, opts));
     run();
   }
@@ -122,6 +123,7 @@ struct queue_fixture : deterministic_system {
   queue::consumer_id consumer{flow_name{"orders"}, processor_name{"price"}};
   std::vector<failure> broken;
   std::vector<std::string> reports;
+  std::vector<std::string> troubles; ///< as they began and, empty, ended
 };
 
 } // namespace sluice::testing

@@ -175,6 +175,10 @@ grpc::Status control_rpc::Snapshot(grpc::ServerContext* context, const v1::Snaps
   if (!stats)
     return end(context, stats);
   *reply = to_proto(*answer->view, stats->queues, request->event_count_max());
+  if (!answer->view->trouble.empty())
+    reply->add_problems("the head cannot store its state: " + answer->view->trouble);
+  if (!stats->trouble.empty())
+    reply->add_problems("the queues store nothing: " + stats->trouble);
   reply->set_sluice_version(SLUICE_VERSION);
   reply->set_taken_at_unix_ms(to_unix_ms(std::chrono::system_clock::now()));
   return grpc::Status::OK;

@@ -1,5 +1,6 @@
 #include "transport/store/queue_store.hpp"
 
+#include "transport/store/kept_room.hpp"
 #include "transport/store/queue_store_letters.hpp"
 #include "transport/store/queue_store_rows.hpp"
 #include "transport/store/queue_store_segments.hpp"
@@ -79,7 +80,7 @@ class queue_store final : public queue::store_port {
 public:
   queue_store(queue_store_options opts, std::unique_ptr<sqlite_database> database)
     : opts_(std::move(opts)), database_(std::move(database)), rows_(*database_), segments_(*database_),
-      letters_(*database_) {}
+      letters_(*database_), kept_room_(opts_.path + "-room", opts_.room_bytes) {}
 
   void open();
 
@@ -100,6 +101,8 @@ private:
   result<Outcome> guarded(Work work);
   template <class Work>
   void transact(Work work);
+  template <class Work>
+  void transact_in_any_room(Work work);
   template <class Read>
   result<queue::read_outcome> read_checked(const queue_name& name, Read read);
 
@@ -123,6 +126,7 @@ private:
   row_table rows_;
   segment_table segments_;
   letter_table letters_;
+  kept_room kept_room_;
   std::uint64_t epoch_ = 0;
   std::uint64_t producer_use_ = 0;
   std::optional<failure> broken_;
@@ -181,6 +185,23 @@ void queue_store::transact(Work work) {
   rows_.adopt();
 }
 
+/// For what makes room: on a full disk once more, in the room that is kept for it.
+template <class Work>
+void queue_store::transact_in_any_room(Work work) {
+  try {
+    return transact(work);
+  } catch (const sqlite_error& full) {
+    if (!full.is_full())
+      throw;
+    kept_room_.give_up();
+    if (!database_->begin_log_anew())
+      throw;
+  }
+  rows_.drop_changes();
+  segments_.forget_cache();
+  transact(work);
+}
+
 // -- opening
 
 void queue_store::open() {
@@ -189,6 +210,7 @@ void queue_store::open() {
     epoch_ = rows_.count_opening();
     repair_rows(damaged);
   });
+  kept_room_.keep();
 }
 
 void queue_store::repair_rows(const std::vector<damaged_row>& damaged) {
@@ -238,13 +260,17 @@ queue::store_room queue_store::room() {
 
 result<queue::write_outcome> queue_store::write(const queue::write_batch& batch) {
   auto outcome = guarded<queue::write_outcome>([&]() -> queue::write_outcome {
-    transact([&] { write_all(batch); });
+    if (batch.appends.empty())
+      transact_in_any_room([&] { write_all(batch); });
+    else
+      transact([&] { write_all(batch); });
     return {recounts_now(), room()};
   });
   if (!outcome)
     return outcome;
   try {
-    database_->checkpoint_if_due();
+    if (database_->checkpoint_if_due())
+      kept_room_.keep(); // if it was given up; not at each write, as there may be no room for long
   } catch (const sqlite_error& why) { // what was written is safe, but it is the last
     broken_ = failure{errc::unavailable, why.what()};
   }
@@ -425,7 +451,7 @@ result<std::uint64_t> queue_store::purge_dead_letters(const queue_name& name) {
     if (row == nullptr)
       return 0;
     std::uint64_t count = 0;
-    transact([&] {
+    transact_in_any_room([&] {
       count = letters_.remove_all(row->id);
       rows_.change(row->id)->dead_count = 0;
     });

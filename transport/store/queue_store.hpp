@@ -23,6 +23,7 @@ struct queue_store_options {
     on_damage;     ///< a sentence naming file, queue and record; on the caller's thread
   std::string vfs; ///< SQLite's name of a file layer, for tests; empty = the system's
   queue_store_pair pair = {};
+  std::uint64_t room_bytes = 0; ///< kept on the disk beside the file for when it is full; see kept_room
 };
 
 /// Opens the durable memory of the queues, a SQLite file in WAL mode, synced at every

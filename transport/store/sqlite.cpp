@@ -233,14 +233,22 @@ result<std::unique_ptr<sqlite_database>> sqlite_database::open(sqlite_options op
 // The mark goes after this, as it stands before what is closed here.
 sqlite_database::~sqlite_database() { sqlite3_close_v2(handle_); }
 
-void sqlite_database::checkpoint_if_due() {
+bool sqlite_database::checkpoint_if_due() {
   if (wal_pages_ <= wal_pages_max_)
-    return;
+    return false;
   auto code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (code == SQLITE_OK)
     wal_pages_ = 0;
   else if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
     raise(code, "checkpoint");
+  return code == SQLITE_OK;
+}
+
+bool sqlite_database::begin_log_anew() {
+  const auto code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+  if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+    raise(code, "checkpoint");
+  return code == SQLITE_OK;
 }
 
 std::int64_t sqlite_database::id_of_last_insert() const noexcept {

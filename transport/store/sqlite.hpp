@@ -132,8 +132,12 @@ public:
 
   /// Moves the log into the file once it is larger than `wal_bytes`. What was
   /// committed is safe before and after. Throws only when a sync failed; all else is tried
-  /// again after the next commit.
-  void checkpoint_if_due();
+  /// again after the next commit. Whether it has moved it.
+  bool checkpoint_if_due();
+
+  /// Moves the log into the file so that the next transaction overwrites its beginning: on a full disk that may be
+  /// the room for a small one. False where it cannot; throws when a sync failed.
+  bool begin_log_anew();
 
   std::int64_t id_of_last_insert() const noexcept;
   std::int64_t count_of_changes() const noexcept;

@@ -315,6 +315,7 @@ TEST_CASE_FIXTURE(fixture, "a store that cannot be written is told once, and onc
   REQUIRE(submit(submit_of("r1", 2)));
   store->fail_writes_with = failure{errc::unavailable, "no space left"};
   CHECK_FALSE(submit(submit_of("r2", 2)));
+  CHECK(view().trouble == "no space left");
   kill(agent);
   advance(5s);
   REQUIRE(lines.size() == 1);
@@ -326,6 +327,7 @@ TEST_CASE_FIXTURE(fixture, "a store that cannot be written is told once, and onc
   REQUIRE(submit(submit_of("r3", 2)));
   advance(1s);
   CHECK(lines.size() == 2);
+  CHECK(view().trouble.empty());
   CHECK(broken.empty());
   actor = start(); // both are stored, with numbers of their own
   const auto events = view().events;

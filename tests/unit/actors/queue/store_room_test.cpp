@@ -25,6 +25,66 @@ struct full_fixture : queue_fixture {
   }
 };
 
+TEST_CASE_FIXTURE(queue_fixture,
+                  "a disk that is full is told once, shown as long as it is, and told once that it is not") {
+  const auto shown = [&] { return ask<queue::stats_reply>(queues, queue::stats_request{})->trouble; };
+  REQUIRE(put("in", {"a"}));
+  CHECK(shown().empty());
+  store->write_failures_for_test.assign(3, {errc::overloaded, "no space left"});
+  for (int i = 0; i < 2; ++i) {
+    CHECK_FALSE(put("in", {"b"}));
+    CHECK(shown() == "disk full: no space left");
+  }
+  auto purged = ask<queue::count_reply>(queues, queue::purge_request{queue_name{"in"}});
+  REQUIRE_FALSE(purged);
+  CHECK(purged.error().message.find("no space left; forgetting records takes a little room") == 0);
+  const auto taken = take("in");
+  REQUIRE(taken.records.count() == 1);
+  REQUIRE(
+    commit(commit_of("in", seqs(taken.records)))); // that this goes does not say that records can be put
+  CHECK(shown() == "disk full: no space left");
+  CHECK(troubles == std::vector<std::string>{"disk full: no space left"});
+  REQUIRE(put("in", {"c"}));
+  CHECK(shown().empty());
+  CHECK(troubles == std::vector<std::string>{"disk full: no space left", ""});
+}
+
+TEST_CASE_FIXTURE(
+  queue_fixture,
+  "what makes room is written for itself: no record beside it is refused with it, or the other way") {
+  queue::queues_state state{{}, [] { return 1.0; }, [](const std::string&) {}};
+  state.opened({});
+  std::vector<std::string> answers;
+  const auto put_one = [&](const char* payload) {
+    state.append(append_of("in", block({payload})),
+                 [&](const auto& reply) { answers.push_back(reply ? "put" : reply.error().message); });
+  };
+  put_one("a");
+  REQUIRE(state.launch(wall));
+  state.landed(queue::write_outcome{}, now());
+  put_one("b");
+  state.purge_records(queue_name{"in"}, [&](const auto& reply) {
+    answers.push_back(reply ? "purged " + std::to_string(reply->count) : reply.error().message);
+  });
+  put_one("c");
+  const auto full = [] { return result<queue::write_outcome>{fail(errc::overloaded, "full")}; };
+  auto first = state.launch(wall);
+  REQUIRE(first);
+  CHECK(first->batch.appends.size() == 1);
+  CHECK(first->batch.settled.empty());
+  state.landed(full(), now());
+  auto second = state.launch(wall);
+  REQUIRE(second);
+  CHECK(second->batch.appends.empty());
+  CHECK(second->batch.settled.size() == 1);
+  state.landed(queue::write_outcome{}, now());
+  auto third = state.launch(wall);
+  REQUIRE(third);
+  CHECK(third->batch.appends.size() == 1);
+  state.landed(queue::write_outcome{}, now());
+  CHECK(answers == std::vector<std::string>{"put", "full", "purged 1", "put"});
+}
+
 TEST_CASE_FIXTURE(full_fixture, "producers are held back with a clear error before the store is full") {
   const auto stored = fill();
   CHECK(stored > 60);

@@ -238,3 +238,15 @@ TEST_CASE("a column for what is rare takes no place without it") {
     CHECK(out.str() == (any ? "QUEUE  DAMAGED\na\nb            7\n" : "QUEUE\na\nb\n"));
   }
 }
+
+TEST_CASE("what the head itself cannot do stands at the top") {
+  auto cluster = crowded(20);
+  cluster.add_problems("the queues store nothing: disk full: no space left");
+  for (std::size_t height : {24, 10, 3}) {
+    CAPTURE(height);
+    const auto lines = lines_of(status_screen({.is_terminal = true, .width = 80, .height = height}, cluster));
+    CHECK(lines.size() < height);
+    REQUIRE(lines.size() > 1);
+    CHECK(lines[1].find("the queues store nothing: disk full") != std::string::npos);
+  }
+}

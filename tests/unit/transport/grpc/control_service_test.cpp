@@ -152,6 +152,17 @@ TEST_CASE_FIXTURE(control_fixture, "a snapshot joins the cluster and the queues"
   CHECK(snapshot->queues(0).depth_count() == 3);
   CHECK(snapshot->taken_at_unix_ms() > 0);
   CHECK_FALSE(snapshot->sluice_version().empty());
+  CHECK(snapshot->problems().empty());
+}
+
+TEST_CASE_FIXTURE(control_fixture, "a snapshot says what the head cannot do") {
+  head->view.trouble = "no space left";
+  head->queue_trouble = "disk full: no space left";
+  auto snapshot = serve().snapshot(10);
+  REQUIRE(snapshot);
+  REQUIRE(snapshot->problems_size() == 2);
+  CHECK(snapshot->problems(0) == "the head cannot store its state: no space left");
+  CHECK(snapshot->problems(1) == "the queues store nothing: disk full: no space left");
 }
 
 TEST_CASE_FIXTURE(control_fixture, "changes reach the cluster as they were asked") {

@@ -3,8 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <random>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -297,4 +301,69 @@ TEST_CASE_FIXTURE(queue_store_fixture, "a bounded store says how full it is, and
   auto settled = try_settle("q", {{1, 40}});
   REQUIRE(settled);
   CHECK(settled->room.used_bytes < 200'000);
+}
+
+namespace {
+
+/// On a disk of 8 MiB of its own; returns 0, or the number of what was not as it should be.
+int fill_disk_and_purge(store::queue_store_options options) {
+  const auto folder = std::filesystem::path{options.path}.parent_path();
+  options.room_bytes = 4u << 20;
+  auto opened = store::open_queue_store(options);
+  if (!opened || !std::filesystem::exists(options.path + "-room"))
+    return 1;
+  auto& store = **opened;
+  queue::write_batch put;
+  record_block_builder records;
+  for (std::uint64_t seq = 1; seq <= 10; ++seq)
+    records.add(seq, 0, std::string(100'000, 'x'));
+  put.appends.push_back({queue_name{"q"}, 1, records.finish(), {}});
+  if (!store.write(put))
+    return 2;
+  {
+    std::ofstream fill{folder / "filler", std::ios::binary};
+    for (const std::string page(4096, 'x'); fill << page << std::flush;) {
+    }
+  }
+  put.appends.front().first_seq = 11;
+  for (int i = 0; i < 20; ++i) { // until nothing goes any more
+    record_block_builder more;
+    more.add(put.appends.front().first_seq, 0, std::string(100'000, 'x'));
+    put.appends.front().records = more.finish();
+    if (!store.write(put))
+      break;
+    ++put.appends.front().first_seq;
+  }
+  if (auto refused = store.write(put); refused || refused.error().code != errc::overloaded)
+    return 3;
+  queue::write_batch purge;
+  purge.settled.push_back({queue_name{"q"}, {{1, put.appends.front().first_seq - 1}}});
+  if (!store.write(purge))
+    return 4;
+  if (!store.write(put)) // in the room that this made
+    return 5;
+  opened->reset();
+  auto again = store::open_queue_store(options);
+  auto found = again ? (*again)->load() : result<queue::contents>{fail(again)};
+  return found && found->queues.size() == 1 && found->queues.front().count == 1 ? 0 : 6;
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(queue_store_fixture, "on a full disk a queue can be purged, in room that is kept for it") {
+  constexpr int not_allowed = 77;
+  const auto child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0
+        || ::mount("tmpfs", dir.path().c_str(), "tmpfs", 0, "size=8m") != 0)
+      ::_exit(not_allowed);
+    ::_exit(fill_disk_and_purge(options()));
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == not_allowed)
+    MESSAGE("skipped: only root can mount a small disk");
+  else
+    CHECK(WEXITSTATUS(status) == 0);
 }
