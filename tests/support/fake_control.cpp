@@ -160,9 +160,11 @@ node::handle spawn_fake_agent(caf::actor_system& sys, std::shared_ptr<fake_head_
       [](const node::desired_state&) {},
       [state, logs](const node::log_request& x) -> caf::result<node::log_chunk> {
         locked guard{state->mutex};
-        for (const auto& log : *logs) {
+        for (auto& log : *logs) {
           if (log.source.host != x.host)
             continue;
+          if (log.failures > 0 && log.failures-- > 0)
+            break;
           auto from = std::min<std::size_t>(x.offset, log.text.size());
           if (x.tail_lines > 0) {
             from = log.text.size();

@@ -45,6 +45,7 @@ queue::admin_handle spawn_fake_queues(caf::actor_system& sys, std::shared_ptr<fa
 struct fake_log {
   node::log_source source;
   std::string text;
+  int failures = 0; ///< so many reads fail first
 };
 
 /// A node agent with logs; `logs` is guarded by the mutex of `state`.

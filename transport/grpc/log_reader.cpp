@@ -26,7 +26,7 @@ struct open_log {
   node::handle agent;
   flow_name flow;
   std::size_t index = 0;        ///< its place in the merge
-  std::uint32_t tail_lines = 0; ///< > 0: it begins with its last lines
+  std::uint32_t tail_lines = 0; ///< > 0: it begins with its last lines; until a read has succeeded
   std::uint64_t offset = 0;
   bool ended = false;
   bool is_dry = false; ///< there was no more for now
@@ -39,7 +39,7 @@ public:
     : sys_(sys), cluster_(cluster), request_(request), ports_(ports), host_(host) {}
 
   result<void> run() {
-    if (auto found = scan(request_.tail_lines()); !found)
+    if (auto found = scan(true); !found)
       return fail(found);
     if (logs_.empty() && unreachable_.empty())
       return nothing_found();
@@ -51,7 +51,7 @@ public:
       if (since_scan < log_rescan_interval)
         continue;
       since_scan = std::chrono::milliseconds{0};
-      static_cast<void>(scan(0)); // a head that cannot answer now is asked again a second later
+      static_cast<void>(scan(false)); // a head that cannot answer now is asked again a second later
     }
     return {};
   }
@@ -77,8 +77,9 @@ private:
                                      "flows` shows those there are");
   }
 
-  /// Looks for logs that are not open yet. `tail_lines` > 0: they begin with their ends.
-  result<void> scan(std::uint32_t tail_lines) {
+  /// Looks for logs that are not open yet. Those that were there at the first time begin with as many of their last
+  /// lines as were asked for, the others with their first.
+  result<void> scan(bool is_first) {
     auto reply = ask<cluster::view_reply>(sys_, cluster_, node_timeout, cluster::view_request{});
     if (!reply)
       return fail(reply);
@@ -87,14 +88,17 @@ private:
     for (const auto& node : reply->view->nodes) {
       const bool is_named = node.info.id.value == request_.node();
       known_node_ = known_node_ || is_named;
-      if (node.phase != cluster::node_phase::left && (is_named || !wants_access_log()))
-        if (auto done = scan_node(node, tail_lines); !done && is_concerned(node))
-          report_unreachable(node.info.id, done.error().message);
+      if (node.phase == cluster::node_phase::left || (wants_access_log() && !is_named))
+        continue;
+      if (is_first)
+        unseen_.insert(node.info.id);
+      if (auto done = scan_node(node); !done && is_concerned(node))
+        report_unreachable(node.info.id, done.error().message);
     }
     return {};
   }
 
-  result<void> scan_node(const cluster::node_view& node, std::uint32_t tail_lines) {
+  result<void> scan_node(const cluster::node_view& node) {
     const auto& id = node.info.id;
     if (node.phase == cluster::node_phase::dead)
       return fail(errc::unavailable, "the node is dead");
@@ -107,6 +111,7 @@ private:
     if (!sources)
       return fail(sources);
     unreachable_.erase(id);
+    const auto tail_lines = unseen_.erase(id) > 0 ? request_.tail_lines() : 0;
     for (const auto& source : sources->sources) {
       if (host_ && source.host != host_)
         continue;
@@ -171,15 +176,15 @@ private:
       return;
     }
     const auto& [host, node] = which;
-    const auto tail_lines = std::exchange(log.tail_lines, 0);
     auto chunk =
       ask<node::log_chunk>(sys_, log.agent, node_timeout,
-                           node::log_request{log.flow, host, log.offset, tail_lines, chunk_size_bytes()});
+                           node::log_request{log.flow, host, log.offset, log.tail_lines, chunk_size_bytes()});
     if (!chunk) {
       report_unreachable(node, chunk.error().message);
       log.is_dry = true;
       return;
     }
+    log.tail_lines = 0;
     const bool has_moved = chunk->offset_next > log.offset;
     log.offset = chunk->offset_next;
     log.ended = chunk->text.empty() && chunk->host_ended;
@@ -211,6 +216,7 @@ private:
   std::vector<key> keys_; ///< by place in the merge
   log_merge merge_;
   std::set<node_id> unreachable_;
+  std::set<node_id> unseen_; ///< were there at the first scan and have not told their logs yet
   bool known_flow_ = false;
   bool known_node_ = false;
   bool gone_ = false;

@@ -3,6 +3,7 @@
 #include "tests/support/fake_control.hpp"
 #include "tests/support/subprocess.hpp"
 #include "transport/grpc/control_service.hpp"
+#include "transport/grpc/log_reader.hpp"
 #include "transport/pki/certificate.hpp"
 #include "sdk/client/control_client.hpp"
 #include "proto/sluice/control/v1/control.grpc.pb.h"
@@ -516,6 +517,35 @@ TEST_CASE_FIXTURE(control_fixture, "a node that cannot be asked is named and the
     return true;
   }));
   CHECK(seen == std::vector<std::string>{"node-2 unreachable", "here\n"});
+}
+
+TEST_CASE_FIXTURE(control_fixture, "a tail that cannot be read at first is the tail when it can") {
+  bool is_away = false;
+  SUBCASE("the node could not be asked") { is_away = true; }
+  SUBCASE("a read failed") {}
+  add_node("node-1", {{{flow_name{"orders"}, host_id{1}, false}, "one\ntwo\nthree\n", is_away ? 0 : 1}});
+  node::host_status host;
+  host.flow = flow_name{"orders"};
+  head->view.nodes.front().hosts.push_back(host);
+  auto away = is_away ? std::exchange(head->agents, {}) : head->agents;
+  api::ReadLogsRequest request;
+  request.set_flow("orders");
+  request.set_tail_lines(1);
+  request.set_follow(true);
+  std::string seen;
+  int pauses_left = 10; // more than there are between two looks at the nodes
+  control::log_reader_ports ports;
+  ports.write = [&](const api::ReadLogsReply& part) {
+    seen += part.unreachable().empty() ? part.text() : "unreachable\n";
+    return true;
+  };
+  ports.pause = [&](std::chrono::milliseconds time) {
+    std::lock_guard guard{head->mutex};
+    head->agents = away;
+    return time.count() == 0 || --pauses_left > 0;
+  };
+  CHECK(control::read_logs(sys, cluster, request, ports));
+  CHECK(seen == "unreachable\nthree\n");
 }
 
 TEST_CASE_FIXTURE(control_fixture, "following goes on until the server ends, and that is quick") {
