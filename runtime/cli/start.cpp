@@ -226,7 +226,7 @@ action declare(CLI::App& app, const environment& env) {
   for (auto name : {"address", "join-token-file"})
     add_setting(app, args->flags, name);
   app.add_flag("--no-worker", args->no_worker, "head only: run no flows on this node");
-  app.add_flag("--block", args->block, "stay in the foreground; SIGTERM and Ctrl-C drain and stop");
+  app.add_flag("--block", args->block, "stay in the foreground; SIGTERM, SIGHUP and Ctrl-C drain and stop");
   app.add_flag("--accept-loss", args->accept_loss,
                "head: start although queue.db or cluster.db is gone or another one, without what was in it");
   for (auto name :

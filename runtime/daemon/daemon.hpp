@@ -7,7 +7,7 @@
 #include <functional>
 
 /// The two node processes, composed: each builds its parts, starts them in order, waits
-/// for SIGTERM or SIGINT and stops them in reverse.
+/// for SIGTERM, SIGINT or SIGHUP and stops them in reverse.
 namespace sluice::daemon {
 
 using on_ready = std::function<void(const config::ready_info&)>;

@@ -2,7 +2,7 @@
 
 namespace sluice::daemon {
 
-/// SIGTERM and SIGINT as an event to wait for. Blocks them in the thread that makes it,
+/// SIGTERM, SIGINT and, unless it was ignored before, SIGHUP as an event to wait for. Blocks them in the thread that makes it,
 /// so make it before any other thread; those inherit the mask.
 class stop_signal {
 public:
