@@ -98,6 +98,8 @@ std::optional<bad_request> read_text_members(const request& in, std::span<const 
       bad = bad_request{.message = "given twice", .path = name, .where = "query"};
       return;
     }
+    if (member.is_list && !given.query[index])
+      member.clear(object);
     bad = read_one(member, value, object, "query");
     given.query.set(index);
   });

@@ -69,6 +69,8 @@ struct text_member {
   /// has no form as text.
   bool (*read)(void* object, std::string_view text, std::string& error) = nullptr;
   bool is_list = false; ///< its query field may be there any number of times
+  /// Of a list: takes its default out, which what is given replaces.
+  void (*clear)(void* object) = nullptr;
 };
 
 namespace detail {
@@ -111,6 +113,11 @@ bool read_member(void* object, std::string_view text, std::string& error) {
 }
 
 template <class T, std::size_t I>
+void clear_member(void* object) {
+  boost::pfr::get<I>(*static_cast<T*>(object)).clear();
+}
+
+template <class T, std::size_t I>
 constexpr text_member make_text_member() {
   using type = boost::pfr::tuple_element_t<I, T>;
   text_member made;
@@ -118,6 +125,8 @@ constexpr text_member make_text_member() {
   made.is_list = is_list_of_text<type>();
   if constexpr (is_text<type>() || is_list_of_text<type>())
     made.read = &read_member<T, I>;
+  if constexpr (is_list_of_text<type>())
+    made.clear = &clear_member<T, I>;
   return made;
 }
 

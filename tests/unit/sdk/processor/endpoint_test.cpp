@@ -47,6 +47,11 @@ struct shown_lookup {
   std::string text;
 };
 
+struct search {
+  std::vector<int> pages = {1, 2};
+  std::set<int> kinds = {7};
+};
+
 shown_lookup find(const lookup& in) {
   std::string text = in.id + "/" + std::to_string(in.limit);
   if (in.shade)
@@ -56,6 +61,7 @@ shown_lookup find(const lookup& in) {
   return {text + (in.full ? "/full" : "")};
 }
 
+search search_as_read(search in) { return in; }
 order echo(order in) { return in; }
 std::string hello() { return "hello"; }
 void nothing(const lookup&) {}
@@ -127,6 +133,16 @@ TEST_CASE("a list takes any number of query fields, another member one") {
   CHECK(call(*body, get("/x", "tags=a&id=7&tags=b")) == R"(200 application/json {"text":"7/10#a#b"})");
   CHECK(call(*body, get("/x", "id=7&id=7"))
         == R"(422 application/json {"error":"given twice","path":"id","in":"query"})");
+}
+
+TEST_CASE("a list that the query gives takes the place of its default, as one of a body does") {
+  auto body = endpoint_of<search_as_read>(false);
+  CHECK(call(*body, get("/x")) == R"(200 application/json {"pages":[1,2],"kinds":[7]})");
+  CHECK(call(*body, get("/x", "pages=3&kinds=8&pages=4"))
+        == R"(200 application/json {"pages":[3,4],"kinds":[8]})");
+  auto with_body = endpoint_of<search_as_read>(true);
+  CHECK(call(*with_body, post(R"({"pages":[3,4]})"))
+        == R"(200 application/json {"pages":[3,4],"kinds":[7]})");
 }
 
 TEST_CASE("what does not convert is told with its place") {
