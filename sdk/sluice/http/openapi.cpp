@@ -65,6 +65,15 @@ std::string whole_text(const std::map<std::string, json_text>& schemas, const st
   return text;
 }
 
+/// The name, with a number where somebody else has it.
+template <class IsTaken>
+std::string free_name(const std::string& name, IsTaken is_taken) {
+  auto free = name;
+  for (int number = 2; is_taken(free); ++number)
+    free = name + "_" + std::to_string(number);
+  return free;
+}
+
 /// The schemas of all processors, each once.
 class schema_collection {
 public:
@@ -74,9 +83,10 @@ public:
     std::vector<std::string> fresh;
     for (const auto& [name, schema] : schemas) {
       auto text = whole_text(schemas, name);
-      auto free = name;
-      for (int number = 2; whole_.contains(free) && whole_[free] != text; ++number)
-        free = name + "_" + std::to_string(number);
+      auto free = free_name(name, [&](const std::string& each) {
+        auto found = whole_.find(each);
+        return found != whole_.end() && found->second != text;
+      });
       if (whole_.emplace(free, std::move(text)).second)
         fresh.push_back(name);
       new_names.emplace(name, std::move(free));
@@ -200,8 +210,12 @@ private:
   std::string operation(const documented_processor& from, const operation_document& part,
                         const names& new_parameters) {
     auto new_names = schemas_.add(part.schemas);
+    // Names have dots, too, and while an update changes a route the processor has two.
+    const auto id = free_name(from.flow.value + "." + from.processor.value,
+                              [&](const std::string& each) { return operation_ids_.contains(each); });
+    operation_ids_.insert(id);
     object out;
-    out.add("operationId", quoted(from.flow.value + "." + from.processor.value))
+    out.add("operationId", quoted(id))
       .add("summary", quoted(from.processor.value))
       .add("tags", "[" + quoted(from.flow.value) + "]");
     std::string parameters;
@@ -234,6 +248,7 @@ private:
 
   std::map<std::string, path> paths_; ///< by shape
   std::set<std::string> texts_of_paths_;
+  std::set<std::string> operation_ids_;
   schema_collection schemas_;
   std::map<std::string, std::string> security_schemes_;
 };

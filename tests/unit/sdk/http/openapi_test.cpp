@@ -306,6 +306,17 @@ TEST_CASE("routes that would have the same text are told apart") {
   CHECK(at(doc, "/paths/~1files~1{id_}/get/parameters/0/name") == "id_");
 }
 
+TEST_CASE("an operation has an id of its own, however names are put together") {
+  auto doc =
+    document({endpoint<hello>("b.c", {.route = "/a"}, "a"), endpoint<hello>("c", {.route = "/b"}, "a.b"),
+              // While an update changes a route, both versions have one.
+              endpoint<hello>("d", {.route = "/old"}, "a"), endpoint<hello>("d", {.route = "/new"}, "a")});
+  check_structure(doc);
+  CHECK(at(doc, "/paths/~1a/get/operationId") == "a.b.c");
+  CHECK(at(doc, "/paths/~1b/get/operationId") == "a.b.c_2");
+  CHECK(at(doc, "/paths/~1new/get/operationId") == "a.d_2");
+}
+
 TEST_CASE("what is not documented, or not readable, is left out") {
   documented_processor bare{flow_name{"a"}, processor_name{"b"}, pattern::endpoint, {.route = "/"}};
   documented_processor broken = bare;
