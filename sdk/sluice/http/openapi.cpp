@@ -74,6 +74,16 @@ std::string free_name(const std::string& name, IsTaken is_taken) {
   return free;
 }
 
+/// What a component may be called; the name of a header field may have more.
+std::string component_key(std::string_view text) {
+  std::string key{text};
+  for (char& c : key) {
+    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    c = is_plain || c == '.' || c == '-' ? c : '_';
+  }
+  return key;
+}
+
 /// The schemas of all processors, each once.
 class schema_collection {
 public:
@@ -171,8 +181,6 @@ public:
     if (!at->second.methods.insert(method).second)
       return;
     at->second.operations.add(method, operation(from, *part, new_parameters));
-    for (const auto& [name, scheme] : part->security_schemes)
-      security_schemes_.emplace(name, scheme.text);
   }
 
   std::string text(std::string_view title) const {
@@ -240,10 +248,21 @@ private:
     out.add("responses", responses.text());
     std::string security;
     for (const auto& [name, scheme] : part.security_schemes)
-      security.append(security.empty() ? "" : ",").append("{" + quoted(name) + ":[]}");
+      security.append(security.empty() ? "" : ",")
+        .append("{" + quoted(security_scheme(name, scheme.text)) + ":[]}");
     if (!security.empty())
       out.add("security", "[" + security + "]");
     return out.text();
+  }
+
+  /// What a scheme is called here.
+  std::string security_scheme(std::string_view name, const std::string& text) {
+    auto key = free_name(component_key(name), [&](const std::string& each) {
+      auto found = security_schemes_.find(each);
+      return found != security_schemes_.end() && found->second != text;
+    });
+    security_schemes_.emplace(key, text);
+    return key;
   }
 
   std::map<std::string, path> paths_; ///< by shape

@@ -317,6 +317,22 @@ TEST_CASE("an operation has an id of its own, however names are put together") {
   CHECK(at(doc, "/paths/~1new/get/operationId") == "a.d_2");
 }
 
+TEST_CASE("a security scheme has a name that OpenAPI allows, and is not mixed up with another") {
+  const auto key = [](std::string name, std::string header) {
+    return endpoint<hello>(name, {.route = "/" + name, .guard = api_key_from_env(std::move(header), "KEY")});
+  };
+  auto doc = document({endpoint<hello>("a", {.route = "/a", .guard = bearer_token_from_env("TOKEN")}),
+                       key("b", "bearer"), key("c", "X~Key"), key("d", "X!Key")});
+  check_structure(doc);
+  CHECK(at(doc, "/components/securitySchemes") == json::parse(R"({"bearer":{"type":"http","scheme":"bearer"},
+                           "bearer_2":{"type":"apiKey","in":"header","name":"bearer"},
+                           "X_Key":{"type":"apiKey","in":"header","name":"X~Key"},
+                           "X_Key_2":{"type":"apiKey","in":"header","name":"X!Key"}})"));
+  CHECK(at(doc, "/paths/~1a/get/security") == json::parse(R"([{"bearer":[]}])"));
+  CHECK(at(doc, "/paths/~1b/get/security") == json::parse(R"([{"bearer_2":[]}])"));
+  CHECK(at(doc, "/paths/~1d/get/security") == json::parse(R"([{"X_Key_2":[]}])"));
+}
+
 TEST_CASE("what is not documented, or not readable, is left out") {
   documented_processor bare{flow_name{"a"}, processor_name{"b"}, pattern::endpoint, {.route = "/"}};
   documented_processor broken = bare;
