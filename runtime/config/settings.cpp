@@ -261,6 +261,31 @@ result<fs::path> base_dir(const variable_reader& variable) {
 
 namespace {
 
+/// The public listener.
+result<void> convert_http(const settings& from, node_options& to) {
+  to.http = from.text("http");
+  to.http_or_any = from.is_default("http");
+  to.http_certificate = from.text("http-certificate");
+  to.http_key = from.text("http-key");
+  if (to.http_certificate.empty() != to.http_key.empty())
+    return tl::unexpected{
+      from.wrong(to.http_key.empty() ? "http-key" : "http-certificate",
+                 {errc::invalid_argument, "certificate and key go together; give both or neither"})};
+  auto rate = parse_count(from.text("http-client-rate"), 0, 1'000'000);
+  if (!rate)
+    return tl::unexpected{from.wrong("http-client-rate", rate.error())};
+  to.http_client_rate = static_cast<std::uint32_t>(*rate);
+  auto docs = flag_of(from, "http-docs");
+  if (!docs)
+    return fail(docs);
+  to.http_docs = *docs;
+  auto access_log = flag_of(from, "access-log");
+  if (!access_log)
+    return fail(access_log);
+  to.access_log = *access_log;
+  return {};
+}
+
 /// All but what one setting has to do with another.
 result<node_options> convert(const settings& from) {
   node_options to;
@@ -284,26 +309,8 @@ result<node_options> convert(const settings& from) {
   to.listen_given = !from.is_default("listen");
   if (auto done = check_port(from, "relay-port", to.relay_port); !done)
     return fail(done);
-  to.http = from.text("http");
-  to.http_or_any = from.is_default("http");
-  to.http_certificate = from.text("http-certificate");
-  to.http_key = from.text("http-key");
-  if (to.http_certificate.empty() != to.http_key.empty())
-    return tl::unexpected{
-      from.wrong(to.http_key.empty() ? "http-key" : "http-certificate",
-                 {errc::invalid_argument, "certificate and key go together; give both or neither"})};
-  auto rate = parse_count(from.text("http-client-rate"), 0, 1'000'000);
-  if (!rate)
-    return tl::unexpected{from.wrong("http-client-rate", rate.error())};
-  to.http_client_rate = static_cast<std::uint32_t>(*rate);
-  auto docs = flag_of(from, "http-docs");
-  if (!docs)
-    return fail(docs);
-  to.http_docs = *docs;
-  auto access_log = flag_of(from, "access-log");
-  if (!access_log)
-    return fail(access_log);
-  to.access_log = *access_log;
+  if (auto done = convert_http(from, to); !done)
+    return fail(done);
   if (!from.text("cpus").empty()) {
     auto cpus = parse_cpus(from.text("cpus"));
     if (!cpus)

@@ -53,8 +53,7 @@ std::optional<note> find(const key& in) { // none: 404
 int main(int argc, char** argv) {
   sluice::flow flow{"notes"};
   flow.endpoint<list>("list", {.route = "/notes"});
-  flow.endpoint<add>(
-    "add", {.route = "/notes", .method = sluice::method::post, .errors = {{422, "A note needs a text"}}});
+  flow.endpoint<add>("add", {.route = "/notes", .method = sluice::method::post, .errors = {{422, "empty"}}});
   flow.endpoint<find>("find", {.route = "/notes/{id}"});
   return sluice::run(flow, argc, argv);
 }

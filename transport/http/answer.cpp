@@ -20,19 +20,6 @@ void append_number(std::string& out, std::uint64_t value, int base = 10) {
   out.append(digits.data(), end);
 }
 
-bool is_token(std::string_view text) noexcept {
-  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-           || others.find(c) != others.npos;
-  });
-}
-
-bool is_field_value(std::string_view text) noexcept {
-  return std::ranges::all_of(
-    text, [](char c) { return (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) || c == '\t'; });
-}
-
 /// Fields that the server makes itself.
 bool is_ours(std::string_view name) noexcept {
   constexpr std::array<std::string_view, 8> ours = {
@@ -40,13 +27,6 @@ bool is_ours(std::string_view name) noexcept {
     "Server",         "X-Request-Id",      "Trailer",
   };
   return std::ranges::any_of(ours, [&](std::string_view mine) { return same_token(mine, name); });
-}
-
-bool can_be_sent(const response& answer) noexcept {
-  return answer.status >= 200 && answer.status <= 999
-         && std::ranges::all_of(answer.headers, [](const headers::field& field) {
-              return is_token(field.first) && is_field_value(field.second);
-            });
 }
 
 bool has_no_body(unsigned status) noexcept { return status == 204 || status == 205 || status == 304; }
@@ -125,7 +105,7 @@ response unsendable() {
 } // namespace
 
 wire_answer make_answer(response answer, const answer_form& form, std::string_view date) {
-  if (!can_be_sent(answer))
+  if (find_flaw(answer))
     answer = unsendable();
   if (form.gzip_bytes_min > 0)
     compress(answer, form);
@@ -153,7 +133,7 @@ wire_answer make_answer(response answer, const answer_form& form, std::string_vi
 }
 
 wire_answer make_stream_head(response head, const answer_form& form, std::string_view date) {
-  if (!can_be_sent(head))
+  if (find_flaw(head))
     return make_answer(unsendable(), form, date);
   wire_answer out;
   out.status = head.status;

@@ -33,8 +33,8 @@ worker::worker(std::shared_ptr<environment> shared, std::shared_ptr<link::io_cor
   : shared_(std::move(shared)), io_(std::move(io)), wheel_(tick_length, now_), ticker_(io_->context()) {}
 
 std::shared_ptr<worker> worker::start(std::shared_ptr<environment> shared) {
-  auto made = std::make_shared<worker>(std::move(shared),
-                                       std::make_shared<link::io_core>("sluice-http", run_in_turns));
+  auto made =
+    std::make_shared<worker>(std::move(shared), std::make_shared<link::io_core>("sluice-http", run_in_turns));
   made->owns_io_ = true;
   return made;
 }

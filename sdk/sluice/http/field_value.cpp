@@ -19,6 +19,18 @@ std::string_view trim(std::string_view text) noexcept {
 
 } // namespace
 
+bool is_token(std::string_view text) noexcept {
+  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::ranges::all_of(text, [&](char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || others.find(c) != others.npos;
+  });
+}
+
+bool is_field_value(std::string_view text) noexcept {
+  return std::ranges::all_of(
+    text, [](char c) { return (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) || c == '\t'; });
+}
+
 std::string_view next_part(std::string_view& rest, char separator) noexcept {
   auto at = rest.find(separator);
   auto part = rest.substr(0, at);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
-/// What stands in the values of header fields. Pure.
+/// What header fields are made of, and what stands in their values. Pure.
 namespace sluice::http {
 
 constexpr char lower(char c) noexcept {
@@ -15,6 +15,12 @@ inline bool same_token(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size()
          && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
+
+/// Whether a field may have this name (RFC 9110 §5.6.2).
+bool is_token(std::string_view text) noexcept;
+
+/// Whether a field may have this value: no line ends and no other control characters.
+bool is_field_value(std::string_view text) noexcept;
 
 /// Cuts the front up to `separator` off `rest`; what is given has no blanks around it.
 std::string_view next_part(std::string_view& rest, char separator) noexcept;

@@ -142,6 +142,18 @@ std::string_view status_text(unsigned status) noexcept {
   return found == reasons.end() ? "Unknown" : found->second;
 }
 
+std::optional<std::string> find_flaw(const response& answer) {
+  if (answer.status < 200 || answer.status > 999)
+    return "its status " + std::to_string(answer.status) + " is none from 200 to 999";
+  for (const auto& [name, value] : answer.headers) {
+    if (!http::is_token(name))
+      return "\"" + name + "\" is no name of a header field";
+    if (!http::is_field_value(value))
+      return "the value of its header field " + name + " has a line end or another control character";
+  }
+  return std::nullopt;
+}
+
 std::uint64_t fingerprint_of(const request& in) noexcept {
   // No method, path or query contains what stands behind it here.
   auto value = fingerprint(" ", fingerprint(to_string(in.method)));

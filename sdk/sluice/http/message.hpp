@@ -91,6 +91,9 @@ struct response {
   std::string body = {};
 };
 
+/// What is no valid HTTP about it, for who made it: "its status 99 is none"; none if it can be sent.
+std::optional<std::string> find_flaw(const response& answer);
+
 /// Thrown by an endpoint: the client gets this status and {"error": text}.
 class http_error : public std::runtime_error {
 public:

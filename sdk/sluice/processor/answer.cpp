@@ -58,6 +58,17 @@ response internal_error(const failure_style& style, const std::string& request_i
 
 } // namespace
 
+void check_sendable(std::string_view text) {
+  if (!codec::is_utf8(text))
+    throw std::runtime_error{
+      "the result cannot be sent: text that is not valid UTF-8; use sluice::bytes for binary data"};
+}
+
+void check_sendable(const response& answer) {
+  if (const auto flaw = find_flaw(answer))
+    throw std::runtime_error{"the response is no valid HTTP: " + *flaw};
+}
+
 void log_failure(const failure_style& style, const std::string& request_id, std::string_view text) {
   // In one piece, so that lines of several threads do not mix.
   std::cerr << "error: processor \"" + style.processor + "\": request " + as_line(request_id) + ": "

@@ -22,13 +22,19 @@ template <class T>
 concept answer_type =
   std::same_as<T, response> || std::same_as<T, std::string> || std::same_as<T, bytes> || codec::json_type<T>;
 
-/// Throws if the value has no JSON form after all (NaN, text that is no UTF-8).
+/// Throws if text is no UTF-8, or a response no valid HTTP.
+void check_sendable(std::string_view text);
+void check_sendable(const response& answer);
+
+/// Throws if the value has no JSON form after all (NaN, text that is no UTF-8), or cannot be sent.
 template <class T>
 response make_answer(T&& value) {
   using type = std::remove_cvref_t<T>;
   if constexpr (std::same_as<type, response>) {
+    check_sendable(value);
     return std::forward<T>(value);
   } else if constexpr (std::same_as<type, std::string>) {
+    check_sendable(value);
     return {200, {{"Content-Type", "text/plain; charset=utf-8"}}, std::forward<T>(value)};
   } else if constexpr (std::same_as<type, bytes>) {
     return {200, {{"Content-Type", "application/octet-stream"}}, std::forward<T>(value).data};

@@ -1,6 +1,6 @@
+#include <sluice/http/field_value.hpp>
 #include <sluice/processor/guard.hpp>
 
-#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -15,13 +15,7 @@ route_guard api_key_from_env(std::string header, std::string variable) {
 }
 
 std::string find_mistake(const route_guard& guard) {
-  auto is_token = [](std::string_view text) { // RFC 9110 §5.6.2
-    return !text.empty() && std::ranges::all_of(text, [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
-             || std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos;
-    });
-  };
-  if (!is_token(guard.header))
+  if (!http::is_token(guard.header))
     return "\"" + guard.header.substr(0, 64) + "\" is no name of a header field";
   if (guard.variable.empty() || guard.variable.find('=') != std::string::npos)
     return "\"" + guard.variable.substr(0, 64) + "\" is no name of an environment variable";
@@ -63,7 +57,8 @@ result<void> guard_check::setup() {
   const char* value = std::getenv(rule_->variable.c_str());
   if (value == nullptr || *value == '\0')
     return fail(errc::invalid_argument, "guard: the environment variable " + rule_->variable
-                                          + " is not set; it holds the secret that clients have to know. "
+                                          + (value == nullptr ? " is not set" : " is empty")
+                                          + "; it holds the secret that clients have to know. "
                                             "On a cluster, give it with: sluice submit ... --env "
                                           + rule_->variable);
   secret_ = value;

@@ -65,6 +65,10 @@ search search_as_read(search in) { return in; }
 order echo(order in) { return in; }
 std::string hello() { return "hello"; }
 void nothing(const lookup&) {}
+response bad_status() { return {99}; }
+response split_header() { return {200, {{"X-Next", "a\r\nSet-Cookie: b"}}}; }
+response spaced_header() { return {200, {{"X Next", "a"}}}; }
+std::string no_text() { return "caf\xe9"; }
 bytes binary() { return {std::string{"\0\xff", 2}}; }
 std::optional<item> maybe(const lookup& in) {
   if (in.id == "none")
@@ -277,6 +281,21 @@ TEST_CASE("an http_error keeps its status, another exception is nobody's busines
         == R"(500 application/json {"error":"internal error","id":"req-1"})");
   CHECK(log.text().find("the result cannot be written: value: JSON has no number for NaN\n")
         != std::string::npos);
+}
+
+TEST_CASE("an answer that cannot be sent is an exception that says why") {
+  captured_log log;
+  const auto failed = R"(500 application/json {"error":"internal error","id":"req-1"})";
+  CHECK(call(*endpoint_of<bad_status>(false), get("/")) == failed);
+  CHECK(log.text().find("the response is no valid HTTP: its status 99 is none from 200 to 999\n")
+        != std::string::npos);
+  CHECK(call(*endpoint_of<split_header>(false), get("/")) == failed);
+  CHECK(log.text().find("the value of its header field X-Next has a line end or another control character\n")
+        != std::string::npos);
+  CHECK(call(*endpoint_of<spaced_header>(false), get("/")) == failed);
+  CHECK(log.text().find("\"X Next\" is no name of a header field\n") != std::string::npos);
+  CHECK(call(*endpoint_of<no_text>(false), get("/")) == failed);
+  CHECK(log.text().find("text that is not valid UTF-8; use sluice::bytes") != std::string::npos);
 }
 
 TEST_CASE("a class is set up before its first request and torn down after its last") {
