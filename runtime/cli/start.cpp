@@ -169,6 +169,7 @@ result<void> serve(const environment& env, const config::node_options& options,
   config::remove_node_record(options.state_dir); // of a process that was killed
   const auto listed = config::list_node(options.base_dir, options.state_dir);
   const auto& runner = options.head ? env.run_head : env.run_worker;
+  bool has_served = false;
   auto done = runner(options, [&](const config::ready_info& info) {
     config::node_record record{info.role,         info.node_id,         info.pid,
                                info.link_address, info.control_address, info.control_socket,
@@ -181,10 +182,13 @@ result<void> serve(const environment& env, const config::node_options& options,
       warn(written.error(), "commands will not find this node's address");
     if (!listed)
       warn(listed.error(), "`sluice stop` finds this node only with --state-dir " + options.state_dir);
+    has_served = true;
     on_ready(told);
   });
   config::remove_node_record(options.state_dir);
   config::unlist_node(options.base_dir);
+  if (!done && !has_served)
+    config::remove_unused_dir(options.state_dir, claim);
   return done;
 }
 

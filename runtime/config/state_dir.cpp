@@ -27,6 +27,8 @@ namespace fs = std::filesystem;
 
 constexpr int workers_per_machine_max = 1000;
 constexpr auto lock_name = "lock";
+constexpr auto identity_name = "identity";
+constexpr auto log_name = "node.log";
 constexpr auto queues_name = "queue.db";
 constexpr auto list_name = "run"; ///< below the base folder: of the nodes that keep their state elsewhere
 
@@ -39,7 +41,7 @@ enum class owner : std::uint8_t { node, run };
 /// A node's holds a lock at least, or who it is.
 bool is_node_dir(const fs::path& dir) {
   std::error_code ignored;
-  return fs::exists(dir / lock_name, ignored) || fs::exists(dir / "identity", ignored);
+  return fs::exists(dir / lock_name, ignored) || fs::exists(dir / identity_name, ignored);
 }
 
 /// A folder that was there already is taken as it is or refused: it may be somebody's for another purpose.
@@ -76,8 +78,8 @@ result<void> check_found_dir(const fs::path& dir, owner whose) {
   return {};
 }
 
-/// Makes the folder with mode 0700, or checks the one that is there.
-result<void> prepare_state_dir(const fs::path& dir, owner whose) {
+/// Makes the folder with mode 0700, or checks the one that is there. Whether it has made it.
+result<bool> prepare_state_dir(const fs::path& dir, owner whose) {
   std::error_code error;
   const bool is_new = fs::create_directories(dir, error);
   // Anything but a folder in the way is wrong usage.
@@ -86,10 +88,11 @@ result<void> prepare_state_dir(const fs::path& dir, owner whose) {
     return fail(errc_of_disk(error.value(), is_wrong_path ? errc::invalid_argument : errc::unavailable),
                 "cannot make the state folder " + dir.string() + ": " + error.message());
   if (!is_new)
-    return check_found_dir(dir, whose);
-  if (::chmod(dir.c_str(), S_IRWXU) != 0)
+    if (auto usable = check_found_dir(dir, whose); !usable)
+      return fail(usable);
+  if (is_new && ::chmod(dir.c_str(), S_IRWXU) != 0)
     return disk_failure(dir);
-  return {};
+  return is_new;
 }
 
 /// A lock that belongs to the open file: it is shared over fork, and looking at it (unlike
@@ -172,6 +175,7 @@ std::optional<fs::path> dir_of_entry(const fs::path& entry) {
 
 state_claim& state_claim::operator=(state_claim&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(has_made_dir_, other.has_made_dir_);
   return *this;
 }
 
@@ -190,13 +194,14 @@ void state_claim::sign() const {
 }
 
 result<state_claim> claim_state_dir(const fs::path& dir) {
-  if (auto ready = prepare_state_dir(dir, owner::node); !ready)
-    return fail(ready);
+  auto is_new = prepare_state_dir(dir, owner::node);
+  if (!is_new)
+    return fail(is_new);
   auto path = dir / lock_name;
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
     return disk_failure(path);
-  state_claim claim{fd};
+  state_claim claim{fd, *is_new};
   if (!lock_whole_file(fd)) {
     if (errno != EAGAIN && errno != EACCES)
       return disk_failure(path);
@@ -209,7 +214,28 @@ result<state_claim> claim_state_dir(const fs::path& dir) {
   return claim;
 }
 
-result<void> prepare_run_dir(const fs::path& dir) { return prepare_state_dir(dir, owner::run); }
+void remove_unused_dir(const fs::path& dir, const state_claim& claim) {
+  if (!claim.has_made_dir())
+    return;
+  std::error_code error;
+  const auto is_nothing = [&](const fs::path& entry) {
+    const auto name = entry.filename();
+    return name == lock_name || name == log_name || (name == identity_name && fs::is_empty(entry, error));
+  };
+  std::vector<fs::path> entries;
+  for (const auto& entry : fs::directory_iterator{dir, error})
+    entries.push_back(entry.path());
+  if (error || !std::all_of(entries.begin(), entries.end(), is_nothing))
+    return;
+  for (const auto& entry : entries)
+    fs::remove(entry, error);
+  fs::remove(dir, error);
+}
+
+result<void> prepare_run_dir(const fs::path& dir) {
+  const auto ready = prepare_state_dir(dir, owner::run);
+  return ready ? result<void>{} : fail(ready);
+}
 
 bool is_run_dir(const fs::path& dir) {
   std::error_code ignored;

@@ -19,16 +19,21 @@ namespace sluice::config {
 class state_claim {
 public:
   state_claim() = default;
-  explicit state_claim(int fd) noexcept : fd_(fd) {}
-  state_claim(state_claim&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  explicit state_claim(int fd, bool has_made_dir = false) noexcept : fd_(fd), has_made_dir_(has_made_dir) {}
+  state_claim(state_claim&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), has_made_dir_(other.has_made_dir_) {}
   state_claim& operator=(state_claim&& other) noexcept;
   ~state_claim();
 
   /// Writes our pid into the lock; again after a fork.
   void sign() const;
 
+  /// The folder was not there before.
+  bool has_made_dir() const noexcept { return has_made_dir_; }
+
 private:
   int fd_ = -1;
+  bool has_made_dir_ = false;
 };
 
 /// Makes the folder (mode 0700) if needed and claims it for a node. One that is there must be empty or a node's
@@ -39,6 +44,10 @@ result<state_claim> claim_state_dir(const std::filesystem::path& dir);
 /// The same for a run by hand, whose queues hold the lock: makes or checks the folder and claims nothing. One of an earlier
 /// run may be readable for others, as they once could be: its files are not.
 result<void> prepare_run_dir(const std::filesystem::path& dir);
+
+/// Takes away a folder that `claim` has made for a node which never served and is nobody yet: there is no more in it
+/// than a lock and a log. Anything else stays.
+void remove_unused_dir(const std::filesystem::path& dir, const state_claim& claim);
 
 /// Whether a run by hand has kept its queues there.
 bool is_run_dir(const std::filesystem::path& dir);

@@ -125,9 +125,10 @@ TEST_CASE_FIXTURE(start_fixture, "what keeps a head from serving is told with it
   node_runs = fail(errc::conflict, "the link port 127.0.0.1:7410 is taken");
   CHECK(run({"start", "--head", "--block"}) == cli::conflict);
   CHECK(err_has("7410 is taken"));
-  CHECK(run({"start", "--head"}) == cli::conflict); // from behind, the same
+  CHECK_FALSE(std::filesystem::exists(base() / "head")); // nor is anything left
+  CHECK(run({"start", "--head"}) == cli::conflict);      // from behind, the same
   CHECK(err_has("7410 is taken"));
-  CHECK_FALSE(config::holder_of(base() / "head"));
+  CHECK_FALSE(std::filesystem::exists(base() / "head"));
 }
 
 TEST_CASE_FIXTURE(start_fixture, "what a node warns of goes to stderr, beside the answer") {

@@ -111,6 +111,32 @@ TEST_CASE("a new state dir is private however it is written") {
   CHECK(claim_state_dir(base.path() / "b" / "."));
 }
 
+TEST_CASE("a dir that was made for nothing goes again, and no other does") {
+  temp_dir base;
+  const auto dir = base.path() / "worker";
+  auto kept = [&](const std::string& file) {
+    auto claim = claim_state_dir(dir);
+    REQUIRE(claim);
+    std::filesystem::create_directory(dir / "identity");
+    write_file(dir / "node.log", "x");
+    if (!file.empty())
+      write_file(dir / file, "x");
+    remove_unused_dir(dir, *claim);
+    return std::filesystem::exists(dir / "lock") && std::filesystem::exists(dir / "node.log");
+  };
+  SUBCASE("a lock and a log are nothing") {
+    CHECK_FALSE(kept(""));
+    CHECK_FALSE(std::filesystem::exists(dir));
+    CHECK(std::filesystem::exists(base.path()));
+  }
+  SUBCASE("the node is somebody") { CHECK(kept("identity/key.pem")); }
+  SUBCASE("something else is in it") { CHECK(kept("queue.db")); }
+  SUBCASE("it was there before") {
+    CHECK(claim_state_dir(dir));
+    CHECK(kept(""));
+  }
+}
+
 TEST_CASE("a claim that is gone leaves the dir free") {
   temp_dir base;
   {
