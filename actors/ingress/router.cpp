@@ -153,8 +153,9 @@ head_decision router::decide(request& head) {
   out.errors = errors_of(entry.kind);
   out.processor = table->names[*match.route];
   if (entry.kind == pattern::collector && head.method == method::head) { // it would store something
-    out.answer = error_response(405, "a collector is not asked with HEAD; this path takes GET", out.errors);
-    out.answer->headers.add("Allow", "GET, OPTIONS");
+    out.answer = error_response(
+      405, "a collector is not asked with HEAD; this path takes " + match.allowed.text(), out.errors);
+    out.answer->headers.add("Allow", match.allowed.text());
     return out;
   }
   if (match.is_malformed) {

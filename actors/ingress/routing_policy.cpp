@@ -26,9 +26,9 @@ bool has_parent_segment(std::string_view path) noexcept {
 
 // ---- methods ------------------------------------------------------------------------
 
-void method_set::add(method value) noexcept {
+void method_set::add(method value, bool with_head) noexcept {
   bits_ = static_cast<std::uint8_t>(bits_ | bit(value) | bit(method::options));
-  if (value == method::get)
+  if (value == method::get && with_head)
     bits_ = static_cast<std::uint8_t>(bits_ | bit(method::head));
 }
 
@@ -96,9 +96,10 @@ void route_matcher::add(std::uint32_t index, const route_entry& route) {
   if (end == none)
     end = new_leaf();
   auto& leaf = leaves_[end];
-  if (leaf.route[by_method] == none)
-    leaf.route[by_method] = index;
-  leaf.allowed.add(route.http.method);
+  if (leaf.route[by_method] != none)
+    return;
+  leaf.route[by_method] = index;
+  leaf.allowed.add(route.http.method, route.kind != pattern::collector);
 }
 
 // ---- matching -----------------------------------------------------------------------
@@ -164,9 +165,7 @@ bool route_matcher::arrive(search& at, std::uint32_t leaf_index, bool has_rest, 
     if (rest_decoded && has_parent_segment(*rest_decoded))
       return false;
   }
-  for (auto value : listed)
-    if (end.allowed.contains(value) && value != method::head && value != method::options)
-      at.found.allowed.add(value);
+  at.found.allowed.add(end.allowed);
   const auto by_method = static_cast<std::size_t>(at.wanted);
   if (by_method >= methods || end.route[by_method] == none)
     return false;

@@ -23,8 +23,9 @@ namespace sluice::ingress {
 /// The methods of a path, as `Allow` names them.
 class method_set {
 public:
-  /// With GET comes HEAD, with any method OPTIONS: the ingress answers these two.
-  void add(method value) noexcept;
+  /// With any method comes OPTIONS, with GET HEAD, unless what the route gets is stored: the ingress answers these two.
+  void add(method value, bool with_head = true) noexcept;
+  void add(const method_set& others) noexcept { bits_ = static_cast<std::uint8_t>(bits_ | others.bits_); }
   bool contains(method value) const noexcept { return (bits_ & bit(value)) != 0; }
   bool empty() const noexcept { return bits_ == 0; }
   std::string text() const; ///< "GET, HEAD, OPTIONS"

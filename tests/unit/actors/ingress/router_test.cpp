@@ -529,6 +529,19 @@ TEST_CASE_FIXTURE(router_fixture, "HEAD does not run a collector") {
   CHECK(at(1).taken == 0);
 }
 
+TEST_CASE_FIXTURE(router_fixture,
+                  "a collector's path does not say that it takes HEAD, and says what else it takes") {
+  auto ingest = entry(method::get, "/p", {1});
+  ingest.kind = pattern::collector;
+  table.routes = {ingest, entry(method::post, "/p", {2})};
+  routes->set_routes(table);
+  for (auto by : {method::head, method::put, method::options}) {
+    auto answer = ask(by)->answer();
+    REQUIRE(answer);
+    CHECK(answer->headers.find("Allow") == "GET, POST, OPTIONS");
+  }
+}
+
 TEST_CASE_FIXTURE(router_fixture, "a request that every replica ends with is given up") {
   set(method::get, {1, 2, 3, 4, 5});
   auto seen = ask();
