@@ -15,6 +15,13 @@ struct moment {
   std::int64_t nanoseconds = 0;
 };
 
+/// Whether a time that is counted so has a text that is it exactly: whole nanoseconds, ..., seconds, ..., days. A count
+/// of thirds or in floating point would be cut.
+template <class Duration>
+inline constexpr bool has_exact_text =
+  std::is_integral_v<typename Duration::rep> && (Duration::period::num == 1 || Duration::period::den == 1)
+  && 1'000'000'000 % Duration::period::den == 0;
+
 /// Reads "2024-05-01T12:34:56.789Z" or the same with an offset such as "+02:00". False if
 /// it is not such a text, not a date that exists, not in the years 0 to 9999 of UTC, or finer than a nanosecond.
 bool parse_time(std::string_view text, moment& out) noexcept;
@@ -35,9 +42,7 @@ template <class Duration>
 bool from_moment(moment value, std::chrono::sys_time<Duration>& out) noexcept {
   using period = typename Duration::period;
   using rep = typename Duration::rep;
-  static_assert(std::is_integral_v<rep> && (period::num == 1 || period::den == 1)
-                  && period::den <= 1'000'000'000,
-                "sluice: a time must count whole nanoseconds, ... , seconds, ... , days");
+  static_assert(has_exact_text<Duration>, "sluice: a time counts whole nanoseconds, ..., seconds, ..., days");
   constexpr std::int64_t unit_ns = 1'000'000'000 / period::den;
   if (value.seconds % period::num != 0 || value.nanoseconds % unit_ns != 0)
     return false;
@@ -52,6 +57,7 @@ bool from_moment(moment value, std::chrono::sys_time<Duration>& out) noexcept {
 template <class Duration>
 moment to_moment(std::chrono::sys_time<Duration> value) noexcept {
   using period = typename Duration::period;
+  static_assert(has_exact_text<Duration>, "sluice: a time counts whole nanoseconds, ..., seconds, ..., days");
   std::int64_t count = value.time_since_epoch().count();
   auto seconds = count / period::den;
   auto rest = count % period::den;

@@ -51,6 +51,15 @@ TEST_CASE("a time is written in UTC with no more decimals than it needs") {
   CHECK(shown(253'402'300'800) == "none");
 }
 
+TEST_CASE("a count whose time would be cut breaks the build") { // both ways, by this
+  using std::chrono::duration;
+  static_assert(has_exact_text<std::chrono::nanoseconds> && has_exact_text<std::chrono::days>);
+  static_assert(
+    has_exact_text<duration<int, std::ratio<7>>> && has_exact_text<duration<int, std::ratio<1, 4>>>);
+  static_assert(!has_exact_text<duration<double>> && !has_exact_text<duration<int, std::pico>>);
+  static_assert(!has_exact_text<duration<int, std::ratio<1, 3>>>);
+}
+
 TEST_CASE("times are read with zone and decimals") {
   CHECK(read("1970-01-01T00:00:00Z") == "0.0");
   CHECK(read("1970-01-01t00:00:00z") == "0.0");
