@@ -165,6 +165,10 @@ private:
     for (const auto& member : shape_.members) {
       if (is_in_path(member.text.name)) {
         is_whole = false;
+        if (shape_.is_strict) // it may be there all the same
+          properties.append(properties.empty() ? "" : ",")
+            .append(quoted(member.text.name))
+            .append(R"(:{"description":"comes from the path; what is here is skipped"})");
         continue;
       }
       auto schema = member.schema;

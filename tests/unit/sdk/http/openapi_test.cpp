@@ -38,6 +38,12 @@ struct order {
   std::optional<std::string> note;
 };
 
+struct strict_note {
+  std::string id;
+  std::string text;
+  static constexpr bool sluice_strict = true;
+};
+
 namespace other {
 struct item {
   bool different;
@@ -49,6 +55,7 @@ struct order {
 
 std::optional<order> find(const key&) { return std::nullopt; }
 order change(order in) { return in; }
+strict_note change_note(strict_note in) { return in; }
 other::order change_other(other::order in) { return in; }
 void drop(const key&) {}
 std::string hello() { return {}; }
@@ -331,6 +338,16 @@ TEST_CASE("a security scheme has a name that OpenAPI allows, and is not mixed up
   CHECK(at(doc, "/paths/~1a/get/security") == json::parse(R"([{"bearer":[]}])"));
   CHECK(at(doc, "/paths/~1b/get/security") == json::parse(R"([{"bearer_2":[]}])"));
   CHECK(at(doc, "/paths/~1d/get/security") == json::parse(R"([{"X_Key_2":[]}])"));
+}
+
+TEST_CASE("a body that refuses unknown members may have those of the path, which are skipped") {
+  auto doc = document({endpoint<change_note>("change", {.route = "/notes/{id}", .method = method::put})});
+  check_structure(doc);
+  auto schema = at(doc, "/paths/~1notes~1{id}/put/requestBody/content/application~1json/schema");
+  CHECK(at(schema, "/additionalProperties") == false);
+  CHECK(at(schema, "/required") == json::parse(R"(["text"])"));
+  CHECK(at(schema, "/properties/id").is_object());
+  CHECK(at(schema, "/properties/id/type").is_null());
 }
 
 TEST_CASE("what is not documented, or not readable, is left out") {
