@@ -35,12 +35,12 @@ inline std::string protobuf_schema(const google::protobuf::FieldDescriptor& fiel
   case FieldDescriptor::CPPTYPE_INT32:
     return R"({"type":"integer","format":"int32","minimum":-2147483648,"maximum":2147483647})";
   case FieldDescriptor::CPPTYPE_UINT32:
-    return R"({"type":"integer","format":"int32","minimum":0,"maximum":4294967295})";
+    return R"({"type":"integer","format":"uint32","minimum":0,"maximum":4294967295})";
   case FieldDescriptor::CPPTYPE_INT64:
     return R"({"type":"string","format":"int64","pattern":)"
            + quoted("^" + integer_pattern(INT64_MIN, INT64_MAX) + "$") + "}";
   case FieldDescriptor::CPPTYPE_UINT64:
-    return R"({"type":"string","format":"int64","pattern":)"
+    return R"({"type":"string","format":"uint64","pattern":)"
            + quoted("^" + integer_pattern(0, UINT64_MAX) + "$") + "}";
   case FieldDescriptor::CPPTYPE_DOUBLE:
   case FieldDescriptor::CPPTYPE_FLOAT:

@@ -118,10 +118,21 @@ TEST_CASE("a message's schema names its fields") {
   auto text = codec::schema<NodeInfo>().schema;
   for (auto part :
        {R"("isHead":{"type":"boolean"})", R"("cpus":{"type":"number"})",
-        R"("id":{"type":"string","format":"byte")", R"("memoryBytes":{"type":"string","format":"int64")",
+        R"("id":{"type":"string","format":"byte")", R"("memoryBytes":{"type":"string","format":"uint64")",
         R"("labels":{"type":"object","additionalProperties":{"type":"string"}})",
         R"("additionalProperties":false})"})
     CHECK_MESSAGE(text.find(part) != text.npos, text);
+  // Half of its values are no int32, whatever the bounds beside the format say.
+  google::protobuf::FileDescriptorProto file;
+  REQUIRE(google::protobuf::TextFormat::ParseFromString(R"(
+    name: "n.proto" package: "n" syntax: "proto3"
+    message_type { name: "N" field { name: "n" number: 1 type: TYPE_UINT32 label: LABEL_OPTIONAL } })",
+                                                        &file));
+  google::protobuf::DescriptorPool pool;
+  const auto* built = pool.BuildFile(file);
+  REQUIRE(built != nullptr);
+  CHECK(codec::detail::protobuf_schema(*built->message_type(0)->field(0))
+        == R"({"type":"integer","format":"uint32","minimum":0,"maximum":4294967295})");
   CHECK(codec::schema<DesiredReplicas>().schema.find(R"("replicas":{"type":"array","items":{}})")
         != std::string::npos);
 }
