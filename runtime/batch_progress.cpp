@@ -23,6 +23,12 @@ std::string seconds_text(std::chrono::milliseconds took) {
 }
 
 std::string batch_bar(const host::batch_report& batch, double records_per_s) {
+  auto counts =
+    grouped(batch.records_in) + " records, " + grouped(static_cast<std::uint64_t>(records_per_s)) + "/s";
+  const auto rejected = batch.rejected > 0 ? ", " + grouped(batch.rejected) + " rejected" : std::string{};
+  const bool goes_on = batch.phase == host::batch_phase::running;
+  if (goes_on && batch.source_bytes == 0)
+    return counts + rejected;
   constexpr std::size_t width = 20;
   const auto done = std::min(batch.done_bytes, batch.source_bytes);
   const double share =
@@ -30,9 +36,7 @@ std::string batch_bar(const host::batch_report& batch, double records_per_s) {
   const auto filled = static_cast<std::size_t>(share * width);
   auto line = "[" + std::string(filled, '=')
               + (filled < width ? ">" + std::string(width - filled - 1, ' ') : std::string{}) + "] "
-              + std::to_string(static_cast<int>(share * 100)) + " %  " + grouped(batch.records_in)
-              + " records, " + grouped(static_cast<std::uint64_t>(records_per_s)) + "/s";
-  const bool goes_on = batch.phase == host::batch_phase::running;
+              + std::to_string(static_cast<int>(share * 100)) + " %  " + counts;
   if (goes_on && records_per_s >= 1 && batch.records_in > 0 && done > 0) {
     const auto bytes_per_s =
       static_cast<double>(done) / static_cast<double>(batch.records_in) * records_per_s;
@@ -41,9 +45,7 @@ std::string batch_bar(const host::batch_report& batch, double records_per_s) {
     std::snprintf(text, sizeof text, ", %u:%02u left", left / 60, left % 60);
     line += text;
   }
-  if (batch.rejected > 0)
-    line += ", " + grouped(batch.rejected) + " rejected";
-  return line;
+  return line + rejected;
 }
 
 std::string batch_counts(const host::batch_report& batch) {

@@ -413,7 +413,9 @@ host::batch_report batch_actor::batch_report(const job& of) const {
   host::batch_report out;
   out.run = of.run;
   out.phase = state_->exhausted() ? of.phase : host::batch_phase::running;
-  out.source_bytes = of.source.size_bytes;
+  // A queue's is what was taken over so far, until all of it was.
+  const bool is_known = !has_queue() || of.phase != host::batch_phase::running;
+  out.source_bytes = is_known ? of.source.size_bytes : 0;
   out.done_bytes = of.totals.bytes_in;
   out.records_in = of.totals.records_in;
   out.records_out = of.totals.records_out;

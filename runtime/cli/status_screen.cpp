@@ -219,6 +219,8 @@ std::string version_text(const api::Flow& flow) {
 std::string backlog_of(const api::Processor& one) {
   if (one.has_batch()) {
     const auto& batch = one.batch();
+    if (batch.phase() == "running" && batch.source_bytes() == 0) // of a queue: nobody knows how much there is
+      return short_count_text(batch.records_in()) + " done";
     const std::uint64_t empty =
       batch.phase() == "failed" ? 0 : 100; // one that could not open its source has none
     return std::to_string(batch.source_bytes() == 0 ? empty : batch.done_bytes() * 100 / batch.source_bytes())

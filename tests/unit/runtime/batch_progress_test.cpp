@@ -33,5 +33,15 @@ TEST_CASE("the bar of a batch shows its share, its rate and the time left") {
 }
 
 TEST_CASE("the bar of an empty source is full") {
-  CHECK(batch_bar({}, 0) == "[====================] 100 %  0 records, 0/s");
+  host::batch_report batch;
+  batch.phase = host::batch_phase::done;
+  CHECK(batch_bar(batch, 0) == "[====================] 100 %  0 records, 0/s");
+}
+
+TEST_CASE("a batch that does not know how much there is shows no share of it") {
+  host::batch_report batch;
+  batch.done_bytes = 450;
+  batch.records_in = 4500;
+  batch.rejected = 1;
+  CHECK(batch_bar(batch, 100) == "4,500 records, 100/s, 1 rejected");
 }

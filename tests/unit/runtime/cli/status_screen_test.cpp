@@ -163,6 +163,9 @@ TEST_CASE("a batch that could not open its source has done nothing of it") {
   auto* batch = flow->add_processors()->mutable_batch();
   batch->set_phase("failed");
   CHECK(status_screen({}, cluster).find("  0 % done") != std::string::npos);
+  batch->set_phase("running"); // from a queue
+  batch->set_records_in(12);
+  CHECK(status_screen({}, cluster).find("  12 done") != std::string::npos);
   batch->set_phase("done"); // of an empty file
   CHECK(status_screen({}, cluster).find("100 % done") != std::string::npos);
 }
