@@ -199,7 +199,8 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
     std::lock_guard lock{mutex_};
     state_.count_refused();
     // Asked under the lock: a client that goes later finds the request waiting, in `cancelled`.
-    is_over = is_over || request->is_cancelled();
+    const bool is_unwanted = request->is_cancelled();
+    is_over = is_over || is_unwanted;
     if (is_over)
       state_.leave(target);
     else if (why.code == errc::overloaded)
@@ -209,7 +210,9 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
     is_over = is_over || (why.code == errc::overloaded && state_.turns_away(options_->now()));
     waits = !is_over && state_.put_back(request);
     is_failed = state_.is_failed();
-    if (!waits)
+    if (is_unwanted)
+      count_unwanted(*request);
+    else if (!waits)
       state_.count_answer(why.code == errc::timeout ? 504 : 503);
   }
   if (waits) {
@@ -251,8 +254,10 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
       ++request->losses;
       waits = state_.put_back(request);
     }
-    if (!waits)
-      state_.count_answer(has_begun || is_unwanted ? 0 : 502);
+    if (is_unwanted)
+      count_unwanted(*request);
+    else if (!waits)
+      state_.count_answer(has_begun ? 0 : 502);
   }
   if (waits) {
     note_waiting();
@@ -270,9 +275,16 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
 
 void lane::cancelled(call& request) noexcept {
   std::lock_guard lock{mutex_};
-  const bool is_expired = request.deadline <= options_->now();
-  if (state_.cancel(request, is_expired))
-    state_.count_answer(is_expired ? 504 : 0);
+  if (state_.cancel(request, request.deadline <= options_->now()))
+    count_unwanted(request);
+}
+
+/// Under the lock: a request that nobody waits for any more, as its time is over or its client has gone.
+void lane::count_unwanted(const call& request) noexcept {
+  if (request.deadline <= options_->now())
+    state_.count_answer(504);
+  else
+    state_.count_left();
 }
 
 } // namespace sluice::ingress

@@ -49,6 +49,7 @@ public:
 private:
   void hand_over(assigned next);
   void refuse_all(const std::vector<pending_ptr>& requests, const failure& why);
+  void count_unwanted(const call& request) noexcept;
   void note_waiting() const;
   std::string name() const;
 

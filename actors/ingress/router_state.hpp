@@ -73,6 +73,8 @@ struct assigned {
 /// What became of a request that was handed in. `queue_full`: turned away, whatever is full.
 enum class admission : std::uint8_t { taken, waiting, queue_full, draining };
 
+constexpr std::size_t left_by_client = 6; ///< in `route_statistics::answered_total`
+
 /// Counters of one route on this ingress since it first saw it; gauges are of the moment.
 struct route_statistics {
   flow_name flow;
@@ -83,13 +85,14 @@ struct route_statistics {
   std::uint32_t waiting = 0;
   std::uint32_t in_flight = 0; ///< of a WebSocket: open connections, too
   std::chrono::milliseconds wait_oldest{0};
-  std::array<std::uint64_t, 6> answered_total{}; ///< by first digit of the status; 0: ended without one
-  std::uint64_t queue_full_total = 0;            ///< turned away
-  std::uint64_t expired_total = 0;               ///< deadline passed while it waited
-  std::uint64_t cancelled_total = 0;             ///< client went while it waited
-  std::uint64_t refused_total = 0;               ///< by a replica, then given to another
-  std::uint64_t lost_total = 0;                  ///< with a replica, repeated or not
-  latency_histogram latency = {};                ///< of requests that a replica answered
+  /// By first digit of the status. 0: the answer broke off; `left_by_client`: nobody waits for one.
+  std::array<std::uint64_t, 7> answered_total{};
+  std::uint64_t queue_full_total = 0; ///< turned away
+  std::uint64_t expired_total = 0;    ///< deadline passed while it waited
+  std::uint64_t cancelled_total = 0;  ///< client went while it waited
+  std::uint64_t refused_total = 0;    ///< by a replica, then given to another
+  std::uint64_t lost_total = 0;       ///< with a replica, repeated or not
+  latency_histogram latency = {};     ///< of requests that a replica answered
 };
 
 /// How long a target takes nothing after it has failed to.
@@ -163,10 +166,12 @@ public:
   std::size_t waiting() const noexcept { return waiting_.size(); }
   std::uint32_t in_flight() const noexcept { return statistics_.in_flight; }
   const std::vector<slot_ptr>& targets() const noexcept { return targets_; }
-  /// An answer with this status; 0 = the client got none, or half of one.
+  /// An answer with this status; 0 = the client got half of one.
   void count_answer(unsigned status) noexcept {
     ++statistics_.answered_total[std::min<std::size_t>(status / 100, 5)];
   }
+  /// The client went before the end of its answer; of some streams that is how they end.
+  void count_left() noexcept { ++statistics_.answered_total[left_by_client]; }
   void count_latency(std::chrono::nanoseconds taken) noexcept { statistics_.latency.add(taken); }
   void count_refused() noexcept { ++statistics_.refused_total; }
   void count_lost() noexcept { ++statistics_.lost_total; }

@@ -579,6 +579,21 @@ TEST_CASE_FIXTURE(router_fixture, "an answer that has begun is cut when its repl
   CHECK(statistics().in_flight == 0);
 }
 
+TEST_CASE_FIXTURE(router_fixture, "a client that goes is no error of the server") {
+  set(method::get, {1, 2});
+  auto call = send();
+  auto& first = at(1).held.empty() ? at(2) : at(1);
+  first.held[0]->begin({200, {}, "half"});
+  call->cancel();
+  call.reset();
+  first.drop();
+  CHECK(statistics().answered_total[left_by_client] == 1);
+  auto load = routes->loads().at(0);
+  CHECK(load.answered_total == 1);
+  CHECK(load.server_errors_total == 0);
+  CHECK(load.client_errors_total == 0);
+}
+
 TEST_CASE_FIXTURE(router_fixture, "a replica that loses one request gets no other for a while") {
   set(method::get, {1, 2});
   at(1).drops = true;
