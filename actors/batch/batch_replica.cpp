@@ -149,8 +149,8 @@ void batch_actor::make_workers(std::size_t count) {
 self_type::behavior_type batch_actor::start(self_type::pointer self, options opts) {
   self_ = self;
   opts_ = std::move(opts);
-  executor_ =
-    std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, opts_.threads->http_client());
+  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, self->clock(),
+                                                 opts_.threads->http_client());
   workers_ = std::shared_ptr<std::deque<worker>>{new std::deque<worker>, slots_of{opts_.recorder}};
   make_workers(1);
   files_runner_ = opts_.threads->make_runner("files-" + std::to_string(opts_.owner.replica.value));

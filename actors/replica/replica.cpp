@@ -132,7 +132,7 @@ self_type::behavior_type replica_actor::start(self_type::pointer self, options o
   self_ = self;
   opts_ = std::move(opts);
   state_ = std::make_unique<state>(state_options_of(opts_));
-  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()},
+  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, self->clock(),
                                                  opts_.threads->http_client(), speaker());
   work_ = opts_.threads->make_work({opts_.owner.replica, std::max(opts_.processor.num_concurrency, 1u),
                                     [to = executor_](work_done done) { to->send_message(std::move(done)); },

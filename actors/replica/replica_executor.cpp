@@ -26,8 +26,34 @@ void replica_executor::post(std::function<void()> work) {
 }
 
 void replica_executor::post_after(std::chrono::nanoseconds delay, std::function<void()> work) {
-  if (auto to = replica_.lock())
+  if (current == this)
+    set_timer(delay, std::move(work));
+  else if (auto to = replica_.lock())
     caf::anon_send(caf::actor_cast<caf::actor>(to), executor_later{delay, std::move(work)});
+}
+
+std::uint64_t replica_executor::set_timer(std::chrono::nanoseconds delay, std::function<void()> work) {
+  if (current != this) {
+    post_after(delay, std::move(work));
+    return 0;
+  }
+  timers_.add(++timer_last_, clock_.now() + delay, std::move(work));
+  return timer_last_;
+}
+
+void replica_executor::cancel_timer(std::uint64_t timer) noexcept {
+  if (current == this)
+    timers_.cancel(timer);
+}
+
+void replica_executor::run_timers() {
+  const auto now = clock_.now();
+  for (std::size_t i = 0; i < local_runs_max; ++i) {
+    const auto work = timers_.take_due(now);
+    if (!work)
+      return;
+    work();
+  }
 }
 
 void replica_executor::post_event(std::function<void()> event) {

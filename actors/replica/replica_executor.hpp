@@ -3,9 +3,11 @@
 #include "actors/message.hpp"
 #include "actors/replica/replica_port.hpp"
 #include "actors/replica/request_port.hpp"
+#include "actors/replica/timer_set.hpp"
 
 #include <sluice/core/executor.hpp>
 
+#include <caf/actor_clock.hpp>
 #include <caf/actor_control_block.hpp>
 
 #include <chrono>
@@ -34,12 +36,15 @@ struct executor_later {
 /// Outlives the replica where a coroutine still holds it; then what is posted is dropped.
 class replica_executor final : public executor {
 public:
-  explicit replica_executor(caf::weak_actor_ptr replica, http::client_port* client = nullptr,
-                            log::speaker who = {})
-    : replica_(std::move(replica)), client_(client), who_(std::move(who)) {}
+  /// @param clock the replica's
+  replica_executor(caf::weak_actor_ptr replica, const caf::actor_clock& clock,
+                   http::client_port* client = nullptr, log::speaker who = {})
+    : replica_(std::move(replica)), clock_(clock), client_(client), who_(std::move(who)) {}
 
   void post(std::function<void()> work) override;
   void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override;
+  std::uint64_t set_timer(std::chrono::nanoseconds delay, std::function<void()> work) override;
+  void cancel_timer(std::uint64_t timer) noexcept override;
   http::client_port* http_client() noexcept override { return client_; }
 
   /// For the replica's own threads: handled as an event of its own.
@@ -64,11 +69,21 @@ public:
   /// mailbox, so that other events get their turn.
   void run_posted();
 
+  /// Replica only: runs timers that are due, in a turn; after a while the rest is due still.
+  void run_timers();
+  /// The replica ends: what waits in timers is given up here, as coroutines in them may hold this.
+  void drop_timers() { timers_.clear(); }
+  /// Replica only: when `run_timers` has something to do.
+  std::optional<timer_set::time_point> next_timer() const noexcept { return timers_.next(); }
+
 private:
   caf::weak_actor_ptr replica_;
+  const caf::actor_clock& clock_;
   http::client_port* client_;
   log::speaker who_;
-  std::deque<std::function<void()>> local_; ///< replica only
+  std::deque<std::function<void()>> local_; ///< replica only, like the next
+  timer_set timers_;
+  std::uint64_t timer_last_ = 0;
 };
 
 } // namespace sluice::replica

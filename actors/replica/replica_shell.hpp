@@ -5,6 +5,7 @@
 #include "actors/replica/replica_executor.hpp"
 #include "actors/replica/replica_port.hpp"
 #include "actors/replica/replica_protocol.hpp"
+#include "actors/wake_up.hpp"
 
 #include <sluice/core/limits.hpp>
 #include <sluice/core/result.hpp>
@@ -60,6 +61,7 @@ public:
     try {
       actor().perform(event(actor().machine()));
       executor_->run_posted();
+      arm_timer();
     } catch (const std::exception& e) {
       give_up(e.what());
     } catch (...) {
@@ -69,6 +71,11 @@ public:
   }
 
 protected:
+  ~replica_shell() {
+    if (executor_)
+      executor_->drop_timers();
+  }
+
   std::chrono::steady_clock::time_point now() const { return self_->clock().now(); }
 
   void start_ticking() { self_->delayed_send(self_, tick_interval, tick_atom::value); }
@@ -83,7 +90,10 @@ protected:
       });
   }
   void run_later(executor_later& later) {
-    self_->delayed_send(self_, later.delay, executor_call{std::move(later.run), false});
+    handle_event([&](State&) {
+      executor_->post_after(later.delay, std::move(later.run));
+      return Actions{};
+    });
   }
 
   /// Runs `job` on `runner`, then `event` with its result here.
@@ -188,6 +198,21 @@ protected:
 private:
   Actor& actor() noexcept { return static_cast<Actor&>(*this); }
 
+  /// One message for the soonest timer, however many there are.
+  void arm_timer() {
+    const auto at = executor_->next_timer();
+    if (const auto delay = at ? wake_up_.arm(*at, now()) : std::nullopt)
+      self_->delayed_send(self_, *delay, executor_call{[this] { on_timer(); }, true});
+  }
+
+  void on_timer() {
+    if (wake_up_.is_due(now()))
+      handle_event([this](State&) {
+        executor_->run_timers();
+        return Actions{};
+      });
+  }
+
   void report_if_changed() {
     const auto at = now();
     const auto phase = actor().machine().phase();
@@ -203,6 +228,7 @@ private:
       self_->quit();
   }
 
+  wake_up wake_up_; ///< for the timers of `executor_`
   std::optional<std::chrono::steady_clock::time_point> setup_since_;
   std::optional<host::replica_phase> phase_reported_;
   bool exhausted_reported_ = false;

@@ -122,7 +122,7 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
   opts_ = std::move(opts);
   state_.emplace(opts_.to != nullptr, seed(), limits::drain_max(opts_.processor.timeout));
   collect_.emplace(opts_.to ? 1 : collect_lanes, sinks_to_queue(), seed());
-  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()},
+  executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, self->clock(),
                                                  opts_.threads->http_client(), speaker());
   work_ = opts_.threads->make_request_work(work_options());
   if (opts_.to)

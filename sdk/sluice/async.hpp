@@ -318,6 +318,13 @@ started start(async<T> work, executor& where, Done done) {
 class [[nodiscard]] sleep_awaiter {
 public:
   explicit sleep_awaiter(std::chrono::nanoseconds delay) noexcept : delay_(delay) {}
+  sleep_awaiter(const sleep_awaiter&) = delete;
+  sleep_awaiter& operator=(const sleep_awaiter&) = delete;
+  /// Ends with the coroutine that waits, if that is given up: the timer goes, too.
+  ~sleep_awaiter() {
+    if (timer_ != 0)
+      where_->cancel_timer(timer_);
+  }
 
   bool await_ready() const noexcept { return false; }
 
@@ -326,18 +333,21 @@ public:
     detail::check_awaiting_coroutine<Promise>();
     auto context = self.promise().context;
     auto suspended = std::make_shared<detail::suspension>(self, context);
+    where_ = &context->where();
     try {
-      context->where().post_after(delay_, [suspended] { suspended->resume(); });
+      timer_ = where_->set_timer(delay_, [suspended] { suspended->resume(); });
     } catch (...) {
       suspended->release(); // the exception resumes it
       throw;
     }
   }
 
-  void await_resume() const noexcept {}
+  void await_resume() noexcept { timer_ = 0; }
 
 private:
   std::chrono::nanoseconds delay_;
+  executor* where_ = nullptr;
+  std::uint64_t timer_ = 0; ///< that is set
 };
 
 namespace detail {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <utility>
@@ -17,17 +18,30 @@ public:
   void post(std::function<void()> work) override { post_after({}, std::move(work)); }
 
   void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override {
+    set_timer(delay, std::move(work));
+  }
+
+  std::uint64_t set_timer(std::chrono::nanoseconds delay, std::function<void()> work) override {
     if (drops_work)
-      return;
-    due_.emplace(now_ + delay, std::move(work));
+      return 0;
+    due_.emplace(now_ + delay, entry{++last_, std::move(work)});
+    return last_;
+  }
+
+  void cancel_timer(std::uint64_t timer) noexcept override {
+    for (auto at = due_.begin(); at != due_.end(); ++at)
+      if (at->second.id == timer) {
+        const auto gone = due_.extract(at); // its end may cancel others
+        return;
+      }
   }
 
   /// Runs what is due, also what that makes due; returns how many pieces ran.
   std::size_t run() {
     std::size_t count = 0;
     while (!due_.empty() && due_.begin()->first <= now_) {
-      auto work = std::move(due_.extract(due_.begin()).mapped());
-      work();
+      auto next = std::move(due_.extract(due_.begin()).mapped());
+      next.work();
       ++count;
     }
     return count;
@@ -41,13 +55,19 @@ public:
   std::size_t waiting_count() const noexcept { return due_.size(); }
 
   /// Forgets what was posted, as an executor does that shuts down.
-  void drop_all() { due_.clear(); }
+  void drop_all() { const auto gone = std::exchange(due_, {}); }
 
   bool drops_work = false; ///< forget what is posted from now on
 
 private:
+  struct entry {
+    std::uint64_t id;
+    std::function<void()> work;
+  };
+
   std::chrono::nanoseconds now_{0};
-  std::multimap<std::chrono::nanoseconds, std::function<void()>> due_;
+  std::uint64_t last_ = 0;
+  std::multimap<std::chrono::nanoseconds, entry> due_;
 };
 
 } // namespace sluice

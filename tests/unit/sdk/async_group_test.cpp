@@ -203,6 +203,21 @@ TEST_CASE("an exception is an end, too, and any of nothing is refused") {
   CHECK(message_of(nothing.result) == "broken");
 }
 
+TEST_CASE("the timer of a timeout goes when the work is done before") {
+  manual_executor where;
+  int living = 0;
+  run_of<int> quick{sluice::timeout(delayed(5, 1ms), 1h), where};
+  CHECK(where.waiting_count() == 2);
+  where.advance(1ms);
+  CHECK(quick.done_count == 1);
+  CHECK(where.waiting_count() == 0);
+  auto given_up = start(hold(tracked{living}, 1h), where, [](const outcome<void>&) {});
+  CHECK(where.waiting_count() == 1);
+  given_up.cancel();
+  CHECK(where.waiting_count() == 0);
+  CHECK(living == 0);
+}
+
 TEST_CASE("a timeout throws when the time is over, and ends the work") {
   manual_executor where;
   run_of<std::string> in_time{timed_in_one(1ms, 2ms), where};

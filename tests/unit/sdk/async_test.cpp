@@ -226,7 +226,7 @@ TEST_CASE("work that the executor does not take ends at once") {
 
 TEST_CASE("an executor may refuse by an exception, which the coroutine sees") {
   struct refusing : manual_executor {
-    void post_after(std::chrono::nanoseconds, std::function<void()>) override {
+    std::uint64_t set_timer(std::chrono::nanoseconds, std::function<void()>) override {
       throw std::runtime_error{"full"};
     }
   } where;
@@ -237,11 +237,11 @@ TEST_CASE("an executor may refuse by an exception, which the coroutine sees") {
 
 TEST_CASE("a coroutine that catches the refusal goes on and can wait again") {
   struct refusing_twice : manual_executor {
-    void post_after(std::chrono::nanoseconds delay, std::function<void()> work) override {
+    std::uint64_t set_timer(std::chrono::nanoseconds delay, std::function<void()> work) override {
       CHECK(delay == 0ns); // never less
       if (refusals++ < 2)
         throw std::runtime_error{"full"};
-      manual_executor::post_after(delay, std::move(work));
+      return manual_executor::set_timer(delay, std::move(work));
     }
     int refusals = 0;
   } where;
