@@ -322,8 +322,10 @@ public:
   sleep_awaiter& operator=(const sleep_awaiter&) = delete;
   /// Ends with the coroutine that waits, if that is given up: the timer goes, too.
   ~sleep_awaiter() {
-    if (timer_ != 0)
-      where_->cancel_timer(timer_);
+    if (timer_ == 0)
+      return;
+    if (const auto where = where_.lock()) // where frames end that were on their way to it, it may be gone
+      where->cancel_timer(timer_);
   }
 
   bool await_ready() const noexcept { return false; }
@@ -333,9 +335,10 @@ public:
     detail::check_awaiting_coroutine<Promise>();
     auto context = self.promise().context;
     auto suspended = std::make_shared<detail::suspension>(self, context);
-    where_ = &context->where();
+    auto& where = context->where();
+    where_ = where.weak_from_this();
     try {
-      timer_ = where_->set_timer(delay_, [suspended] { suspended->resume(); });
+      timer_ = where.set_timer(delay_, [suspended] { suspended->resume(); });
     } catch (...) {
       suspended->release(); // the exception resumes it
       throw;
@@ -346,7 +349,7 @@ public:
 
 private:
   std::chrono::nanoseconds delay_;
-  executor* where_ = nullptr;
+  std::weak_ptr<executor> where_;
   std::uint64_t timer_ = 0; ///< that is set
 };
 

@@ -204,7 +204,8 @@ TEST_CASE("an exception is an end, too, and any of nothing is refused") {
 }
 
 TEST_CASE("the timer of a timeout goes when the work is done before") {
-  manual_executor where;
+  const auto held = std::make_shared<manual_executor>(); // as every executor is
+  auto& where = *held;
   int living = 0;
   run_of<int> quick{sluice::timeout(delayed(5, 1ms), 1h), where};
   CHECK(where.waiting_count() == 2);
