@@ -318,8 +318,9 @@ started start(async<T> work, executor& where, Done done) {
 class [[nodiscard]] sleep_awaiter {
 public:
   explicit sleep_awaiter(std::chrono::nanoseconds delay) noexcept : delay_(delay) {}
-  sleep_awaiter(const sleep_awaiter&) = delete;
-  sleep_awaiter& operator=(const sleep_awaiter&) = delete;
+  /// One that is awaited stays where it is.
+  sleep_awaiter(sleep_awaiter&& other) noexcept : delay_(other.delay_) {}
+  sleep_awaiter& operator=(sleep_awaiter&&) = delete;
   /// Ends with the coroutine that waits, if that is given up: the timer goes, too.
   ~sleep_awaiter() {
     if (timer_ == 0)
