@@ -232,10 +232,10 @@ TEST_CASE_FIXTURE(websocket_fixture, "pings are answered, and a client that answ
 }
 
 TEST_CASE_FIXTURE(websocket_fixture, "a client that answers pings stays") {
-  options.limits.websocket_ping_interval = 50ms;
+  options.limits.websocket_ping_interval = 500ms; // a busy machine answers late, too
   auto client = connect();
   client.send(opening());
-  for (int pings = 0; pings < 5;) {
+  for (int pings = 0; pings < 3;) {
     REQUIRE(client.receive());
     for (std::size_t at; (at = client.unread().find(std::string{"\x89\0", 2})) != std::string::npos;
          ++pings) {
