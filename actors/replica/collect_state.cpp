@@ -93,6 +93,7 @@ std::vector<std::uint64_t> collect_state::next(time_point now) {
     if (group.waiting || now < group.not_before)
       continue;
     group.waiting = true;
+    group.sent = now;
     ++group.tries;
     due.push_back(id);
   }
@@ -122,6 +123,22 @@ collect_outcome collect_state::on_stored(std::uint64_t id, const result<void>& o
   size_bytes_ -= std::min(size_bytes_, group.size_bytes);
   groups_.erase(found);
   return out;
+}
+
+std::vector<std::uint64_t> collect_state::unanswered(time_point now,
+                                                     std::chrono::nanoseconds wait_max) const {
+  std::vector<std::uint64_t> late;
+  for (const auto& [id, group] : groups_)
+    if (group.waiting && now - group.sent >= wait_max)
+      late.push_back(id);
+  return late;
+}
+
+bool collect_state::is_all_out() const noexcept {
+  const auto out = std::count_if(groups_.begin(), groups_.end(), [](const auto& each) {
+    return each.second.waiting && each.second.key.empty();
+  });
+  return static_cast<std::size_t>(out) == lane_seq_.size();
 }
 
 bool collect_state::is_retrying() const noexcept {

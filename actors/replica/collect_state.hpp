@@ -33,6 +33,7 @@ struct collect_group {
   std::vector<std::uint64_t> calls;
   std::size_t size_bytes = 0;
   bool waiting = false; ///< an answer is due
+  time_point sent{};
   std::uint32_t tries = 0;
   time_point not_before{};
 };
@@ -64,9 +65,14 @@ public:
   /// A write ended. What may succeed later is tried again with back-off.
   collect_outcome on_stored(std::uint64_t id, const result<void>& outcome, time_point now);
 
+  /// Writes that have been out for `wait_max`: give them to `on_stored` as failed, then they are repeated.
+  std::vector<std::uint64_t> unanswered(time_point now, std::chrono::nanoseconds wait_max) const;
+
   /// Calls whose deadline has passed before they got into a write; they are forgotten.
   std::vector<std::uint64_t> take_late(time_point now);
 
+  /// Whether each lane has a write out: what comes now waits for one of their answers.
+  bool is_all_out() const noexcept;
   /// Whether a write has failed and is tried again.
   bool is_retrying() const noexcept;
   bool empty() const noexcept { return waiting_.empty() && groups_.empty(); }

@@ -66,11 +66,6 @@ void replica_executor::send_message(work_done done) {
     caf::anon_send(caf::actor_cast<caf::actor>(to), std::move(done));
 }
 
-void replica_executor::send_message(collected what) {
-  if (auto to = replica_.lock())
-    caf::anon_send(caf::actor_cast<caf::actor>(to), std::move(what));
-}
-
 replica_executor::turn::turn(replica_executor& which) noexcept
   : before_(std::exchange(current, &which)), speaking_(which.who_) {}
 

@@ -2,7 +2,6 @@
 
 #include "actors/message.hpp"
 #include "actors/replica/replica_port.hpp"
-#include "actors/replica/request_port.hpp"
 #include "actors/replica/timer_set.hpp"
 
 #include <sluice/core/executor.hpp>
@@ -50,7 +49,6 @@ public:
   /// For the replica's own threads: handled as an event of its own.
   void post_event(std::function<void()> event);
   void send_message(work_done done);
-  void send_message(collected what);
 
   /// Replica only: while one lives, `post` on this thread queues locally, and the thread speaks for the replica.
   class turn {

@@ -102,6 +102,8 @@ public:
   virtual std::unique_ptr<runner_port> make_runner(const std::string& name) = 0;
   /// What the HTTP calls of coroutines are sent by; may be none.
   virtual http::client_port* http_client() { return nullptr; }
+  /// Runs `work` at once. What it answers may leave together, at its end.
+  virtual void answer_together(const std::function<void()>& work) { work(); }
 };
 
 /// Collects what one thread finished into the next chunk. Both kinds of work, threads

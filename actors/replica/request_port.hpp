@@ -1,7 +1,6 @@
 #pragma once
 
 #include "actors/ingress/target_port.hpp"
-#include "actors/message.hpp"
 #include "actors/replica/replica_port.hpp"
 
 #include <sluice/processor/request_body.hpp>
@@ -16,7 +15,6 @@ namespace sluice::replica {
 /// What a collector made of one request, on its way to the sink. The exchange is still open:
 /// it is answered when the sink has confirmed.
 struct collected {
-  using actor_message = void;
   exchange_ptr call;
   encoded_results results;
 };

@@ -1,5 +1,6 @@
 #include "actors/replica/request_replica.hpp"
 
+#include "actors/replica/collect_inbox.hpp"
 #include "actors/replica/collect_state.hpp"
 #include "actors/replica/replica_shell.hpp"
 #include "actors/replica/request_coroutines.hpp"
@@ -20,13 +21,14 @@ namespace sluice::replica {
 
 namespace {
 
+/// A write to the queue whose answer takes longer is repeated.
 constexpr std::chrono::seconds append_timeout{15};
 
 /// Writes that a collector has out at once: one travels while one is written.
 constexpr std::size_t collect_lanes = 2;
 
-using self_type = handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<collected>,
-                                 caf::reacts_to<executor_call>, caf::reacts_to<executor_later>>;
+using self_type =
+  handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<executor_call>, caf::reacts_to<executor_later>>;
 
 response success_answer() { return {200, {{"Content-Type", "application/json"}}, R"({"success":true})"}; }
 
@@ -80,8 +82,11 @@ private:
   void apply(const finish&) { finished_ = true; }
 
   void dismiss_clients();
-  void on_collected(collected& what);
+  void take_collected();
+  void repeat_unanswered();
+  void on_collected(collected what);
   void send_writes();
+  void send_write(std::uint64_t id);
   void send_append(std::uint64_t id);
   void on_stored(std::uint64_t id, const result<void>& outcome);
   void answer(const std::vector<std::uint64_t>& calls, const response& with);
@@ -98,7 +103,12 @@ private:
     // A collector's calls wait for a write to the sink, which takes many of them at once.
     out.waiting_max = opts_.processor.kind == pattern::collector ? limits::block_count_max
                                                                  : requests_waiting_max(out.num_concurrency);
-    out.done = [to = executor_](collected what) { to->send_message(std::move(what)); };
+    out.done = [this, inbox = inbox_, to = executor_](collected what) {
+      if (what.results.count() == 0)
+        what.call->respond(success_answer());
+      else if (inbox->add(std::move(what)))
+        to->post_event([this] { handle_event([](request_state&) { return request_actions{}; }); });
+    };
     out.idle = [this, to = executor_] {
       to->post_event([this] { handle_event([](request_state& s) { return s.on_idle(); }); });
     };
@@ -107,6 +117,7 @@ private:
 
   std::optional<request_state> state_;
   std::optional<collect_state> collect_;
+  std::shared_ptr<collect_inbox> inbox_ = std::make_shared<collect_inbox>();
   std::unordered_map<std::uint64_t, exchange_ptr> calls_; ///< wait for their results to be written
   std::uint64_t call_last_ = 0;
   std::unique_ptr<request_work_port> work_;
@@ -134,15 +145,11 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
     [this](tick_atom) {
       start_ticking();
       handle_event([this](request_state& s) {
+        take_collected();
+        repeat_unanswered();
         answer(collect_->take_late(now()), failure_answer(503, "the sink did not take the results in time"));
         dismiss_clients();
         return s.on_tick(collect_->empty(), now());
-      });
-    },
-    [this](collected& what) {
-      handle_event([&](request_state&) {
-        on_collected(what);
-        return request_actions{};
       });
     },
     [this](executor_call& call) { run_call(call); },
@@ -188,11 +195,19 @@ void request_actor::dismiss_clients() {
     body_->connections()->dismiss(now(), seed());
 }
 
-void request_actor::on_collected(collected& what) {
-  if (what.results.count() == 0) {
-    what.call->respond(success_answer());
+void request_actor::take_collected() {
+  for (auto& each : inbox_->take())
+    on_collected(std::move(each));
+}
+
+void request_actor::repeat_unanswered() {
+  if (!sinks_to_queue()) // a write to another sink takes as long as it takes
     return;
-  }
+  for (auto id : collect_->unanswered(now(), append_timeout))
+    on_stored(id, fail(errc::timeout, "the queue did not answer in time"));
+}
+
+void request_actor::on_collected(collected what) {
   const auto id = ++call_last_;
   idempotency sent;
   if (auto given = what.call->in.headers.find("Idempotency-Key"))
@@ -202,21 +217,27 @@ void request_actor::on_collected(collected& what) {
 }
 
 void request_actor::send_writes() {
-  for (auto id : collect_->next(now())) {
-    if (sinks_to_queue())
-      send_append(id);
-    else if (opts_.to)
-      run_on(
-        *sink_runner_, "sink",
-        [to = opts_.to, records = collect_->group(id).records] { return to->push(records); },
-        [this, id](request_state&, const result<void>& outcome) {
-          on_stored(id, outcome);
-          return request_actions{};
-        });
-    else
-      on_stored(id, {}); // the sink is "empty"
-  }
+  do {
+    take_collected();
+    for (auto id : collect_->next(now()))
+      send_write(id);
+  } while (!inbox_->rest(collect_->is_all_out()));
   work_->hold_back(collect_->size_bytes() > results_waiting_bytes_max);
+}
+
+void request_actor::send_write(std::uint64_t id) {
+  if (sinks_to_queue())
+    send_append(id);
+  else if (opts_.to)
+    run_on(
+      *sink_runner_, "sink",
+      [to = opts_.to, records = collect_->group(id).records] { return to->push(records); },
+      [this, id](request_state&, const result<void>& outcome) {
+        on_stored(id, outcome);
+        return request_actions{};
+      });
+  else
+    on_stored(id, {}); // the sink is "empty"
 }
 
 void request_actor::send_append(std::uint64_t id) {
@@ -237,7 +258,8 @@ void request_actor::send_append(std::uint64_t id) {
       return request_actions{};
     });
   };
-  self_->request(opts_.queue, append_timeout, std::move(request))
+  // The timeouts of the actor system would cost its clock two turns for each write; the tick looks after those.
+  self_->request(opts_.queue, caf::infinite, std::move(request))
     .then([stored](const queue::append_reply&) { stored({}); },
           [stored](const caf::error& why) { stored(tl::unexpected{from_caf(why)}); });
 }
@@ -258,14 +280,16 @@ void request_actor::on_stored(std::uint64_t id, const result<void>& outcome) {
 }
 
 void request_actor::answer(const std::vector<std::uint64_t>& calls, const response& with) {
-  for (auto id : calls) {
-    auto found = calls_.find(id);
-    if (found == calls_.end())
-      continue;
-    auto call = std::move(found->second);
-    calls_.erase(found);
-    call->respond(with);
-  }
+  opts_.threads->answer_together([&] {
+    for (auto id : calls) {
+      auto found = calls_.find(id);
+      if (found == calls_.end())
+        continue;
+      auto call = std::move(found->second);
+      calls_.erase(found);
+      call->respond(with);
+    }
+  });
 }
 
 void request_actor::apply(const tear_down&) {
@@ -281,7 +305,7 @@ host::replica_report request_actor::report() const {
   out.phase = state_->phase();
   out.processed_total = load.handled_total - std::min(load.handled_total, load.failed_total);
   out.failed_total = load.failed_total + refused_by_sink_;
-  out.in_flight = load.in_flight + static_cast<std::uint32_t>(calls_.size());
+  out.in_flight = load.in_flight + static_cast<std::uint32_t>(calls_.size() + inbox_->count());
   out.busy_longest = std::max(load.busy_longest, setup_age(out.phase));
   out.last_error = state_->last_error();
   out.retrying = state_->is_retrying() || (collect_ && collect_->is_retrying());

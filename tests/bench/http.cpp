@@ -1,13 +1,14 @@
 // Requests per second and latency of an endpoint that does nothing, a typed echo and a collector into a queue, at 1, 16, 128
 // and 1000 connections: in local mode, and through a node's ingress to a host process. Beside it, in the same run and
-// under the same load, a bare Boost.Beast server and cpp-httplib that do the same by hand (and store nothing), and our
-// HTTP server without router and replica. Every server is a process of its own; the load is one thread of this one.
+// under the same load, a bare Boost.Beast server and cpp-httplib that do the same by hand (they collect into a SQLite
+// file of their own, what comes meanwhile in one synced transaction), and our HTTP server without router and replica. Every server is a process of its own; the load is one thread of this one.
 //
 // At the end what 10000 idle connections cost a node, what a load feels of them, and 2000 busy ones.
 // Prints one JSON object. "cpu_us" is the processor time of all processes of a server per request: it changes least when the
 // machine does other things.
 //
-// Usage: bench_http [SECONDS_PER_CASE]
+// Usage: bench_http [SECONDS_PER_CASE [noop|echo|collect CONNECTIONS]]
+// With a work and a number of connections only that case is measured.
 #include "tests/bench/plain_servers.hpp"
 #include "tests/bench/servers.hpp"
 #include "tests/support/http_load.hpp"
@@ -32,6 +33,12 @@ using sluice::testing::load_options;
 
 constexpr std::size_t connection_counts[] = {1, 16, 128, 1000};
 
+/// Which cases are measured.
+struct selection {
+  std::string work = {}; ///< all if empty
+  std::size_t connections = 0;
+};
+
 // --- measuring -----------------------------------------------------------------------
 
 std::string get(const std::string& path) {
@@ -53,14 +60,20 @@ figures measure(const served& who, const std::string& request, std::size_t conne
   return bench::measure(who, std::move(load), seconds);
 }
 
-void print_work(const char* name, const servers& all, const std::string& request, double seconds) {
+void print_work(const char* name, const servers& all, const std::string& request, double seconds,
+                const selection& only) {
+  if (!only.work.empty() && only.work != name)
+    return;
   std::printf("  \"%s\": [\n", name);
+  const char* separator = "";
   for (auto count : connection_counts) {
+    if (only.connections != 0 && only.connections != count)
+      continue;
+    std::printf("%s", std::exchange(separator, ",\n"));
     print_case(all, "\"connections\": " + std::to_string(count),
                [&](const served& who) { return measure(who, request, count, seconds / bench::rounds); });
-    std::printf(count == connection_counts[3] ? "\n" : ",\n");
   }
-  std::printf("  ],\n");
+  std::printf("\n  ]%s\n", only.work.empty() ? "," : "");
   std::fflush(stdout); // a server that is forked off next must not say it again
 }
 
@@ -126,13 +139,14 @@ int serve_alone() {
     ::pause();
 }
 
-int serve(const std::string& kind) {
+int serve(const std::string& kind, const char* file) {
+  bench::rows = std::make_unique<bench::row_store>(file);
   if (kind == "beast")
     beast_server<beast_session>{io_threads()}.run();
   return kind == "httplib" ? bench::serve_httplib() : serve_alone();
 }
 
-int run(double seconds) {
+int run(double seconds, const selection& only) {
   const auto descriptors = sluice::testing::raise_descriptor_limit();
   char name[] = "/tmp/sluice-bench-XXXXXX";
   const fs::path home = ::mkdtemp(name);
@@ -147,11 +161,13 @@ int run(double seconds) {
     const auto& the_node = *node;
     all.push_back(std::move(node));
     std::printf("{\n  \"io_threads\": %zu,\n", io_threads());
-    print_work("echo", all, post("/echo"), seconds);
-    print_work("collect", all, post("/collect"), seconds);
+    std::fflush(stdout); // a server that is forked off next must not say it again
+    print_work("echo", all, post("/echo"), seconds, only);
+    print_work("collect", all, post("/collect"), seconds, only);
     all.push_back(start_plain("server_alone", home));
-    print_work("noop", all, get("/noop"), seconds);
-    print_many(the_node, seconds, descriptors);
+    print_work("noop", all, get("/noop"), seconds, only);
+    if (only.work.empty())
+      print_many(the_node, seconds, descriptors);
     std::printf("}\n");
   }
   fs::remove_all(home);
@@ -162,9 +178,12 @@ int run(double seconds) {
 
 int main(int argc, char** argv) {
   try {
-    if (argc == 3 && std::string{argv[1]} == "--serve")
-      return serve(argv[2]);
-    return run(argc > 1 ? std::atof(argv[1]) : 1.5);
+    if (argc == 4 && std::string{argv[1]} == "--serve")
+      return serve(argv[2], argv[3]);
+    selection only;
+    if (argc > 3)
+      only = {argv[2], static_cast<std::size_t>(std::atoi(argv[3]))};
+    return run(argc > 1 ? std::atof(argv[1]) : 1.5, only);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "http: %s\n", e.what());
     return 1;

@@ -1,7 +1,9 @@
 #pragma once
 
 // What `tests/bench/http.cpp` compares with, and a base of what `websocket.cpp` does: servers that do the same work by hand, each in a process of its own.
-// They keep nothing: `/collect` checks its body and answers.
+// `/collect` answers when its row is stored.
+
+#include "tests/bench/row_store.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
@@ -14,6 +16,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +48,9 @@ inline std::optional<std::string> echo_by_hand(std::string_view body) {
   return boost::json::serialize(out);
 }
 
+/// Where `/collect` stores. Set before a server of this process serves it.
+inline std::unique_ptr<row_store> rows;
+
 /// Says where it listens, to the process that started this one.
 inline void tell_port(int port) {
   std::printf("%d\n", port);
@@ -72,27 +78,40 @@ private:
     answer_ = {beast::http::status::ok, request_.version()};
     answer_.set(beast::http::field::server, "beast");
     answer_.keep_alive(request_.keep_alive());
-    fill();
+    if (request_.target() == "/noop") {
+      answer_.set(beast::http::field::content_type, "text/plain");
+      answer_.body() = noop_text;
+      return write();
+    }
+    answer_.set(beast::http::field::content_type, "application/json");
+    auto echoed = echo_by_hand(request_.body());
+    if (!echoed)
+      answer_.result(beast::http::status::bad_request);
+    else if (request_.target() == "/echo")
+      answer_.body() = *echoed;
+    else
+      return collect(std::move(*echoed));
+    write();
+  }
+
+  void collect(std::string row) {
+    rows->add(std::move(row), [self = shared_from_this()](bool stored) {
+      asio::post(self->stream_.get_executor(), [self, stored] {
+        if (!stored)
+          self->answer_.result(beast::http::status::service_unavailable);
+        self->answer_.body() = stored ? "{\"success\":true}" : "{\"success\":false}";
+        self->write();
+      });
+    });
+  }
+
+  void write() {
     answer_.prepare_payload();
     beast::http::async_write(stream_, answer_,
                              [self = shared_from_this()](beast::error_code failed, std::size_t) {
                                if (!failed)
                                  self->read();
                              });
-  }
-
-  void fill() {
-    if (request_.target() == "/noop") {
-      answer_.set(beast::http::field::content_type, "text/plain");
-      answer_.body() = noop_text;
-      return;
-    }
-    answer_.set(beast::http::field::content_type, "application/json");
-    auto echoed = echo_by_hand(request_.body());
-    if (!echoed)
-      answer_.result(beast::http::status::bad_request);
-    else
-      answer_.body() = request_.target() == "/echo" ? *echoed : "{\"success\":true}";
   }
 
   beast::tcp_stream stream_;
@@ -161,10 +180,23 @@ inline int serve_httplib() {
     if (!echoed)
       out.status = 400;
     else
-      out.set_content(in.path == "/echo" ? *echoed : "{\"success\":true}", "application/json");
+      out.set_content(*echoed, "application/json");
+  };
+  auto collect = [](const httplib::Request& in, httplib::Response& out) {
+    auto echoed = echo_by_hand(in.body);
+    if (!echoed) {
+      out.status = 400;
+      return;
+    }
+    auto stored = std::make_shared<std::promise<bool>>();
+    rows->add(std::move(*echoed), [stored](bool is_stored) { stored->set_value(is_stored); });
+    if (stored->get_future().get())
+      out.set_content("{\"success\":true}", "application/json");
+    else
+      out.status = 503;
   };
   server.Post("/echo", echo);
-  server.Post("/collect", echo);
+  server.Post("/collect", collect);
   const auto port = server.bind_to_any_port("127.0.0.1");
   // It listens with a backlog of 5: a thousand clients at once would measure the repeated SYNs of the kernel.
   if (port < 0 || ::listen(listening, 4096) != 0)

@@ -154,8 +154,8 @@ private:
 
 inline std::unique_ptr<served> start_plain(const std::string& kind, const fs::path& home) {
   const auto output = home / kind;
-  auto made =
-    std::make_unique<child_server>(kind, std::vector<std::string>{"/proc/self/exe", "--serve", kind}, output);
+  auto made = std::make_unique<child_server>(
+    kind, std::vector<std::string>{"/proc/self/exe", "--serve", kind, home / (kind + ".db")}, output);
   wait_for(kind.c_str(), [&] {
     const auto text = read_all(output);
     made->port = text.ends_with('\n') ? static_cast<std::uint16_t>(std::stoi(text)) : 0;

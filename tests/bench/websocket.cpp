@@ -215,7 +215,7 @@ int run(double seconds) {
 
 int main(int argc, char** argv) {
   try {
-    if (argc == 3 && std::string{argv[1]} == "--serve")
+    if (argc == 4 && std::string{argv[1]} == "--serve")
       beast_server<beast_websocket>{io_threads()}.run();
     return run(argc > 1 ? std::atof(argv[1]) : 1.5);
   } catch (const std::exception& e) {

@@ -1,6 +1,7 @@
 #include "transport/peer/peer.hpp"
 
 #include "transport/link/link_state.hpp"
+#include "transport/link/send_cork.hpp"
 
 #include <sluice/core/limits.hpp>
 
@@ -82,6 +83,17 @@ std::chrono::milliseconds wait_of(const T&) {
 
 // ---- outgoing -------------------------------------------------------------------
 
+/// A message with nothing behind it is written by this thread, which spares it the way over the thread of the links. Of many
+/// in a row that one makes few system calls.
+result<void> send_frame(self_ptr self, const link::connection_ptr& to, link::frame frame) {
+  std::vector<link::frame> frames;
+  frames.push_back(std::move(frame));
+  if (!self->mailbox().empty())
+    return to->send(std::move(frames));
+  link::send_cork cork;
+  return to->send(std::move(frames));
+}
+
 failure no_link() { return {errc::unavailable, "there is no link to the other process at the moment"}; }
 
 template <class T>
@@ -121,10 +133,9 @@ caf::typed_response_promise<typename wire<T>::reply> send_request(self_ptr self,
   }
   auto wait = wait_of(message) + answer_deadline;
   auto id = ++st.last_id;
-  std::vector<link::frame> frames(1);
-  frames[0] = {link::frame_kind::request, static_cast<std::uint16_t>(wire<T>::id), id,
-               static_cast<std::uint32_t>(std::chrono::milliseconds{wait}.count()), encode(message)};
-  if (auto sent = st.connection->send(std::move(frames)); !sent) {
+  link::frame frame{link::frame_kind::request, static_cast<std::uint16_t>(wire<T>::id), id,
+                    static_cast<std::uint32_t>(std::chrono::milliseconds{wait}.count()), encode(message)};
+  if (auto sent = send_frame(self, st.connection, std::move(frame)); !sent) {
     promise.deliver(to_caf(sent.error()));
     return promise;
   }
@@ -158,11 +169,10 @@ void fail_all(state& st, const failure& why) {
 
 // ---- incoming -------------------------------------------------------------------
 
-void reply_with(const link::connection_ptr& to, link::frame_kind kind, std::uint64_t id, std::string body) {
-  std::vector<link::frame> frames(1);
-  frames[0] = {kind, 0, id, 0, std::move(body)};
+void reply_with(self_ptr self, const link::connection_ptr& to, link::frame_kind kind, std::uint64_t id,
+                std::string body) {
   // When the link broke or is full, the asker's deadline or its closed link tells it.
-  static_cast<void>(to->send(std::move(frames)));
+  static_cast<void>(send_frame(self, to, {kind, 0, id, 0, std::move(body)}));
 }
 
 /// A peer speaks only for itself: names that it claims are replaced by who it is.
@@ -194,7 +204,7 @@ void serve(self_ptr self, link::frame& in, const Target& target) {
   auto from = self->state.connection;
   auto refuse = [&](const failure& why) {
     if (in.kind == link::frame_kind::request)
-      reply_with(from, link::frame_kind::error, in.id, encode_failure(why));
+      reply_with(self, from, link::frame_kind::error, in.id, encode_failure(why));
   };
   if (!target)
     return refuse({errc::unsupported, "the other process does not answer this kind of request"});
@@ -205,15 +215,15 @@ void serve(self_ptr self, link::frame& in, const Target& target) {
   if constexpr (std::is_void_v<typename wire<T>::reply>) {
     self->send(target, std::move(message));
   } else {
-    auto deadline = in.deadline_ms > 0 ? std::chrono::milliseconds{in.deadline_ms}
-                                       : std::chrono::milliseconds{answer_deadline};
-    self->request(target, deadline, std::move(message))
+    // Without a timeout, which would cost the clock of all actors two turns: who asks gives up by itself, and what comes later
+    // is not missed.
+    self->request(target, caf::infinite, std::move(message))
       .then(
-        [from, id = in.id](const typename wire<T>::reply& reply) {
-          reply_with(from, link::frame_kind::reply, id, encode(reply));
+        [self, from, id = in.id](const typename wire<T>::reply& reply) {
+          reply_with(self, from, link::frame_kind::reply, id, encode(reply));
         },
-        [from, id = in.id](const caf::error& why) {
-          reply_with(from, link::frame_kind::error, id, encode_failure(from_caf(why)));
+        [self, from, id = in.id](const caf::error& why) {
+          reply_with(self, from, link::frame_kind::error, id, encode_failure(from_caf(why)));
         });
   }
 }
@@ -229,9 +239,9 @@ void serve_now(self_ptr self, const link::frame& in, const char* missing, const 
   else if (call)
     outcome = call(request);
   if (outcome)
-    reply_with(to, link::frame_kind::reply, in.id, encode(*outcome));
+    reply_with(self, to, link::frame_kind::reply, in.id, encode(*outcome));
   else
-    reply_with(to, link::frame_kind::error, in.id, encode_failure(outcome.error()));
+    reply_with(self, to, link::frame_kind::error, in.id, encode_failure(outcome.error()));
 }
 
 void serve_artifact(self_ptr self, const link::frame& in) {
@@ -308,7 +318,7 @@ void dispatch(self_ptr self, link::frame& in) {
   // From a newer neighbour.
   if (in.kind == link::frame_kind::request)
     reply_with(
-      self->state.connection, link::frame_kind::error, in.id,
+      self, self->state.connection, link::frame_kind::error, in.id,
       encode_failure({errc::unsupported, "this version does not know request " + std::to_string(in.method)}));
 }
 

@@ -1,6 +1,7 @@
 #include "transport/work/worker_threads.hpp"
 
 #include "transport/http/client.hpp"
+#include "transport/link/send_cork.hpp"
 #include "transport/work/request_pool.hpp"
 #include "transport/work/thread_counter.hpp"
 #include "transport/work/work_pool.hpp"
@@ -111,6 +112,11 @@ http::client_port* worker_threads::http_client() {
     });
   });
   return client_.get();
+}
+
+void worker_threads::answer_together(const std::function<void()>& work) {
+  link::send_cork cork;
+  work();
 }
 
 bool worker_threads::wait_all_ended(std::chrono::milliseconds wait_max) {

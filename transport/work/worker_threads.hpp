@@ -30,6 +30,8 @@ public:
   /// Made at the first call.
   http::client_port* http_client() override;
 
+  void answer_together(const std::function<void()>& work) override;
+
   /// Whether all threads ended within `wait_max`; those of living ports do not.
   bool wait_all_ended(std::chrono::milliseconds wait_max);
 

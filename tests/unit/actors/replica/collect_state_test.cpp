@@ -187,3 +187,40 @@ TEST_CASE("whatever fails and in whatever order, every call is told exactly once
     CHECK(s.size_bytes() == 0);
   }
 }
+
+TEST_CASE(
+  "it says when nothing can go out before an answer, which a write that is tried again later is not") {
+  collect_state s{2, false, 1};
+  add(s, 1);
+  const auto first = s.next(start);
+  CHECK_FALSE(s.is_all_out());
+  add(s, 2);
+  const auto second = s.next(start);
+  CHECK(s.is_all_out());
+  s.on_stored(first[0], fail(errc::unavailable, "away"), start);
+  CHECK_FALSE(s.is_all_out());
+  s.on_stored(second[0], {}, start);
+  CHECK_FALSE(s.is_all_out());
+}
+
+TEST_CASE("writes with a key take no lane") {
+  collect_state s{1, true, 1};
+  add(s, 1, "k");
+  REQUIRE(s.next(start).size() == 1);
+  CHECK_FALSE(s.is_all_out());
+}
+
+TEST_CASE("a write without an answer is known as such, is repeated as the same, and its late answer counts") {
+  collect_state s{1, false, 1};
+  add(s, 1);
+  const auto out = s.next(start);
+  REQUIRE(out.size() == 1);
+  CHECK(s.unanswered(start + 14s, 15s).empty());
+  CHECK(s.unanswered(start + 15s, 15s) == out);
+  CHECK(s.on_stored(out[0], fail(errc::timeout, "late"), start + 15s).stored.empty());
+  CHECK(s.unanswered(start + 1h, 15s).empty());
+  CHECK(s.next(start + 20s) == out);
+  CHECK(s.unanswered(start + 21s, 15s).empty());
+  CHECK(s.on_stored(out[0], {}, start + 21s).stored == ids{1});
+  CHECK(s.on_stored(out[0], {}, start + 22s).stored.empty());
+}
