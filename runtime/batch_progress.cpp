@@ -24,7 +24,7 @@ std::string seconds_text(std::chrono::milliseconds took) {
 
 std::string batch_bar(const host::batch_report& batch, double records_per_s) {
   auto counts =
-    grouped(batch.records_in) + " records, " + grouped(static_cast<std::uint64_t>(records_per_s)) + "/s";
+    counted(batch.records_in, "record") + ", " + grouped(static_cast<std::uint64_t>(records_per_s)) + "/s";
   const auto rejected = batch.rejected > 0 ? ", " + grouped(batch.rejected) + " rejected" : std::string{};
   const bool goes_on = batch.phase == host::batch_phase::running;
   if (goes_on && batch.source_bytes == 0)
@@ -49,7 +49,7 @@ std::string batch_bar(const host::batch_report& batch, double records_per_s) {
 }
 
 std::string batch_counts(const host::batch_report& batch) {
-  auto text = grouped(batch.records_in) + " records in, " + grouped(batch.records_out) + " out";
+  auto text = counted(batch.records_in, "record") + " in, " + grouped(batch.records_out) + " out";
   if (batch.phase == host::batch_phase::failed) // the part that failed it is counted nowhere
     return text + (batch.rejected > 0 ? ", " + grouped(batch.rejected) + " rejected" : "")
            + " in the parts that are done";

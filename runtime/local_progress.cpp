@@ -1,6 +1,7 @@
 #include "runtime/local_progress.hpp"
 
 #include "runtime/batch_progress.hpp"
+#include "actors/batch/batch_job.hpp"
 
 #include <algorithm>
 
@@ -31,6 +32,8 @@ std::string batch_summary(const processor_progress& one, std::chrono::millisecon
   out += "\n";
   if (batch.phase == host::batch_phase::failed)
     out += "  " + batch.error + "\n";
+  else if (batch.phase == host::batch_phase::done && batch.rejected > 0)
+    out += "  rejected records: " + one.rejected + "\n";
   return out;
 }
 
@@ -42,6 +45,8 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
   for (const auto& processor : spec.processors) {
     processor_progress one;
     one.name = processor.name;
+    if (processor.kind == pattern::batch)
+      one.rejected = batch::rejected_path(spec.name, processor);
     // What is in the queue of a batch when it has ended is for its next run.
     const bool is_fed = processor.source.kind == "queue" && processor.kind != pattern::batch;
     bool all_exhausted = !is_fed;

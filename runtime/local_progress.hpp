@@ -23,6 +23,7 @@ struct processor_progress {
   std::optional<queue_name> source;        ///< if it is a queue
   std::uint64_t backlog = 0;               ///< of that queue
   std::optional<host::batch_report> batch; ///< of a batch, the newest that any replica knows
+  std::string rejected;                    ///< where a batch lists what it rejects
   std::optional<std::string> failure;      ///< a replica of it has failed for good
   std::string last_error;
   std::string trouble; ///< what does not work at the moment and is tried again; empty = all works

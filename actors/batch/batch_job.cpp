@@ -211,6 +211,21 @@ std::string batch_mark(const flow_name& flow, const processor_name& processor) {
   return to_hex(fingerprint(job_key(flow, processor)));
 }
 
+std::string rejected_path(const flow_name& flow, const processor_spec& spec) {
+  if (spec.batch && !spec.batch->rejected.empty())
+    return spec.batch->rejected;
+  const auto path_of = [](const io_spec& io) {
+    const auto found = io.options.find("path");
+    return found == io.options.end() ? std::string{} : found->second;
+  };
+  return path_of(spec.sink.kind == "file" ? spec.sink : spec.source) + rejected_suffix(flow, spec);
+}
+
+std::string rejected_suffix(const flow_name& flow, const processor_spec& spec) {
+  // A source may be that of other batches as well.
+  return (spec.sink.kind == "file" ? "" : "." + flow.value + "." + spec.name.value) + ".rejected.jsonl";
+}
+
 std::string job_key(const flow_name& flow, const processor_name& processor) {
   return "batch/" + flow.value + "/" + processor.value;
 }

@@ -6,6 +6,7 @@
 #include <sluice/core/ids.hpp>
 #include <sluice/core/record_block.hpp>
 #include <sluice/core/result.hpp>
+#include <sluice/flow_spec.hpp>
 
 #include <cstdint>
 #include <string>
@@ -121,6 +122,13 @@ queue_name splits_queue(const flow_name& flow, const processor_name& processor);
 
 /// 16 hex digits that tell one batch from another, for names that must be short.
 std::string batch_mark(const flow_name& flow, const processor_name& processor);
+
+/// Where the rejected records of a batch are listed: in a file that the flow names, or beside the file of the sink, or, where that is
+/// none, beside the source. Paths as they were given: where that of the sink is a link, the list is beside its target.
+std::string rejected_path(const flow_name& flow, const processor_spec& spec);
+
+/// What the name of that list has more than the name of the file that it is beside.
+std::string rejected_suffix(const flow_name& flow, const processor_spec& spec);
 
 /// The position that holds the job of a batch.
 std::string job_key(const flow_name& flow, const processor_name& processor);

@@ -100,6 +100,7 @@ void attempt::begin(response head) noexcept {
     return;
   status_ = status;
   whole_->client->begin(std::move(head));
+  whole_->watch(); // a client that goes from here on has left, and its replica has not failed it
 }
 
 bool attempt::write(std::string part) noexcept {

@@ -4,6 +4,7 @@
 #include "runtime/cli/style.hpp"
 #include "runtime/cli/table.hpp"
 #include "runtime/cli/wait.hpp"
+#include "actors/batch/batch_job.hpp"
 
 #include <algorithm>
 #include <ostream>
@@ -50,6 +51,19 @@ host::batch_report report_of(const client::api::Batch& from) {
   to.records_out = from.records_out();
   to.rejected = from.rejected_count();
   return to;
+}
+
+/// On the node that ran it.
+std::string rejected_path_of(const std::string& flow, const client::api::Processor& processor) {
+  processor_spec spec;
+  spec.name = processor_name{processor.name()};
+  const auto io_of = [](const client::api::IoSpec& from) {
+    return io_spec{from.kind(), {from.options().begin(), from.options().end()}};
+  };
+  spec.source = io_of(processor.spec().source());
+  spec.sink = io_of(processor.spec().sink());
+  spec.batch = batch_spec{.rejected = processor.spec().batch().rejected()};
+  return batch::rejected_path(flow_name{flow}, spec);
 }
 
 std::string progress_of(const Flow& flow) {
@@ -143,10 +157,13 @@ int wait_for_end(const environment& env, client::control_client& head, const std
     if (now->phase() == "completed") {
       talk(env) << style(env.err_terminal).good("completed") << ": flow/" << flow << " version " << version
                 << "\n";
-      for (const auto& processor : now->processors())
+      for (const auto& processor : now->processors()) {
         talk(env) << "  " << processor.name() << ": " << runtime::batch_counts(report_of(processor.batch()))
                   << " in " << runtime::seconds_text(std::chrono::milliseconds{processor.batch().took_ms()})
                   << "\n";
+        if (processor.batch().rejected_count() > 0)
+          talk(env) << "    rejected records: " << rejected_path_of(flow, processor) << "\n";
+      }
       return ok;
     }
     const auto text = progress_of(*now);

@@ -137,6 +137,9 @@ TEST_CASE("a record that fails for good fails the batch, or is listed if so many
   auto tolerant = run(by_hand(with, {"rejected=2"}));
   CHECK_MESSAGE(tolerant.exit_code == 0, tolerant.err);
   CHECK(tolerant.err.find("2 rejected") != std::string::npos);
+  CHECK_MESSAGE(tolerant.err.find("  rejected records: " + with.out + ".rejected.jsonl\n")
+                  != std::string::npos,
+                tolerant.err);
   CHECK(with.is_as_expected());
   const auto rejected = read_file(with.out + ".rejected.jsonl");
   CHECK(rejected.find(R"("error":"this record always throws")") != std::string::npos);

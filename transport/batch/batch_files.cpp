@@ -254,10 +254,8 @@ result<std::shared_ptr<files_port>> make_batch_files(const flow_name& flow, cons
              : !out.rejected.empty()     ? out.rejected
                                          : fs::path{out.source.path};
   out.rejected_is_ours = out.rejected.empty();
-  if (out.rejected_is_ours) // a source may be that of other batches as well
-    out.rejected = out.base.string()
-                   + (out.sink == sink_kind::file ? "" : "." + flow.value + "." + spec.name.value)
-                   + ".rejected.jsonl";
+  if (out.rejected_is_ours)
+    out.rejected = out.base.string() + rejected_suffix(flow, spec);
   out.mark = batch_mark(flow, spec.name);
   return std::make_shared<batch_files>(std::move(out));
 }

@@ -124,8 +124,35 @@ inline std::string protobuf_mistake(const google::protobuf::Message& value) {
   return {};
 }
 
+/// What stands at a place of a message's JSON form.
+struct protobuf_place {
+  const google::protobuf::Descriptor* type =
+    nullptr;           ///< of a message; none = all else, and what is not known
+  bool is_map = false; ///< from any keys to such values
+
+  /// The field that a member of it is, which has two names in JSON; none if it is none.
+  const google::protobuf::FieldDescriptor* field(std::string_view key) const {
+    if (type == nullptr || is_map || type->full_name().starts_with("google.protobuf."))
+      return nullptr; // the well-known types have forms of their own
+    for (int i = 0; i < type->field_count(); ++i)
+      if (type->field(i)->json_name() == key || type->field(i)->name() == key)
+        return type->field(i);
+    return nullptr;
+  }
+
+  /// @param field that the member is, if it is one
+  protobuf_place inside(const google::protobuf::FieldDescriptor* field) const {
+    if (is_map)
+      return {type, false};
+    if (field == nullptr)
+      return {};
+    const auto* value = field->is_map() ? field->message_type()->map_value() : field;
+    return {value->message_type(), field->is_map()};
+  }
+};
+
 /// Goes through a value; false at a member that its object has before. protobuf takes the last one of those, or all.
-inline bool has_members_once(json_reader& in) {
+inline bool has_members_once(json_reader& in, const protobuf_place& here) {
   switch (in.peek()) {
   case json_kind::object: {
     std::set<std::string, std::less<>> seen;
@@ -136,9 +163,10 @@ inline bool has_members_once(json_reader& in) {
       const auto step = in.next_member(first, key);
       if (step != json_step::item)
         return step == json_step::end;
-      if (!seen.emplace(key).second)
+      const auto* field = here.field(key);
+      if (!seen.emplace(field != nullptr ? std::string_view{field->name()} : key).second)
         return in.refuse("member '" + std::string{key.substr(0, 64)} + "' is given twice");
-      if (!has_members_once(in))
+      if (!has_members_once(in, here.inside(field)))
         return false;
     }
   }
@@ -149,7 +177,7 @@ inline bool has_members_once(json_reader& in) {
       const auto step = in.next_element(first);
       if (step != json_step::item)
         return step == json_step::end;
-      if (!has_members_once(in))
+      if (!has_members_once(in, here))
         return false;
     }
   default:
@@ -175,7 +203,7 @@ struct adapter<Message> {
   static Message from(form text) {
     const auto name = std::string{Message::descriptor()->name()};
     json_reader members{text.text};
-    if (!detail::has_members_once(members))
+    if (!detail::has_members_once(members, {Message::descriptor()}))
       throw std::invalid_argument{"expected " + name + ": " + members.error().message};
     Message value;
     auto status = google::protobuf::util::JsonStringToMessage(text.text, &value);

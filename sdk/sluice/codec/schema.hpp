@@ -142,6 +142,7 @@ std::string clock_schema() {
   for (auto den = period::den; den > 1; den /= 10)
     ++range.decimals;
   range.is_whole_minutes = period::num % 60 == 0;
+  range.is_whole_hours = period::num % 3600 == 0;
   std::string min;
   std::string max;
   using days = std::chrono::sys_days;

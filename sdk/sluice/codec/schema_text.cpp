@@ -88,10 +88,12 @@ std::string integer_pattern(std::int64_t min, std::uint64_t max) {
 }
 
 std::string time_schema(const time_range& range) {
-  std::string time = "[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:";
+  const std::string minutes = range.is_whole_hours ? "00" : "[0-5][0-9]";
+  const std::string hour_and_minutes = "(?:[01][0-9]|2[0-3]):" + minutes;
+  std::string time = "[Tt]" + hour_and_minutes + ":";
   time += range.is_whole_minutes ? "00" : "[0-5][0-9]";
   time += range.decimals == 0 ? "(?:\\.0+)?" : "(?:\\.[0-9]{1," + std::to_string(range.decimals) + "}0*)?";
-  constexpr std::string_view any_offset = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
+  const auto any_offset = "(?:[Zz]|[+-]" + hour_and_minutes + ")";
   constexpr std::string_view no_offset = "(?:[Zz]|[+-]00:00)";
   // At either end of the calendar, an offset may lead out of it.
   auto whole = std::pair{std::max(range.year_min, 1u), std::min(range.year_max, 9998u)};

@@ -20,6 +20,7 @@ struct time_range {
   unsigned year_max = 9999;
   unsigned decimals = 0;          ///< of a second
   bool is_whole_minutes = false;  ///< seconds are always 00
+  bool is_whole_hours = false;    ///< minutes as well
   std::string_view exactly_min{}; ///< texts out of these years that are valid all the same: the type's ends
   std::string_view exactly_max{};
 };

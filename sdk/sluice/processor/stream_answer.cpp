@@ -1,3 +1,4 @@
+#include <sluice/codec/utf8.hpp>
 #include <sluice/http/field_value.hpp>
 #include <sluice/processor/stream_answer.hpp>
 
@@ -68,7 +69,11 @@ bool stream_writer::write_json(std::string text) {
   return send(format_ == stream_format::events ? event({}, text) : std::move(text) + "\n");
 }
 
-bool stream_writer::write_event(std::string_view text) { return send(event({}, text)); }
+bool stream_writer::write_event(std::string_view text) {
+  if (!codec::is_utf8(text)) // as of a value in JSON
+    throw std::runtime_error{"a value of the stream cannot be written: it is no UTF-8"};
+  return send(event({}, text));
+}
 
 bool stream_writer::send(std::string part) {
   if (has_begun_)

@@ -147,3 +147,16 @@ TEST_CASE("the queue of splits has a name that a queue may have, however long th
   CHECK(one != other);
   CHECK(job_key(flow_name{"sales"}, processor_name{"per-country"}) == "batch/sales/per-country");
 }
+
+TEST_CASE("rejected records are listed where the flow says, or beside what is written, or what is read") {
+  processor_spec spec;
+  spec.name = processor_name{"one"};
+  spec.source = {"file", {{"path", "in/orders.csv"}}};
+  spec.sink = {"file", {{"path", "out/sales.csv"}}};
+  const flow_name flow{"shop"};
+  CHECK(batch::rejected_path(flow, spec) == "out/sales.csv.rejected.jsonl");
+  spec.sink = {"queue", {{"name", "sales"}}};
+  CHECK(batch::rejected_path(flow, spec) == "in/orders.csv.shop.one.rejected.jsonl");
+  spec.batch.emplace().rejected = "bad.jsonl";
+  CHECK(batch::rejected_path(flow, spec) == "bad.jsonl");
+}

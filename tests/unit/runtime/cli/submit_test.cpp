@@ -182,6 +182,13 @@ TEST_CASE_FIXTURE(submit_fixture,
   CHECK(out_has("\"completed\""));
   CHECK(out_has("12"));
   CHECK(err.empty());
+  auto* sink = head.snapshot.mutable_flows(0)->mutable_processors(0)->mutable_spec()->mutable_sink();
+  sink->set_kind("file");
+  (*sink->mutable_options())["path"] = "/data/sales.csv";
+  head.snapshots = {shows("running", 2, 2)};
+  CHECK(run({"submit", binary, "--wait"}) == cli::ok);
+  CHECK(err_has("12 records in, 0 out, 3 rejected"));
+  CHECK(err_has("rejected records: /data/sales.csv.rejected.jsonl\n"));
   head.snapshot.mutable_flows(0)->set_phase("failed");
   CHECK(run({"submit", binary, "--wait", "-o", "json"}) == cli::failed);
   CHECK(out_has("\"failed\""));

@@ -83,6 +83,12 @@ TEST_CASE("what is no such message is refused where it stands") {
 TEST_CASE("what protobuf would take but the schema does not is refused") {
   CHECK(error_of<NodeInfo>(R"({"cpus":1,"cpus":2})").ends_with("member 'cpus' is given twice"));
   CHECK(error_of<NodeInfo>(R"({"labels":{"a":"1","b":"2","a":"3"}})").ends_with("member 'a' is given twice"));
+  CHECK(error_of<NodeInfo>(R"({"memoryBytes":"1","memory_bytes":"2"})")
+          .ends_with("member 'memory_bytes' is given twice")); // by both of its names
+  CHECK(error_of<inventory>(R"({"name":"x","nodes":[{},{"is_head":true,"isHead":true}]})")
+          .ends_with("member 'isHead' is given twice"));
+  CHECK(
+    error_of<NodeInfo>(R"({"labels":{"memoryBytes":"1","memory_bytes":"2"}})").empty()); // keys are no fields
   for (const auto* number : {"NaN", "Infinity", "-Infinity"})
     CHECK(error_of<NodeInfo>(R"({"cpus":")" + std::string{number} + "\"}")
             .ends_with("cpus: expected a finite number"));

@@ -101,6 +101,7 @@ struct texts {
   std::chrono::system_clock::time_point exactly;
   std::chrono::sys_time<std::chrono::milliseconds> ms;
   std::chrono::sys_time<std::chrono::minutes> minute;
+  std::chrono::sys_time<std::chrono::hours> hour;
   std::chrono::sys_days day;
   std::chrono::year_month_day date;
   std::chrono::milliseconds wait;

@@ -40,6 +40,8 @@ stream<tick> count_slowly(up_to in) {
   }
 }
 
+generator<std::string> latin_1(request) { co_yield "caf\xe9"; }
+
 struct line {
   std::string text;
 };
@@ -183,6 +185,15 @@ TEST_CASE("text is itself in events, a JSON string in lines") {
   CHECK(run(*endpoint_of<words>(false), get("/")).text == "\"two\\nlines\"\n\"\"\n");
   CHECK(run(*endpoint_of<words>(false), accepting(get("/"), "text/event-stream")).text
         == "data: two\ndata: lines\n\ndata: \n\n");
+}
+
+TEST_CASE("text that is no UTF-8 is an error of who streams it, in events as in lines") {
+  captured_log log;
+  for (const auto& in : {get("/"), accepting(get("/"), "text/event-stream")}) {
+    const auto refused = run(*endpoint_of<latin_1>(false), in);
+    CHECK(refused.head.starts_with("500 application/json"));
+    CHECK_FALSE(refused.finished);
+  }
 }
 
 TEST_CASE("a stream of a coroutine is written as it comes") {
