@@ -57,9 +57,12 @@ bool call::is_cancelled() const {
 
 // ---- one attempt ------------------------------------------------------------------------
 
-attempt::attempt(std::shared_ptr<call> whole, slot_ptr target)
-  : exchange(std::move(whole->client->in), whole->deadline), whole_(std::move(whole)),
-    target_(std::move(target)), body_size_(in.body.size()), header_count_(in.headers.size()) {}
+attempt::attempt(std::shared_ptr<call> whole, slot_ptr target, bool wants_notice)
+  : exchange(std::move(whole->client->in), whole->deadline),
+    whole_(std::move(whole)), place_{std::move(target)}, body_size_(in.body.size()),
+    header_count_(in.headers.size()) {
+  wants_sink_notice = wants_notice;
+}
 
 attempt::~attempt() {
   const auto last = stage_.load();
@@ -69,12 +72,17 @@ attempt::~attempt() {
   const bool can_repeat = last == stage::taken && is_idempotent(in.method) && is_whole();
   if (can_repeat)
     whole_->client->in = std::move(in);
-  whole_->where->lost(whole_, *target_, last == stage::begun, can_repeat);
+  whole_->where->lost(whole_, place_, last == stage::begun, can_repeat);
 }
 
 /// Whether nobody has taken parts of the request: what was moved away is empty.
 bool attempt::is_whole() const noexcept {
   return !in.path.empty() && in.body.size() == body_size_ && in.headers.size() == header_count_;
+}
+
+void attempt::handed_to_sink() noexcept {
+  if (wants_sink_notice)
+    whole_->where->handed_to_sink(place_);
 }
 
 void attempt::respond(response answer) noexcept {
@@ -83,7 +91,7 @@ void attempt::respond(response answer) noexcept {
   const auto status = answer.status;
   whole_->forget_stop();
   whole_->client->respond(std::move(answer));
-  whole_->where->answered(*target_, status, whole_->since);
+  whole_->where->answered(place_, status, whole_->since);
 }
 
 void attempt::refuse(failure why) noexcept {
@@ -91,7 +99,7 @@ void attempt::refuse(failure why) noexcept {
     return;
   whole_->forget_stop();
   whole_->client->in = std::move(in);
-  whole_->where->refused(whole_, *target_, std::move(why));
+  whole_->where->refused(whole_, place_, std::move(why));
 }
 
 void attempt::begin(response head) noexcept {
@@ -118,13 +126,13 @@ void attempt::finish() noexcept {
     return;
   whole_->forget_stop();
   whole_->client->finish();
-  whole_->where->answered(*target_, status_, whole_->since);
+  whole_->where->answered(place_, status_, whole_->since);
 }
 
 bool attempt::upgrade(std::shared_ptr<websocket_session> session) noexcept {
   if (!move(stage::taken, stage::ended))
     return false;
-  auto entered = whole_->where->enter(std::move(session), target_);
+  auto entered = whole_->where->enter(std::move(session), place_.target);
   if (!whole_->client->upgrade(entered)) {
     entered->give_up();
     stage_ = stage::taken; // it may still be answered

@@ -46,7 +46,8 @@ void lane::hand_over(assigned next) {
   auto request = std::static_pointer_cast<call>(std::move(next.request));
   if (request->log != nullptr)
     request->log->given_to(next.target->where.replica);
-  submit_in_turn(std::move(next.port), std::make_shared<attempt>(std::move(request), std::move(next.target)));
+  submit_in_turn(std::move(next.port), std::make_shared<attempt>(std::move(request), std::move(next.target),
+                                                                 next.wants_sink_notice));
 }
 
 void lane::pump() {
@@ -110,7 +111,8 @@ std::shared_ptr<rooms::member> lane::enter(std::shared_ptr<websocket_session> se
   }
   return options_->rooms->enter(std::move(flow), std::move(processor), std::move(session),
                                 [self = shared_from_this(), target = std::move(target)] {
-                                  self->answered(*target, switching_protocols);
+                                  target_place place{target};
+                                  self->answered(place, switching_protocols);
                                 });
 }
 
@@ -172,12 +174,21 @@ route_statistics lane::statistics() const {
 
 // ---- from targets -----------------------------------------------------------------------
 
-void lane::answered(target_slot& target, unsigned status, std::optional<time_point> since) noexcept {
+void lane::handed_to_sink(target_place& place) noexcept {
+  {
+    std::lock_guard lock{mutex_};
+    if (!state_.note_at_sink(place) || state_.waiting() == 0)
+      return;
+  }
+  pump();
+}
+
+void lane::answered(target_place& place, unsigned status, std::optional<time_point> since) noexcept {
   std::optional<assigned> next;
   const auto now = options_->now();
   {
     std::lock_guard lock{mutex_};
-    state_.leave(target);
+    state_.leave(place);
     state_.count_answer(status);
     if (since)
       state_.count_latency(now - *since);
@@ -190,7 +201,7 @@ void lane::answered(target_slot& target, unsigned status, std::optional<time_poi
   pump();
 }
 
-void lane::refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept {
+void lane::refused(const std::shared_ptr<call>& request, target_place& place, failure why) noexcept {
   bool is_over = why.code == errc::timeout || why.code == errc::cancelled;
   bool waits = false;
   bool is_failed = false;
@@ -202,11 +213,11 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
     const bool is_unwanted = request->is_cancelled();
     is_over = is_over || is_unwanted;
     if (is_over)
-      state_.leave(target);
+      state_.leave(place);
     else if (why.code == errc::overloaded)
-      state_.leave_full(target, options_->now() + full_pause);
+      state_.leave_full(place, options_->now() + full_pause);
     else
-      old = state_.leave_gone(target, options_->now() + gone_pause);
+      old = state_.leave_gone(place, options_->now() + gone_pause);
     is_over = is_over || (why.code == errc::overloaded && state_.turns_away(options_->now()));
     waits = !is_over && state_.put_back(request);
     is_failed = state_.is_failed();
@@ -226,7 +237,7 @@ void lane::refused(const std::shared_ptr<call>& request, target_slot& target, fa
   pump();
 }
 
-void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool has_begun,
+void lane::lost(const std::shared_ptr<call>& request, target_place& place, bool has_begun,
                 bool can_repeat) noexcept {
   const auto& client = request->client;
   bool is_unwanted = false;
@@ -245,9 +256,9 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
     // A request that nobody waits for, or an answer that breaks off, says nothing about the replica: if it has gone,
     // the next request is refused.
     if (is_unwanted || has_begun)
-      state_.leave(target);
+      state_.leave(place);
     else
-      old = state_.leave_gone(target, options_->now() + gone_pause);
+      old = state_.leave_gone(place, options_->now() + gone_pause);
     if (!is_unwanted)
       state_.count_lost();
     if (may_repeat && request->losses < losses_max) {
@@ -265,7 +276,7 @@ void lane::lost(const std::shared_ptr<call>& request, target_slot& target, bool 
   } else if (!has_begun) { // else the client's connection is cut when the last one lets go of it
     client->respond(error_response(
       502,
-      "replica " + std::to_string(target.where.replica.value) + " of " + name()
+      "replica " + std::to_string(place.target->where.replica.value) + " of " + name()
         + (may_repeat ? " ended while it had the request, as did those before it"
                       : " ended while it had the request, which may or may not have been carried out"),
       errors));

@@ -38,11 +38,11 @@ public:
   route_statistics statistics() const;
 
   // What becomes of a request at a target.
+  void handed_to_sink(target_place& place) noexcept;
   /// @param since when the request came; none: it does not tell how quick the route is
-  void answered(target_slot& target, unsigned status, std::optional<time_point> since = {}) noexcept;
-  void refused(const std::shared_ptr<call>& request, target_slot& target, failure why) noexcept;
-  /// @param why_not empty if it may be given to another replica
-  void lost(const std::shared_ptr<call>& request, target_slot& target, bool has_begun,
+  void answered(target_place& place, unsigned status, std::optional<time_point> since = {}) noexcept;
+  void refused(const std::shared_ptr<call>& request, target_place& place, failure why) noexcept;
+  void lost(const std::shared_ptr<call>& request, target_place& place, bool has_begun,
             bool can_repeat) noexcept;
   void cancelled(call& request) noexcept;
 
@@ -89,9 +89,10 @@ private:
 /// A request at one target. Ends once: by an answer, by being refused, or by being dropped.
 class attempt final : public exchange {
 public:
-  attempt(std::shared_ptr<call> whole, slot_ptr target);
+  attempt(std::shared_ptr<call> whole, slot_ptr target, bool wants_sink_notice);
   ~attempt() override;
 
+  void handed_to_sink() noexcept override;
   void respond(response answer) noexcept override;
   void refuse(failure why) noexcept override;
   void begin(response head) noexcept override;
@@ -110,7 +111,7 @@ private:
   bool is_whole() const noexcept;
 
   const std::shared_ptr<call> whole_;
-  const slot_ptr target_;
+  target_place place_; ///< guarded by the lane's mutex
   const std::size_t body_size_;
   const std::size_t header_count_;
   std::atomic<stage> stage_{stage::taken};

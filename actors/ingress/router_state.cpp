@@ -13,8 +13,8 @@ route_state::leftovers route_state::update(const route_entry& entry, const node_
   statistics_.route = entry.http.route;
   errors_ = errors_of(entry.kind);
   is_websocket_ = entry.kind == pattern::websocket;
-  in_flight_max_ =
-    is_websocket_ ? entry.http.max_connections : in_flight_max(entry.kind, entry.num_concurrency);
+  is_collector_ = entry.kind == pattern::collector;
+  in_flight_max_ = is_websocket_ ? entry.http.max_connections : in_flight_max(entry.num_concurrency);
   waiting_max_ = entry.http.max_queued_requests;
   rate_ = {entry.http.rate_limit, entry.http.rate_burst};
   is_draining_ = entry.is_draining;
@@ -48,10 +48,15 @@ route_state::leftovers route_state::close() {
   return old;
 }
 
-bool route_state::is_open(const target_slot& target, time_point now) const noexcept {
+/// Of what user code is not done with.
+std::uint32_t route_state::bound_of(const target_slot& target) const noexcept {
   // Connections have the bound that the route says, however quickly they came.
-  const auto bound = is_websocket_ ? in_flight_max_ : std::max(in_flight_max_, target.ahead);
-  return target.in_flight < bound && target.port && target.closed_until <= now;
+  return is_websocket_ ? in_flight_max_ : std::max(in_flight_max_, target.ahead);
+}
+
+bool route_state::is_open(const target_slot& target, time_point now) const noexcept {
+  return occupied(target) < bound_of(target) && target.at_sink < at_sink_max && target.port
+         && target.closed_until <= now;
 }
 
 void route_state::look_at_pace(target_slot& target, time_point now) noexcept {
@@ -69,7 +74,7 @@ bool route_state::choose(time_point now, assigned& out) {
   auto load_of = [&](std::size_t i) -> std::optional<std::uint32_t> {
     auto& target = *targets_[i];
     look_at_pace(target, now);
-    return is_open(target, now) ? std::optional{target.in_flight} : std::nullopt;
+    return is_open(target, now) ? std::optional{occupied(target)} : std::nullopt;
   };
   auto chosen = choose_target(local_count_, targets_.size(), load_of, next_random(random_));
   if (!chosen)
@@ -78,6 +83,7 @@ bool route_state::choose(time_point now, assigned& out) {
   out.port = out.target->port;
   ++out.target->in_flight;
   out.target->is_full = false;
+  out.wants_sink_notice = is_collector_ && wants_sink_notice(occupied(*out.target), bound_of(*out.target));
   ++statistics_.in_flight;
   return true;
 }
@@ -125,25 +131,46 @@ std::optional<assigned> route_state::next(time_point now) {
   return out;
 }
 
-void route_state::leave(target_slot& target) noexcept {
+bool route_state::note_at_sink(target_place& place) noexcept {
+  if (place.has_left || std::exchange(place.is_at_sink, true))
+    return false;
+  ++place.target->at_sink;
+  ++place.target->answered;
+  reopen(*place.target);
+  return true;
+}
+
+void route_state::leave(target_place& place) noexcept {
+  auto& target = *place.target;
+  place.has_left = true;
   --target.in_flight;
   --statistics_.in_flight;
-  ++target.answered;
+  if (place.is_at_sink)
+    --target.at_sink;
+  else
+    ++target.answered;
+  reopen(target);
+}
+
+/// There is room again at one that said that it is full.
+void route_state::reopen(target_slot& target) noexcept {
   if (target.is_full) {
     target.is_full = false;
     target.closed_until = time_point::min();
   }
 }
 
-void route_state::leave_full(target_slot& target, time_point until) noexcept {
-  leave(target);
+void route_state::leave_full(target_place& place, time_point until) noexcept {
+  leave(place);
+  auto& target = *place.target;
   target.closed_until = std::max(target.closed_until, until);
   target.is_full = true;
   target.ahead = 0;
 }
 
-target_ptr route_state::leave_gone(target_slot& target, time_point until) noexcept {
-  leave(target);
+target_ptr route_state::leave_gone(target_place& place, time_point until) noexcept {
+  leave(place);
+  auto& target = *place.target;
   target.closed_until = std::max(target.closed_until, until);
   target.ahead = 0;
   target.answered = 0;

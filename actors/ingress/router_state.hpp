@@ -52,22 +52,31 @@ struct target_slot {
   target_ptr port; ///< none while it is out of reach
   bool is_local = false;
   std::uint32_t in_flight = 0;
+  std::uint32_t at_sink = 0;                   ///< of those: user code is done with them
   time_point closed_until = time_point::min(); ///< takes nothing before
   bool is_full = false; ///< closed because it said so: opens early when an answer comes
 
   // Its pace, which says how many requests it gets ahead.
   std::uint32_t ahead = 0;
-  std::uint32_t answered = 0; ///< since `counted_from`
+  std::uint32_t answered = 0; ///< or handed to the sink, since `counted_from`
   time_point counted_from = time_point::min();
 };
 
 using slot_ptr = std::shared_ptr<target_slot>;
+
+/// The place that one request has at a target.
+struct target_place {
+  slot_ptr target;
+  bool is_at_sink = false;
+  bool has_left = false;
+};
 
 /// A request and who is to have it.
 struct assigned {
   pending_ptr request;
   slot_ptr target;
   target_ptr port; ///< of `target`, which may change without the caller's lock
+  bool wants_sink_notice = false;
 };
 
 /// What became of a request that was handed in. `queue_full`: turned away, whatever is full.
@@ -131,13 +140,15 @@ public:
   /// A waiting request that can go on, in flight from now on. None if nobody waits or no target has room.
   std::optional<assigned> next(time_point now);
 
+  /// User code of a collector is done with a request: its place is free for the next. False if it has left, or says so again.
+  bool note_at_sink(target_place& place) noexcept;
   /// The request has left its target: answered, refused or lost.
-  void leave(target_slot& target) noexcept;
+  void leave(target_place& place) noexcept;
   /// Leaves a target that has no room: it takes nothing until `until`, or one of ours leaves it.
-  void leave_full(target_slot& target, time_point until) noexcept;
+  void leave_full(target_place& place, time_point until) noexcept;
   /// Leaves a target that is gone: it takes nothing until `until`, then the way there is looked for anew.
   /// Returns the old one, as `leftovers`.
-  target_ptr leave_gone(target_slot& target, time_point until) noexcept;
+  target_ptr leave_gone(target_place& place, time_point until) noexcept;
 
   /// Back to the front of the queue. Returns false if the flow drains: then it is to be refused.
   bool put_back(pending_ptr request);
@@ -180,6 +191,11 @@ public:
 private:
   bool choose(time_point now, assigned& out);
   bool is_open(const target_slot& target, time_point now) const noexcept;
+  std::uint32_t bound_of(const target_slot& target) const noexcept;
+  static std::uint32_t occupied(const target_slot& target) noexcept {
+    return target.in_flight - target.at_sink;
+  }
+  static void reopen(target_slot& target) noexcept;
   static void look_at_pace(target_slot& target, time_point now) noexcept;
 
   std::vector<slot_ptr> targets_; ///< local ones first
@@ -191,6 +207,7 @@ private:
   error_form errors_ = error_form::plain;
   bool is_draining_ = false;
   bool is_websocket_ = false;
+  bool is_collector_ = false;
   bool is_failed_ = false;
   std::list<pending_ptr> waiting_;
   std::uint64_t random_;

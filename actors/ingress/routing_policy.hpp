@@ -99,15 +99,21 @@ constexpr error_form errors_of(pattern kind) noexcept {
 
 // ---- which replica ----------------------------------------------------------------
 
-/// Calls of a collector that may wait for its sink, beside those in user code: all that come while one
-/// write is under way share the next, so its throughput is this over the time of a write.
-constexpr std::uint32_t collected_in_flight = 1024;
+/// Requests of a collector that may wait for the sink of one replica, beside those that user code is not done with: all
+/// that come while one write is under way share the next, so its throughput is this over the time of a write.
+constexpr std::uint32_t at_sink_max = 1024;
 
 /// Requests, of what is no WebSocket, at one replica from this ingress until others wait here: one per place in
-/// user code and one more each, so that none is idle between two answers.
-constexpr std::uint32_t in_flight_max(pattern kind, std::uint32_t num_concurrency) noexcept {
-  const auto busy = num_concurrency < 1 ? 2 : 2 * num_concurrency;
-  return kind == pattern::collector ? busy + collected_in_flight : busy;
+/// user code and one more each, so that none is idle between two answers. Those at the sink do not count.
+constexpr std::uint32_t in_flight_max(std::uint32_t num_concurrency) noexcept {
+  return num_concurrency < 1 ? 2 : 2 * num_concurrency;
+}
+
+/// Whether the replica is to say when user code is done with a request, which costs a frame each: only of those that come
+/// when half the places are taken. The others keep theirs until they are answered.
+/// @param occupied places, with this request
+constexpr bool wants_sink_notice(std::uint32_t occupied, std::uint32_t bound) noexcept {
+  return 2 * occupied >= bound;
 }
 
 /// Quick answers are sent ahead for: at a few microseconds of user code each, a request on its way to another process

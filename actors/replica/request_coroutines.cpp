@@ -180,8 +180,10 @@ private:
 
   // On the executor.
   void on_end(flight& which, bool to_sink) {
-    if (to_sink)
+    if (to_sink) {
       opts_.work.done({which.call, std::move(which.results)});
+      which.call->handed_to_sink();
+    }
     std::lock_guard lock{mutex_};
     (which.abandoned ? abandoned_ : active_).erase(which.at);
     ++handled_total_;

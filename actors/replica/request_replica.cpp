@@ -24,6 +24,9 @@ namespace {
 /// A write to the queue whose answer takes longer is repeated.
 constexpr std::chrono::seconds append_timeout{15};
 
+/// Longer than a tick, and the way to the client.
+constexpr std::chrono::milliseconds late_answer_ahead{300};
+
 /// Writes that a collector has out at once: one travels while one is written.
 constexpr std::size_t collect_lanes = 2;
 
@@ -84,6 +87,7 @@ private:
   void dismiss_clients();
   void take_collected();
   void repeat_unanswered();
+  void answer_late();
   void on_collected(collected what);
   void send_writes();
   void send_write(std::uint64_t id);
@@ -147,7 +151,7 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
       handle_event([this](request_state& s) {
         take_collected();
         repeat_unanswered();
-        answer(collect_->take_late(now()), failure_answer(503, "the sink did not take the results in time"));
+        answer_late();
         dismiss_clients();
         return s.on_tick(collect_->empty(), now());
       });
@@ -205,6 +209,21 @@ void request_actor::repeat_unanswered() {
     return;
   for (auto id : collect_->unanswered(now(), append_timeout))
     on_stored(id, fail(errc::timeout, "the queue did not answer in time"));
+}
+
+/// A moment before the ingress gives up, which does not know why.
+void request_actor::answer_late() {
+  const bool is_retrying = collect_->is_retrying();
+  const auto until = is_retrying ? now() + late_answer_ahead : now();
+  const auto why = is_retrying && !state_->last_error().empty() ? ": " + state_->last_error() : std::string{};
+  answer(collect_->take_late(until), failure_answer(503, "the sink did not take the results in time" + why));
+  if (!is_retrying)
+    return;
+  std::vector<std::uint64_t> late; // in a write that is tried again
+  for (const auto& [id, call] : calls_)
+    if (call->deadline <= until)
+      late.push_back(id);
+  answer(late, failure_answer(503, "the sink did not take the results in time, and may yet take them" + why));
 }
 
 void request_actor::on_collected(collected what) {

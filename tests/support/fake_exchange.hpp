@@ -60,12 +60,23 @@ public:
   bool is_finished() const {
     return locked([&] { return has_begun_ && ends_ > 0; });
   }
+  /// How often it was said that the sink has it.
+  int sink_notices() const {
+    return locked([&] { return sink_notices_; });
+  }
   bool is_upgraded() const {
     return locked([&] { return is_upgraded_; });
   }
   /// The exchange was dropped without an end.
   bool is_cut() const {
     return locked([&] { return is_gone_ && ends_ == 0; });
+  }
+
+  /// Blocks until it is said that the sink has it.
+  const fake_answer& wait_at_sink() const {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [&] { return sink_notices_ > 0; });
+    return *this;
   }
 
   /// Blocks until it has ended or was cut.
@@ -93,6 +104,7 @@ private:
   std::function<void()> stop_;
   std::function<void()> resume_;
   int ends_ = 0;
+  int sink_notices_ = 0;
   bool has_begun_ = false;
   bool is_gone_ = false;
   bool is_cancelled_ = false;
@@ -129,6 +141,11 @@ public:
     std::lock_guard lock{seen->mutex_};
     seen->answer_ = std::move(answer);
     seen->end();
+  }
+  void handed_to_sink() noexcept override {
+    std::lock_guard lock{seen->mutex_};
+    ++seen->sink_notices_;
+    seen->changed_.notify_all();
   }
   void refuse(failure why) noexcept override {
     std::lock_guard lock{seen->mutex_};

@@ -301,6 +301,7 @@ void dispatch(self_ptr self, link::frame& in) {
   case method::http_end:
   case method::http_cancel:
   case method::http_taken:
+  case method::http_handed_to_sink:
   case method::websocket_accept:
   case method::websocket_opened:
   case method::websocket_text:

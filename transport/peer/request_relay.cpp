@@ -35,7 +35,7 @@ std::string with_body(const google::protobuf::MessageLite& header, std::string_v
   return out.finish();
 }
 
-std::string encode_request(replica_id replica, const request& in) {
+std::string encode_request(replica_id replica, const request& in, bool wants_sink_notice) {
   pb::HttpRequest header;
   header.set_replica(replica.value);
   header.set_method(static_cast<std::uint32_t>(in.method));
@@ -45,10 +45,17 @@ std::string encode_request(replica_id replica, const request& in) {
   header.set_client(in.client);
   header.set_id(in.id);
   pack(in.params, *header.mutable_params());
+  header.set_wants_sink_notice(wants_sink_notice);
   return with_body(header, in.body);
 }
 
-result<std::pair<replica_id, request>> decode_request(std::string_view bytes) {
+struct incoming_request {
+  replica_id replica;
+  request in;
+  bool wants_sink_notice = false;
+};
+
+result<incoming_request> decode_request(std::string_view bytes) {
   pb::HttpRequest header;
   auto rest = detail::parse_header(bytes, header);
   if (!rest)
@@ -67,7 +74,7 @@ result<std::pair<replica_id, request>> decode_request(std::string_view bytes) {
   for (auto& field : *header.mutable_params())
     out.params.emplace_back(std::move(*field.mutable_name()), std::move(*field.mutable_value()));
   out.body = *rest;
-  return std::pair{replica_id{header.replica()}, std::move(out)};
+  return incoming_request{replica_id{header.replica()}, std::move(out), header.wants_sink_notice()};
 }
 
 std::string encode_answer(const response& answer) {
@@ -154,7 +161,7 @@ void request_caller::submit(replica_id replica, exchange_ptr call) {
   out.method = static_cast<std::uint16_t>(method::http_request);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(call->deadline - clock::now()).count();
   out.deadline_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 1, UINT32_MAX));
-  out.body = encode_request(replica, call->in);
+  out.body = encode_request(replica, call->in, call->wants_sink_notice);
   link::connection_ptr to;
   {
     std::lock_guard lock{mutex_};
@@ -212,6 +219,10 @@ bool request_caller::take(link::frame& in) {
   case method::http_end:
     if (auto call = remove(in.id))
       call->finish();
+    return true;
+  case method::http_handed_to_sink:
+    if (auto call = find(in.id))
+      call->handed_to_sink();
     return true;
   case method::websocket_accept:
     accept_websocket(in.id);
@@ -311,6 +322,12 @@ exchange_ptr request_caller::find_stream(std::uint64_t id) {
   return found->second.call;
 }
 
+exchange_ptr request_caller::find(std::uint64_t id) const {
+  std::lock_guard lock{mutex_};
+  auto found = pending_.find(id);
+  return found == pending_.end() ? nullptr : found->second.call;
+}
+
 exchange_ptr request_caller::remove(std::uint64_t id) {
   std::lock_guard lock{mutex_};
   auto found = pending_.find(id);
@@ -368,6 +385,11 @@ public:
                                                + " can be sent in one piece: stream it")));
     else
       send(link::frame_kind::error, {}, encode_failure({errc::internal, "the answer was lost"}));
+  }
+
+  void handed_to_sink() noexcept override {
+    if (wants_sink_notice && !ended_)
+      send(link::frame_kind::notice, method::http_handed_to_sink, {});
   }
 
   void refuse(failure why) noexcept override {
@@ -532,15 +554,16 @@ void request_server::on_request(link::frame& in) {
   }
   auto decoded = decode_request(in.body);
   const auto deadline = clock::now() + std::chrono::milliseconds{in.deadline_ms};
-  auto call = std::make_shared<served>(decoded ? std::move(decoded->second) : request{}, deadline,
+  auto call = std::make_shared<served>(decoded ? std::move(decoded->in) : request{}, deadline,
                                        weak_from_this(), connection, in.id);
   if (!decoded)
     return call->respond(error_response(502, decoded.error().message));
+  call->wants_sink_notice = decoded->wants_sink_notice;
   {
     std::lock_guard lock{mutex_};
     calls_.emplace(in.id, call);
   }
-  if (auto target = find_(decoded->first))
+  if (auto target = find_(decoded->replica))
     target->submit(std::move(call));
   else
     call->refuse({errc::unavailable, "the replica is not here"});

@@ -16,6 +16,8 @@
 /// Requests over a link, beside its peer actor. One frame brings the request, one the whole answer;
 /// a streamed answer is a `begin`, parts and an `end`, held back by what the client has taken.
 ///
+/// A collector's replica may tell, before its answer, that user code is done with the request.
+///
 /// An `error` frame as answer with `overloaded`, `shutting_down` or `unavailable` says that user
 /// code has not begun; any other that the request was lost. A request may also become a WebSocket:
 /// websocket_relay.hpp.
@@ -57,6 +59,7 @@ private:
   void cancel(std::uint64_t id);
   void accept_websocket(std::uint64_t id);
   exchange_ptr find_stream(std::uint64_t id);
+  exchange_ptr find(std::uint64_t id) const;
   exchange_ptr remove(std::uint64_t id);
   bool send_notice(method what, std::uint64_t id, std::string body = {});
 

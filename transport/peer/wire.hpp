@@ -57,6 +57,7 @@ enum class method : std::uint16_t {
   websocket_cast = 65,
   websocket_release = 66,
   room_message = 67, ///< between nodes
+  http_handed_to_sink = 68,
 };
 
 /// Reads a piece of an artifact from the head's store.

@@ -1,5 +1,6 @@
 #include "transport/work/request_pool.hpp"
 
+#include "transport/link/send_cork.hpp"
 #include "transport/process/crash_handler.hpp"
 #include "transport/work/thread_counter.hpp"
 
@@ -14,6 +15,10 @@ namespace sluice::work {
 namespace {
 
 using clock = std::chrono::steady_clock;
+
+/// User code that takes longer than this is not made to wait for more notices to go with its own.
+constexpr std::chrono::microseconds quick_call_max{50};
+constexpr std::size_t notices_max = 16; ///< in one system call
 
 failure not_taking() { return {errc::shutting_down, "the replica takes no requests"}; }
 
@@ -154,6 +159,7 @@ private:
     process::crash_stack stack_of_crash; // user code may run out of stack
     const log::speaking in_its_name{opts_.who};
     encoded_results results;
+    std::vector<exchange_ptr> at_sink; ///< of which nobody has been told yet
     std::unique_lock lock{mutex_};
     while (take(lock, index, me)) {
       lock.unlock();
@@ -167,21 +173,36 @@ private:
       }
       results.clear();
       const bool to_sink = call_body(me.call, results);
+      const bool wants_notice = to_sink && me.call->wants_sink_notice;
+      const bool is_quick = !wants_notice || clock::now() - me.began <= quick_call_max;
       lock.lock();
       auto finished = std::move(me.call);
+      const bool is_last = waiting_.empty();
       auto deliver = to_sink ? opts_.done : nullptr;
       ++handled_total_;
       failed_total_ += finished->status >= 500 ? 1 : 0;
       // Not under the lock: the end of an exchange may bring the next one here.
       lock.unlock();
+      if (wants_notice)
+        at_sink.push_back(finished);
       if (deliver)
         deliver({std::move(finished), results});
       finished.reset();
+      if (!at_sink.empty() && (is_last || !is_quick || at_sink.size() >= notices_max))
+        tell_at_sink(at_sink);
       deliver = nullptr;
       lock.lock();
       --inside_;
       tell_if_idle();
     }
+  }
+
+  /// Together: one system call.
+  static void tell_at_sink(std::vector<exchange_ptr>& all) {
+    link::send_cork cork;
+    for (auto& each : all)
+      each->handed_to_sink();
+    all.clear();
   }
 
   /// Waits for the next request. Runs jobs, on the first thread. False: the end.

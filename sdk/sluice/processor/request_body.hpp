@@ -46,6 +46,11 @@ public:
   /// Set by the implementations: what the answer began with (0 = not yet), and whether by `begin`.
   std::atomic<std::uint16_t> status{0};
   std::atomic<bool> is_streaming{false};
+  /// Set by who brings it: wants to hear of `handed_to_sink`.
+  bool wants_sink_notice = false;
+
+  /// Of a collector: user code is done with it and free for the next one; the answer comes when the sink has the results.
+  virtual void handed_to_sink() noexcept {}
 
   virtual void respond(response answer) noexcept = 0;
 

@@ -130,7 +130,7 @@ TEST_CASE_FIXTURE(router_fixture,
   std::vector<answer_ptr> seen;
   for (int i = 0; i < 300; ++i)
     seen.push_back(ask());
-  CHECK(at(1).held.size() == in_flight_max(pattern::endpoint, 1));
+  CHECK(at(1).held.size() == in_flight_max(1));
   // 100 answers in 10 ms: 20 in the 2 ms that it may be ahead.
   for (int i = 0; i < 100; ++i) {
     now += 100us;

@@ -519,6 +519,95 @@ TEST_CASE_FIXTURE(router_fixture, "a collector's request is repeated only under 
   CHECK(keyed->status() == 200);
 }
 
+TEST_CASE_FIXTURE(router_fixture,
+                  "a collector gets no more than user code has places for, and more once its sink has some") {
+  auto route = entry(method::post, "/p", {1});
+  route.kind = pattern::collector;
+  route.num_concurrency = 1;
+  table.routes = {route};
+  routes->set_routes(table);
+  for (int i = 0; i < 4; ++i)
+    ask(method::post);
+  CHECK(at(1).held.size() == 2);
+  CHECK(statistics().waiting == 2);
+  CHECK(ask(method::post)->refused() == errc::overloaded); // max_queued_requests
+
+  REQUIRE(at(1).held[0]->wants_sink_notice);
+  at(1).held[0]->handed_to_sink();
+  at(1).held[0]->handed_to_sink(); // again says nothing new
+  CHECK(at(1).held.size() == 3);
+  CHECK(statistics().in_flight == 3);
+  at(1).answer(200, "stored");
+  CHECK(at(1).held.size() == 2); // its place was free already
+  CHECK(statistics().waiting == 1);
+  at(1).answer(200, "stored"); // an answer without a notice before it frees a place as well
+  CHECK(statistics().waiting == 0);
+  CHECK(statistics().in_flight == 2);
+}
+
+TEST_CASE_FIXTURE(router_fixture,
+                  "what is at the sink of a collector does not make it look busy, or take a place twice") {
+  auto route = entry(method::post, "/p", {1, 2});
+  route.kind = pattern::collector;
+  route.num_concurrency = 1;
+  table.routes = {route};
+  routes->set_routes(table);
+  for (int round = 0; round < 50; ++round) {
+    ask(method::post);
+    for (auto number : {1u, 2u})
+      if (!at(number).held.empty())
+        at(number).held.back()->handed_to_sink();
+  }
+  CHECK(statistics().in_flight == 50);
+  CHECK(statistics().waiting == 0);
+  CHECK(at(1).held.size() > 10); // both take part
+  CHECK(at(2).held.size() > 10);
+  at(1).drop();
+  while (!at(1).held.empty())
+    at(1).answer(200, "stored");
+  while (!at(2).held.empty())
+    at(2).answer(200, "stored");
+  CHECK(statistics().in_flight == 0);
+  advance(1s); // the one that lost a request is asked again
+  for (int i = 0; i < 6; ++i)
+    ask(method::post);
+  CHECK(statistics().in_flight == 4); // two each, as at the beginning
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a late notice of a request that has its answer changes nothing") {
+  auto route = entry(method::post, "/p", {1});
+  route.kind = pattern::collector;
+  route.num_concurrency = 1;
+  table.routes = {route};
+  routes->set_routes(table);
+  ask(method::post);
+  auto held = at(1).take();
+  held->respond({200, {}, "stored"});
+  held->handed_to_sink();
+  held.reset();
+  for (int i = 0; i < 4; ++i)
+    ask(method::post);
+  CHECK(at(1).held.size() == 2);
+}
+
+TEST_CASE_FIXTURE(router_fixture, "a sink that takes nothing bounds what a collector is given") {
+  auto route = entry(method::post, "/p", {1});
+  route.kind = pattern::collector;
+  route.num_concurrency = 1;
+  table.routes = {route};
+  routes->set_routes(table);
+  for (std::uint32_t i = 0; i < at_sink_max; ++i) {
+    ask(method::post);
+    REQUIRE(at(1).held.size() == i + 1);
+    at(1).held.back()->handed_to_sink();
+  }
+  ask(method::post);
+  CHECK(at(1).held.size() == at_sink_max);
+  CHECK(statistics().waiting == 1);
+  at(1).answer(200, "stored");
+  CHECK(statistics().waiting == 0);
+}
+
 TEST_CASE_FIXTURE(router_fixture, "HEAD does not run a collector") {
   auto route = entry(method::get, "/p", {1});
   route.kind = pattern::collector;

@@ -260,6 +260,30 @@ TEST_CASE_FIXTURE(fixture, "a collector writes to any sink, and tells what it re
   CHECK(sink->written == std::vector<std::string>{"one", "two"});
 }
 
+TEST_CASE_FIXTURE(fixture, "a sink that takes nothing is told as such before the client's time is over") {
+  code->collects = true;
+  sink = std::make_shared<memory_sink>();
+  sink->push_result = fail(errc::unavailable, "the disk is full");
+  start(pattern::collector);
+  auto in_a_write = send("one");
+  auto waits = send("two");
+  advance(29s);
+  CHECK(status_of(in_a_write) == 0);
+  CHECK(status_of(waits) == 0);
+  advance(800ms);
+  CHECK(status_of(in_a_write) == 503);
+  CHECK(
+    in_a_write->body()
+    == R"({"success":false,"error":"the sink did not take the results in time, and may yet take them: the disk is full"})");
+  CHECK(status_of(waits) == 503);
+  CHECK(waits->body()
+        == R"({"success":false,"error":"the sink did not take the results in time: the disk is full"})");
+  sink->push_result = {};
+  advance(5s);
+  CHECK(sink->written == std::vector<std::string>{"one"}); // as it said
+  CHECK(in_a_write->ends() == 1);
+}
+
 TEST_CASE_FIXTURE(fixture, "a drain waits for results that are still on their way to the sink") {
   code->collects = true;
   sink = std::make_shared<memory_sink>();

@@ -109,6 +109,26 @@ TEST_CASE("a request arrives as it was, and its answer too") {
   CHECK(log->ends() == 1);
 }
 
+TEST_CASE("that user code is done with a request is told if it was asked for, and not after the answer") {
+  relay r;
+  auto quiet = r.send(sample());
+  r.replica->calls[0]->handed_to_sink();
+  CHECK(quiet->sink_notices() == 0);
+
+  auto call = std::make_shared<test::fake_exchange>(sample(), std::chrono::steady_clock::now() + 1h);
+  call->wants_sink_notice = true;
+  auto log = call->seen;
+  r.caller->target_for(replica_id{5})->submit(std::move(call));
+  REQUIRE(r.replica->calls.size() == 2);
+  r.replica->calls[1]->handed_to_sink();
+  CHECK(log->sink_notices() == 1);
+  CHECK(log->ends() == 0);
+  r.replica->calls[1]->respond({200, {}, "stored"});
+  r.replica->calls[1]->handed_to_sink();
+  CHECK(log->sink_notices() == 1);
+  CHECK(log->body() == "stored");
+}
+
 TEST_CASE("what comes after the end of an exchange is ignored") {
   relay r;
   auto log = r.send(sample());

@@ -85,10 +85,12 @@ struct pool {
 
   std::shared_ptr<test::fake_answer>
   send(std::string text,
-       std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max()) {
+       std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max(),
+       bool wants_sink_notice = false) {
     request in;
     in.body = std::move(text);
     auto call = std::make_shared<test::fake_exchange>(std::move(in), deadline);
+    call->wants_sink_notice = wants_sink_notice;
     auto log = call->seen;
     work->target()->submit(std::move(call));
     return log;
@@ -191,4 +193,24 @@ TEST_CASE("from many threads at once, every request ends exactly once") {
   p.idle.get_future().wait();
   CHECK(p.work->load().in_flight == 0);
   CHECK(p.work->load().handled_total == static_cast<std::uint64_t>(answered.load()));
+}
+
+TEST_CASE(
+  "who wants to hear that user code is done with a collector's request does, whatever waits behind it") {
+  pool p{1};
+  const auto no_deadline = std::chrono::steady_clock::time_point::max();
+  auto busy = p.send("wait");
+  p.body->wait_for_waiting(1);
+  std::vector<std::shared_ptr<test::fake_answer>> all;
+  for (int i = 0; i < 100; ++i)
+    all.push_back(p.send("collect", no_deadline, i != 50));
+  auto plain = p.send("plain", no_deadline, true);
+  p.body->release();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i != 50)
+      CHECK(all[i]->wait_at_sink().sink_notices() == 1);
+    CHECK(all[i]->wait_ended().status() == 200);
+  }
+  CHECK(all[50]->sink_notices() == 0);
+  CHECK(plain->wait_ended().sink_notices() == 0); // it went to no sink
 }
