@@ -190,6 +190,28 @@ TEST_CASE("what a collector confirms is in its sink once, whenever its host is k
     CHECK_MESSAGE(times == 1, name);
 }
 
+TEST_CASE("a collector's host that is killed takes only requests with it that user code or the sink had") {
+  two_nodes cluster{1};
+  constexpr std::size_t connections = 40;
+  const std::string body = R"({"us":20000})";
+  background_load load{
+    {.ports = {cluster.ports[0]},
+     .connections = connections,
+     .requests = {"POST /keep/slow HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                  "Content-Length: "
+                  + std::to_string(body.size()) + "\r\n\r\n" + body}}};
+  load.wait_for_more(2 * connections);
+  for (auto pid : cluster.host_pids("web"))
+    kill(pid, SIGKILL);
+  load.wait_for_more(2 * connections);
+  const auto report = load.end();
+  auto by_status = report.by_status.at(0);
+  // 4 in user code and 4 at hand; what waits for the sink is few at 200 a second.
+  CHECK(by_status[502] > 0);
+  CHECK(by_status[502] <= connections / 2);
+  CHECK_MESSAGE(report.failed(0) == by_status[502], report.first_failure);
+}
+
 TEST_CASE("requests are seen in status and in the access log") {
   two_nodes cluster{1};
   const auto report = run_load({.ports = cluster.ports,
