@@ -31,7 +31,7 @@ struct file_options {
 /// Holds the file against everybody else who appends to it.
 class locked {
 public:
-  explicit locked(int fd) : fd_(fd) {
+  explicit locked(const int& fd) : fd_(fd) {
     while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
     }
   }
@@ -40,7 +40,7 @@ public:
   locked& operator=(const locked&) = delete;
 
 private:
-  int fd_;
+  const int& fd_; ///< -1 once it is closed, which unlocks: its number may be somebody else's by then
 };
 
 class file final : public sink {
@@ -58,15 +58,19 @@ public:
       return fail(errc::invalid_argument, "file: " + whole_path(opts_.path) + " is no regular file");
     }
     locked lock{fd_};
-    if (auto ok = mend_last_line(); !ok)
+    if (auto ok = mend_last_line(); !ok) {
+      shut();
       return ok;
+    }
     return sync_folder();
   }
 
   result<void> push(const record_block& results) override {
     if (results.empty())
       return {};
-    if (fd_ < 0) { // closed after a failed sync
+    if (fd_ >= 0 && !is_in_place())
+      shut();      // what was acknowledged is in there, and synced
+    if (fd_ < 0) { // also after a failed sync
       // It has been open, so this is the file's fault: of `invalid_argument` the results would be to blame.
       if (auto ok = open(); !ok)
         return fail(errc::unavailable, ok.error().message);
@@ -76,7 +80,9 @@ public:
     text.reserve(results.bytes().size());
     if (auto ok = opts_.is_csv ? add_rows(results, text) : add_lines(results, text); !ok)
       return ok;
-    return append(text);
+    if (auto ok = append(text); !ok)
+      return ok;
+    return check_kept();
   }
 
   result<void> close() override {
@@ -86,6 +92,7 @@ public:
 
 private:
   void shut() {
+    columns_.clear();
     if (fd_ >= 0)
       ::close(std::exchange(fd_, -1));
   }
@@ -98,6 +105,24 @@ private:
   static bool never_opens(int error) {
     return errc_of_disk(error) == errc::permission_denied || error == ENOENT || error == ENOTDIR
            || error == EISDIR || error == ENAMETOOLONG || error == ELOOP;
+  }
+
+  /// Whether the path still leads to the open file, and not to none or another one: somebody may have deleted it,
+  /// rotated it away, or put another one there.
+  bool is_in_place() const {
+    struct stat mine {};
+    struct stat named {};
+    return ::fstat(fd_, &mine) == 0 && ::stat(opts_.path.c_str(), &named) == 0 && mine.st_dev == named.st_dev
+           && mine.st_ino == named.st_ino;
+  }
+
+  /// A file that was deleted while it was written to has taken the results with it: they have to come again.
+  result<void> check_kept() const {
+    struct stat info {};
+    if (::fstat(fd_, &info) == 0 && info.st_nlink == 0 && !is_in_place())
+      return fail(errc::unavailable,
+                  "file: " + whole_path(opts_.path) + " was deleted while it was written to");
+    return {};
   }
 
   static result<void> add_lines(const record_block& results, std::string& text) {
@@ -169,7 +194,6 @@ private:
     // another descriptor, rather than synced again.
     auto why = fail_errno("sync");
     cut_to(before.st_size);
-    columns_.clear();
     shut();
     return why;
   }

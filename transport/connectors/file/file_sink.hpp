@@ -16,6 +16,10 @@ namespace sluice::connectors::file_sink {
 /// if it is whole. Results of a push that died between write and commit are in the
 /// file twice. Several replicas and processes may append to one file.
 ///
+/// Before each push the path is looked at: if it leads to the open file no more (deleted, rotated away, replaced), it is
+/// opened anew, as at the beginning, and made if it is not there. Where that fails, the push does, with
+/// `unavailable`; so does one whose file is deleted while it writes.
+///
 /// CSV: the columns are those of the file's first row or, in an empty file, the members of the first
 /// result. A member that is no column is refused, a missing one is empty.
 void add_to(connector_registry& registry);

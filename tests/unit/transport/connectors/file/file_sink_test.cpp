@@ -5,7 +5,15 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <fcntl.h>
 #include <filesystem>
+#include <fstream>
+#include <future>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
 
 using namespace sluice;
 using namespace sluice::testing;
@@ -52,7 +60,25 @@ struct fixture {
       made.add(each);
     return made.finish();
   }
+
+  /// An open sink with one result in the file.
+  std::unique_ptr<sink> begun(const std::string& format = "jsonl") {
+    auto to = make(format);
+    REQUIRE(to->open());
+    REQUIRE(to->push(block({"{\"n\":1}"})));
+    return to;
+  }
 };
+
+/// Whether a thread of this process waits for a lock of a file.
+bool waits_for_lock() {
+  std::ifstream locks{"/proc/locks"};
+  const auto pid = " " + std::to_string(::getpid()) + " ";
+  for (std::string line; std::getline(locks, line);)
+    if (line.find("-> FLOCK") != std::string::npos && line.find(pid) != std::string::npos)
+      return true;
+  return false;
+}
 
 } // namespace
 
@@ -136,4 +162,94 @@ TEST_CASE_FIXTURE(fixture, "a path that can never be written to is said at once,
     REQUIRE_FALSE(opened);
     CHECK_MESSAGE(opened.error().code == errc::invalid_argument, opened.error().message);
   }
+}
+
+TEST_CASE_FIXTURE(fixture, "a file that is deleted is made anew") {
+  auto to = begun();
+  std::filesystem::remove(path);
+  REQUIRE(to->push(block({"{\"n\":2}"})));
+  REQUIRE(to->push(block({"{\"n\":3}"})));
+  CHECK(read_file(path) == "{\"n\":2}\n{\"n\":3}\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "a file that is rotated away keeps what it has, a new one gets what comes") {
+  auto to = begun();
+  std::filesystem::rename(path, path + ".1");
+  REQUIRE(to->push(block({"{\"n\":2}"})));
+  std::filesystem::rename(path, path + ".2");
+  REQUIRE(to->push(block({"{\"n\":3}"})));
+  CHECK(read_file(path + ".1") == "{\"n\":1}\n");
+  CHECK(read_file(path + ".2") == "{\"n\":2}\n");
+  CHECK(read_file(path) == "{\"n\":3}\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "a CSV file that is rotated away is followed by one with a header of its own") {
+  auto to = begun("csv");
+  auto other = begun("csv");
+  std::filesystem::rename(path, path + ".1");
+  REQUIRE(to->push(block({"{\"m\":2,\"n\":2}"})));
+  REQUIRE(other->push(block({"{\"n\":3}"})));
+  CHECK(read_file(path + ".1") == "n\n1\n1\n");
+  CHECK(read_file(path) == "m,n\n2,2\n,3\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "a file that is replaced by another one is left for that") {
+  auto to = begun("csv");
+  write_file(path + ".new", "m,n\n7,8\n9,\"torn");
+  std::filesystem::rename(path + ".new", path);
+  REQUIRE(to->push(block({"{\"n\":2}"})));
+  CHECK(read_file(path) == "m,n\n7,8\n,2\n");
+
+  std::filesystem::remove(path);
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  auto pushed = to->push(block({"{\"n\":3}"}));
+  REQUIRE_FALSE(pushed);
+  CHECK(pushed.error().code == errc::unavailable);
+  CHECK(pushed.error().message == "file: " + path + " is no regular file");
+  std::filesystem::remove(path);
+  REQUIRE(to->push(block({"{\"n\":3}"})));
+  CHECK(read_file(path) == "n\n3\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "a folder that is removed fails a push, until it is there again") {
+  std::filesystem::create_directory(folder / "sub");
+  path = folder / "sub/out";
+  auto to = begun();
+  std::filesystem::rename(folder / "sub", folder / "moved");
+  for (int n = 0; n < 2; ++n) {
+    auto pushed = to->push(block({"{\"n\":2}"}));
+    REQUIRE_FALSE(pushed);
+    CHECK(pushed.error().code == errc::unavailable);
+    CHECK(pushed.error().message == "file: open " + path + ": No such file or directory");
+  }
+  std::filesystem::create_directory(folder / "sub");
+  REQUIRE(to->push(block({"{\"n\":2}"})));
+  CHECK(read_file(folder / "moved/out") == "{\"n\":1}\n");
+  CHECK(read_file(path) == "{\"n\":2}\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "a file that another name leads to, too, is one file") {
+  auto to = begun();
+  std::filesystem::rename(path, folder / "real");
+  std::filesystem::create_symlink(folder / "real", path);
+  REQUIRE(to->push(block({"{\"n\":2}"})));
+  CHECK(read_file(folder / "real") == "{\"n\":1}\n{\"n\":2}\n");
+}
+
+// Goal: no result is acknowledged that went with a file which was deleted between the look and the write.
+TEST_CASE_FIXTURE(fixture, "a file that is deleted while it is written to fails the push") {
+  auto to = begun();
+  const int held = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  REQUIRE(::flock(held, LOCK_EX) == 0);
+  auto pushing = std::async(std::launch::async, [&] { return to->push(block({"{\"n\":2}"})); });
+  for (int n = 0; n < 5000 && !waits_for_lock(); ++n) // not all machines tell
+    std::this_thread::sleep_for(1ms);
+  std::filesystem::remove(path);
+  ::close(held);
+  auto pushed = pushing.get();
+  REQUIRE_FALSE(pushed);
+  CHECK(pushed.error().code == errc::unavailable);
+  CHECK(pushed.error().message == "file: " + path + " was deleted while it was written to");
+  REQUIRE(to->push(block({"{\"n\":2}"})));
+  CHECK(read_file(path) == "{\"n\":2}\n");
 }
