@@ -102,7 +102,7 @@ public:
   }
 
   /// Adds a collector: each request is turned into records for a sink, as the argument of an endpoint and
-  /// the results of a consumer are. The client gets 200 {"success":true} once the sink has confirmed,
+  /// the results of a consumer are; it returns no void. The client gets 200 {"success":true} once the sink has confirmed,
   /// otherwise {"success":false,"error":...} with 4xx or 5xx.
   template <auto Function>
   flow& collector(std::string name, collector_options options) {
