@@ -33,7 +33,7 @@ constexpr std::uint32_t async_concurrency_default = 100;
 /// num_cpus        | reserved per replica; fractions are fine             | 1.0
 /// memory_bytes    | reserved per replica; 0 = none                       | 0
 /// node_labels     | {{"gpu", "1"}}: only on nodes started with all these | none
-/// num_concurrency | records at once per replica                          | 1; of a coroutine 100
+/// num_concurrency | records at once per replica, 1 to 1,024              | 1; of a coroutine 100
 /// timeout         | per record; 0 = none                                 | 0
 /// max_attempts    | deliveries of a record until it is a dead letter     | 5
 /// batch_size      | records per pull, up to 4096                         | 500
@@ -63,7 +63,7 @@ struct consumer_options {
 ///                         | Not /openapi.json or /docs, which the ingress answers         |
 /// method                  | get, post, put, patch, delete_                                | get
 /// num_cpus                | reserved per replica                                          | 0.1
-/// num_concurrency         | requests at once per replica                                  | 1; of a coroutine 100
+/// num_concurrency         | requests at once per replica, 1 to 1,024                      | 1; of a coroutine 100
 /// timeout                 | per request, then 504; 0 = 30 s                               | 0
 /// target_ongoing_requests | per replica; for the autoscaler, which is not there yet       | half of num_concurrency, at least 2
 /// max_queued_requests     | waiting per ingress, then 503                                 | 1000
@@ -126,7 +126,7 @@ struct collector_options {
 /// Option                    | Meaning                                                     | Default
 /// ------------------------- | ----------------------------------------------------------- | -------
 /// route                     | "/chat/{room}"; required                                    | -
-/// num_concurrency           | messages in user code at once per replica                   | 1; of a coroutine 100
+/// num_concurrency           | messages in user code at once per replica, 1 to 1,024       | 1; of a coroutine 100
 /// timeout                   | per message, then closed with 1011; 0 = none                | 0
 /// send_timeout              | that a function, not a coroutine, waits in `send` for a client | 5 s
 ///                           | with more than 1 MiB unread, then closed with 1013; up to 1 h |
@@ -168,7 +168,7 @@ struct websocket_options {
 /// num_replicas    | copies                                                            | 1
 /// num_cpus        | reserved per replica; fractions are fine                          | 1.0
 /// memory_bytes    | reserved per replica; 0 = none                                    | 0
-/// num_concurrency | splits at once per replica; of a coroutine records at once        | 1; of a coroutine 100
+/// num_concurrency | splits at once per replica, of a coroutine records; 1 to 1,024    | 1; of a coroutine 100
 /// timeout         | per record; 0 = none                                              | 0
 /// max_attempts    | tries of a record that throws; of a split whose process dies      | 5
 /// max_rejected    | records that may fail for good; one more fails the batch          | 0

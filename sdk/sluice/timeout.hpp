@@ -61,6 +61,10 @@ async<T> run_with_timeout(async<T> work, std::chrono::nanoseconds limit) {
 
 /// Gives what `work` gives, or throws `timeout_error` if it has not ended after `limit`, when it ends where it
 /// stands. What it does between two waits is not interrupted.
+///
+///     auto work = ask(city);
+///     auto limited = sluice::timeout(std::move(work), 2s);
+///     auto answer = co_await std::move(limited);
 template <class T, class Rep, class Period>
 async<T> timeout(async<T> work, std::chrono::duration<Rep, Period> limit) {
   return detail::run_with_timeout<T>(std::move(work), detail::bounded_wait(limit));
