@@ -12,7 +12,6 @@
 #include <future>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <thread>
 #include <unistd.h>
 
 using namespace sluice;
@@ -242,8 +241,7 @@ TEST_CASE_FIXTURE(fixture, "a file that is deleted while it is written to fails 
   const int held = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   REQUIRE(::flock(held, LOCK_EX) == 0);
   auto pushing = std::async(std::launch::async, [&] { return to->push(block({"{\"n\":2}"})); });
-  for (int n = 0; n < 5000 && !waits_for_lock(); ++n) // not all machines tell
-    std::this_thread::sleep_for(1ms);
+  eventually(waits_for_lock, 5s); // not every system shows who waits; by then the push does
   std::filesystem::remove(path);
   ::close(held);
   auto pushed = pushing.get();
