@@ -2,12 +2,12 @@
 
 #include "transport/batch/part_files.hpp"
 #include "transport/batch/split_reader.hpp"
+#include "transport/connectors/file/file_failure.hpp"
 
 #include <sluice/core/limits.hpp>
 
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
@@ -78,10 +78,7 @@ public:
     struct stat info {};
     const auto& path = what_.source.path;
     if (::stat(path.c_str(), &info) != 0)
-      return fail(errno == ENOENT || errno == ENOTDIR ? errc::not_found
-                  : errno == EACCES                   ? errc::permission_denied
-                                                      : errc::unavailable,
-                  "file: open " + path + ": " + std::strerror(errno));
+      return connectors::open_failure(connectors::errc_of_reading(errno), path);
     if (!S_ISREG(info.st_mode))
       return fail(errc::invalid_argument, "file: " + path + " is no regular file");
     return source_identity{static_cast<std::uint64_t>(info.st_size),

@@ -26,16 +26,13 @@ constexpr std::size_t read_bytes = 512u << 10;
 constexpr std::size_t cut_kept_bytes = 4096; ///< of a line that is too long
 
 tl::unexpected<failure> fail_errno(const std::string& path, const char* what) {
-  const auto code = errno == ENOENT || errno == ENOTDIR ? errc::not_found
-                    : errno == EACCES                   ? errc::permission_denied
-                                                        : errc::unavailable;
-  return connectors::file_failure(code, what, path);
+  return connectors::file_failure(connectors::errc_of_reading(errno), what, path);
 }
 
 result<process::unique_fd> open_file(const std::string& path) {
   process::unique_fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (fd.get() < 0)
-    return fail_errno(path, "open");
+    return connectors::open_failure(connectors::errc_of_reading(errno), path);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0)
     return fail_errno(path, "look at");

@@ -1,5 +1,7 @@
 #include "transport/connectors/file/file_failure.hpp"
 
+#include <sluice/core/disk_errc.hpp>
+
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -16,6 +18,18 @@ std::string whole_path(const std::string& path) {
 tl::unexpected<failure> file_failure(errc code, const char* what, const std::string& path) {
   const std::string why = std::strerror(errno);
   return fail(code, "file: " + std::string{what} + " " + whole_path(path) + ": " + why);
+}
+
+errc errc_of_reading(int error) noexcept {
+  return error == ENOENT || error == ENOTDIR ? errc::not_found : errc_of_disk(error);
+}
+
+tl::unexpected<failure> open_failure(errc code, const std::string& path) {
+  const bool is_missing = errno == ENOENT || errno == ENOTDIR;
+  auto why = file_failure(code, "open", path);
+  if (is_missing && std::filesystem::path{path}.is_relative())
+    why.value().message += "; on a cluster a path has to be absolute, as each process has its own folder";
+  return why;
 }
 
 } // namespace sluice::connectors

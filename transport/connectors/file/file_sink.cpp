@@ -51,7 +51,7 @@ public:
   result<void> open() override {
     fd_ = ::open(opts_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd_ < 0)
-      return fail_errno("open", never_opens(errno));
+      return open_failure(never_opens(errno) ? errc::invalid_argument : errc::unavailable, opts_.path);
     struct stat info {};
     if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
       shut();
@@ -97,8 +97,8 @@ private:
       ::close(std::exchange(fd_, -1));
   }
 
-  tl::unexpected<failure> fail_errno(const char* what, bool for_good = false) const {
-    return file_failure(for_good ? errc::invalid_argument : errc::unavailable, what, opts_.path);
+  tl::unexpected<failure> fail_errno(const char* what) const {
+    return file_failure(errc::unavailable, what, opts_.path);
   }
 
   /// The path is wrong, or not for us: waiting mends neither.

@@ -7,7 +7,6 @@
 #include "transport/connectors/file/line_reader.hpp"
 #include "transport/connectors/option_reader.hpp"
 
-#include <sluice/core/disk_errc.hpp>
 #include <sluice/core/limits.hpp>
 #include <sluice/log.hpp>
 
@@ -81,8 +80,7 @@ public:
 
 private:
   tl::unexpected<failure> fail_errno(const char* what) const {
-    const auto code = errno == ENOENT || errno == ENOTDIR ? errc::not_found : errc_of_disk(errno);
-    return file_failure(code, what, opts_.path);
+    return file_failure(errc_of_reading(errno), what, opts_.path);
   }
 
   bool may_come_later(const result<void>& opened) const {
@@ -93,7 +91,7 @@ private:
   result<void> open_file() {
     int fd = ::open(opts_.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-      return fail_errno("open");
+      return open_failure(errc_of_reading(errno), opts_.path);
     auto made = std::make_unique<line_reader>(fd, 0, opts_.is_csv);
     struct stat info {};
     if (::fstat(fd, &info) != 0)

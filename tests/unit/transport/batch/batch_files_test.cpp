@@ -121,6 +121,21 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(content() == "of the run after");
 }
 
+TEST_CASE("a relative path that leads to nothing is told with the rule for a cluster") {
+  processor_spec spec;
+  spec.kind = pattern::batch;
+  spec.source = {"file", {{"path", "no-such-folder/in"}}};
+  spec.sink = {"empty", {}};
+  spec.batch = batch_spec{};
+  const auto source = make_batch_files(flow_name{"f"}, spec).value()->identify();
+  REQUIRE_FALSE(source);
+  CHECK(source.error().code == errc::not_found);
+  CHECK(source.error().message
+        == "file: open " + std::filesystem::absolute("no-such-folder/in").string()
+             + ": No such file or directory"
+               "; on a cluster a path has to be absolute, as each process has its own folder");
+}
+
 TEST_CASE("parts without a reduce step are joined in order, with what was rejected, and published together") {
   test::temp_dir dir;
   const auto target = dir.path() / "result.jsonl";
