@@ -20,10 +20,11 @@ consteval bool check_collector() {
   using returned = typename request_traits<Target>::returned;
   using output = typename detail::unwrap_many<returned>::type;
   constexpr bool is_record = record_type<output>;
-  static_assert(
-    is_record, "sluice: a collector returns what goes to its sink: T, std::optional<T> or std::vector<T>, or "
-               "sluice::async of one of these, where T is a plain struct, another type with a JSON form, or "
-               "sluice::raw");
+  static_assert(is_record,
+                "sluice: a collector returns what goes to its sink: T, std::optional<T>, std::vector<T>, "
+                "sluice::generator<T> or sluice::stream<T>, or "
+                "sluice::async of one of these, where T is a plain struct, another type with a JSON form, or "
+                "sluice::raw");
   return check_request_input<Target>() && is_record;
 }
 
