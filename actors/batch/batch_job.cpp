@@ -4,6 +4,7 @@
 #include <sluice/codec/utf8.hpp>
 #include <sluice/core/fingerprint.hpp>
 #include <sluice/core/limits.hpp>
+#include <sluice/core/name_rule.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -202,9 +203,23 @@ std::string describe_change(const source_identity& before, const source_identity
          + (before.size_bytes == after.size_bytes ? ", but was written again" : "");
 }
 
+std::string describe(const split& which) {
+  if (which.is_finish())
+    return "putting the parts together";
+  if (which.is_cut())
+    return "taking records off the queue";
+  return "the split of bytes " + std::to_string(which.begin) + " to " + std::to_string(which.end);
+}
+
+std::string newer_run(std::uint64_t run) {
+  return "run " + std::to_string(run)
+         + " of this batch has begun; submit it again to run this version of it anew";
+}
+
 queue_name splits_queue(const flow_name& flow, const processor_name& processor) {
-  const auto name = "batch." + flow.value + "." + processor.value;
-  return queue_name{is_valid_name(name) ? name : "batch." + to_hex(fingerprint(name))};
+  const auto prefix = std::string{batch_queue_prefix};
+  const auto name = prefix + flow.value + "." + processor.value;
+  return queue_name{is_valid_name(name) ? name : prefix + to_hex(fingerprint(name))};
 }
 
 std::string batch_mark(const flow_name& flow, const processor_name& processor) {

@@ -117,6 +117,12 @@ struct split_outcome {
 /// How a source that is not what it was has changed, in words.
 std::string describe_change(const source_identity& before, const source_identity& after);
 
+/// A split in words.
+std::string describe(const split& which);
+
+/// Why an older run of a batch does not go on.
+std::string newer_run(std::uint64_t run);
+
 /// The queue that hands out the splits of a batch. It is shown as any other.
 queue_name splits_queue(const flow_name& flow, const processor_name& processor);
 

@@ -242,13 +242,13 @@ void batch_actor::apply(const take_records& what) {
   request.attempts_max = limits::attempts_max; // taking them tries nothing
   request.count_max = what.count_max;
   request.size_bytes_max = static_cast<std::uint32_t>(what.size_bytes_max);
-  ask<queue::lease_reply>(commit_timeout, std::move(request),
-                          [this](state& s, const result<queue::lease_reply>& reply) {
-                            if (!reply)
-                              return s.on_records(fail(reply), at());
-                            source_epoch_ = reply->epoch;
-                            return s.on_records(reply->records, at());
-                          });
+  ask<queue::lease_reply>(
+    commit_timeout, std::move(request), [this](state& s, const result<queue::lease_reply>& reply) {
+      if (!reply)
+        return s.on_records(fail(reply), at());
+      source_epoch_ = reply->epoch;
+      return s.on_records(pulled_records{reply->records, reply->more_may_come, reply->epoch}, at());
+    });
 }
 
 void batch_actor::apply(const give_back_records&) {
@@ -268,16 +268,17 @@ void batch_actor::apply(const take_splits& what) {
   request.attempts_max = limits::attempts_max; // a split that keeps failing fails the batch before that
   request.count_max = what.count_max;
   request.wait_max = take_wait_max;
-  ask<queue::lease_reply>(take_wait_max + small_timeout, std::move(request),
-                          [this](state& s, const result<queue::lease_reply>& reply) {
-                            if (!reply)
-                              return s.on_taken(fail(reply), at());
-                            epoch_ = reply->epoch;
-                            std::vector<leased_split> out;
-                            for (auto record : reply->records)
-                              out.push_back({record.seq, record.attempts, std::string{record.payload}});
-                            return s.on_taken(std::move(out), at());
-                          });
+  ask<queue::lease_reply>(
+    take_wait_max + small_timeout, std::move(request),
+    [this](state& s, const result<queue::lease_reply>& reply) {
+      if (!reply)
+        return s.on_taken(fail(reply), at());
+      epoch_ = reply->epoch;
+      std::vector<leased_split> out;
+      for (auto record : reply->records)
+        out.push_back({record.seq, record.attempts, std::string{record.payload}, reply->epoch});
+      return s.on_taken(std::move(out), at());
+    });
 }
 
 void batch_actor::apply(const work_on& what) {
@@ -361,7 +362,9 @@ void batch_actor::apply(const settle_splits& what) {
     request.nacks.push_back({seq, error.substr(0, error_bytes_max), true});
   ask<queue::commit_reply>(commit_timeout, std::move(request),
                            [this](state& s, const result<queue::commit_reply>& reply) {
-                             return s.on_settled(reply && reply->stale.empty(), at());
+                             if (!reply)
+                               return s.on_settled(fail(reply), at());
+                             return s.on_settled(reply->stale.size(), at());
                            });
 }
 

@@ -102,6 +102,14 @@ struct leased_split {
   std::uint64_t seq = 0;
   std::uint32_t attempts = 0;
   std::string text;
+  std::uint64_t epoch = 0; ///< of the queues
+};
+
+/// What taking records off the source brought.
+struct pulled_records {
+  record_block records;
+  bool more_may_come = false; ///< of none: the queue is not at its end
+  std::uint64_t epoch = 0;    ///< of the queues
 };
 
 /// One replica of a batch: the data, and one function per event, each of which returns what to do.
@@ -126,7 +134,9 @@ struct leased_split {
 ///
 /// A queue as source is cut while others work already. Whoever leases the cutting takes records, block by block, until it
 /// finds none; each block becomes a split that has its records with it, in one transaction, so a record is
-/// in the source or in a split and nowhere else. Therefore nothing of such a job is ever thrown away: a run that ends
+/// in the source or in a split and nowhere else. The queue is at its end only if it says so: records that are out, with
+/// whoever cut before, come back. After a restart of the head the cutting is leased anew, and who cut until then stops,
+/// as two at once would mix up the order. Therefore nothing of such a job is ever thrown away: a run that ends
 /// early, or fails, leaves its splits where they are, and the next run takes the job up.
 class state {
 public:
@@ -140,13 +150,14 @@ public:
   actions on_job(const result<std::string>& text, moment at);
   actions on_source(const result<source_plan>& plan, moment at);
   actions on_stored(const result<void>& outcome, moment at);
-  actions on_records(const result<record_block>& records, moment at);
+  actions on_records(const result<pulled_records>& records, moment at);
   actions on_given_back(const result<void>& outcome, moment at);
   actions on_taken(const result<std::vector<leased_split>>& splits, moment at);
   actions on_worked(std::uint64_t seq, result<split_result> outcome, moment at);
   actions on_joined(std::uint64_t seq, const result<void>& outcome, moment at);
   actions on_published(std::uint64_t seq, result<finish_outcome> outcome, moment at);
-  actions on_settled(bool ok, moment at);
+  /// With the count of those that were not ours any more.
+  actions on_settled(const result<std::size_t>& stale, moment at);
   actions on_released(const result<void>& outcome, moment at);
   actions on_torn_down(const result<void>& outcome, moment at);
   actions on_drain(moment at);
@@ -166,8 +177,10 @@ private:
   struct held {
     split which;
     enum class place : std::uint8_t { waiting, work, ready, finished, stored } at = place::waiting;
-    split_result result;   ///< ready
-    finish_outcome finish; ///< finished
+    split_result result;        ///< ready
+    finish_outcome finish;      ///< finished
+    std::uint32_t attempts = 0; ///< before this one
+    std::uint64_t epoch = 0;    ///< of its lease
   };
 
   /// What has been put together waits until the job has been read once more.
@@ -180,35 +193,42 @@ private:
   actions advanced(moment at);
   void settle_joined(actions& out);
   void work(actions& out, moment at);
-  bool know_job(actions& out, moment at);
-  void begin_round(actions& out, moment at);
-  job first_job(moment at) const;
-  void clean_before(actions& out);
-  bool fail_for_rejected(job& next, moment at) const;
-  void store_progress(actions& out, moment at);
-  void store_cut(actions& out, moment at);
-  void stop_cutting(const std::string& why);
-  void drop_pulled();
-  void give_back(actions& out);
-  void cut_more(actions& out);
-  bool is_over(const split& which) const;
-  void store_finish(const finish_outcome& what, std::uint64_t seq, actions& out, moment at);
-  void store_failure(actions& out, moment at);
-  void store(job next, std::vector<split> splits, std::vector<record_block> results, actions& out);
-  void end_work(actions& out);
-  void settle_done(actions& out);
-  void take_more(actions& out);
-  void begin_held(actions& out);
   void leave(actions& out, moment at);
   void limit_drain(time_point ends);
   actions cut_drain(moment at);
   actions drop_held_up();
   actions end();
-  void take_one(const leased_split& one);
   void fail_job(std::string why);
   void give_up(std::string why);
   void later(time_point now, const failure& why);
   bool is_quiet() const noexcept;
+
+  // the job (batch_store.cpp)
+  bool know_job(actions& out, moment at);
+  void begin_round(actions& out, moment at);
+  job first_job(moment at) const;
+  void clean_before(actions& out);
+  bool fail_for_rejected(job& next, moment at) const;
+  void store(job next, std::vector<split> splits, std::vector<record_block> results, actions& out);
+  void store_progress(actions& out, moment at);
+  void store_finish(const finish_outcome& what, std::uint64_t seq, actions& out, moment at);
+  void store_failure(actions& out, moment at);
+
+  // splits (batch_splits.cpp)
+  void store_cut(actions& out, moment at);
+  void stop_cutting(const std::string& why);
+  void drop_pulled();
+  void give_back(actions& out);
+  void cut_more(actions& out);
+  void end_work(actions& out);
+  void settle_done(actions& out);
+  void take_more(actions& out);
+  void take_one(const leased_split& one);
+  void begin_held(actions& out);
+  void note_failed(std::uint64_t seq, const held& one, const std::string& why);
+  std::uint32_t attempts_max(const split& of) const;
+  bool is_over(const split& which) const;
+
   bool is_planned() const noexcept { return known_ && known_->split_bytes != 0; }
   bool is_usable() const noexcept {
     return known_ && !may_take_up() && (checked_ || known_->phase != job_phase::running);
@@ -257,6 +277,7 @@ private:
   // Of a queue as source; all of it only while this replica is the one that cuts.
   std::optional<std::uint64_t> cutting_; ///< the leased split that says so
   bool pulling_ = false;
+  bool more_may_come_ = false;         ///< there was nothing to take; asked again at the next tick
   std::optional<record_block> pulled_; ///< to be stored as the next split; empty = there are no more
   std::uint32_t pulled_index_ = 0;     ///< of that split
   bool must_give_back_ = false;        ///< records are leased that nobody here knows or wants

@@ -78,6 +78,8 @@ void aim_at(flow_record& flow, flow_version version) {
   flow.stored.scale = std::move(scale);
   flow.stored.target = version;
   flow.stored.draining = false;
+  if (flow.stored.end) // the run is over: there is nothing to go back to if this one does not come up
+    flow.stored.current = {};
   flow.stored.end.reset();
   flow.batches.clear();
   flow.stored.update_error.clear();

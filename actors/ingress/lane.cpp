@@ -273,7 +273,7 @@ void lane::lost(const std::shared_ptr<call>& request, target_place& place, bool 
   if (waits) {
     note_waiting();
     request->watch();
-  } else if (!has_begun) { // else the client's connection is cut when the last one lets go of it
+  } else if (!has_begun && !is_unwanted) { // else whoever lets go of it last says so, or cuts the connection
     client->respond(error_response(
       502,
       "replica " + std::to_string(place.target->where.replica.value) + " of " + name()

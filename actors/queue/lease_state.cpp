@@ -432,6 +432,11 @@ std::size_t lease_state::not_due_count(time_point now) const noexcept {
   return static_cast<std::size_t>(std::distance(first, due_.end()));
 }
 
+bool lease_state::holds_any(const consumer_id& consumer) const noexcept {
+  return std::any_of(holders_.begin(), holders_.end(),
+                     [&](const auto& each) { return each.first.consumer == consumer; });
+}
+
 std::optional<std::pair<std::uint64_t, wall_time>> lease_state::oldest() const {
   std::optional<std::pair<std::uint64_t, wall_time>> found;
   if (!leases_.empty())

@@ -177,6 +177,9 @@ public:
   // -- looking
 
   std::size_t leased_count() const noexcept { return leased_count_ + settling_count_; }
+  std::size_t settling_count() const noexcept { return settling_count_; }
+  /// Whether an owner holds any on behalf of `consumer`. Costs O(owners).
+  bool holds_any(const consumer_id& consumer) const noexcept;
   std::size_t delayed_count() const noexcept { return delayed_.size(); }
   /// Of the delayed, those whose time has not come; the others wait for an owner, as ready records do.
   std::size_t not_due_count(time_point now) const noexcept;

@@ -78,6 +78,9 @@ struct lease_reply {
   using actor_message = void;
   std::uint64_t epoch = 0;
   record_block records;
+  /// Of an empty block: the queue is not at its end. It has records that nobody can take at the moment and that may come:
+  /// held on behalf of the same consumer, being settled, between attempts, or not read from the disk yet.
+  bool more_may_come = false;
 };
 
 /// One record that failed. `retry` false sends it to the dead letters at once.

@@ -125,7 +125,7 @@ void queues_state::drop_waiters(const owner_id& pattern) {
     for (auto it = queue->waiters.begin(); it != queue->waiters.end();) {
       auto which = it++;
       if (matches(pattern, which->second.request.owner))
-        answer_waiter(*queue, which, lease_reply{epoch_, {}});
+        answer_empty(*queue, which);
     }
   }
 }
@@ -217,8 +217,15 @@ void queues_state::answer_hasty(entry& queue) {
   for (auto it = queue.waiters.begin(); it != queue.waiters.end();) {
     auto which = it++;
     if (is_hasty(which->second))
-      answer_waiter(queue, which, lease_reply{epoch_, {}});
+      answer_empty(queue, which);
   }
+}
+
+void queues_state::answer_empty(entry& queue, std::map<std::uint64_t, lease_waiter>::iterator which) {
+  const bool is_read = queue.ready.count() == 0 && queue.ready.known_to() >= queue.seq_last;
+  const bool none_out = queue.leases.settling_count() == 0 && queue.leases.delayed_count() == 0
+                        && !queue.leases.holds_any(which->second.request.consumer);
+  answer_waiter(queue, which, lease_reply{epoch_, {}, !(is_read && none_out)});
 }
 
 void queues_state::read_done(const wanted_read& what, result<read_outcome> outcome, time_point now) {
@@ -315,7 +322,7 @@ void queues_state::reschedule(entry& queue, time_point now) {
 void queues_state::tick(time_point now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     auto [queue, id] = deadlines_.begin()->second;
-    answer_waiter(*queue, queue->waiters.find(id), lease_reply{epoch_, {}});
+    answer_empty(*queue, queue->waiters.find(id));
     changed(*queue);
   }
   while (!events_.empty() && events_.begin()->first <= now) {

@@ -180,6 +180,7 @@ private:
   void answer_waiter(entry& queue, std::map<std::uint64_t, lease_waiter>::iterator which,
                      result<lease_reply> reply);
   void answer_hasty(entry& queue);
+  void answer_empty(entry& queue, std::map<std::uint64_t, lease_waiter>::iterator which);
   void reschedule(entry& queue, time_point now);
   static bool has_consumer(const entry& queue, time_point now);
   bool wants_window(const entry& queue, time_point now) const;

@@ -147,7 +147,9 @@ int wait_for_end(const environment& env, client::control_client& head, const std
       return complain(env, {errc::not_found, "flow/" + flow + " was deleted meanwhile"});
     if (draws)
       talk(env) << "\r\x1b[K" << std::flush;
-    if (now->version_target() != version)
+    if (now->version_target() < version) // given up: the one before stays
+      return say_failed(env, snapshot, *now, version);
+    if (now->version_target() > version)
       return complain(env, {errc::conflict, "version " + std::to_string(now->version_target()) + " of flow/"
                                               + flow + " took its place"});
     if (now->phase() == "failed" || now->phase() == "completed")

@@ -71,8 +71,6 @@ errc errc_of(grpc::StatusCode code) noexcept {
     return errc::exhausted;
   case grpc::StatusCode::UNIMPLEMENTED:
     return errc::unsupported;
-  case grpc::StatusCode::CANCELLED:
-    return errc::cancelled;
   default:
     return errc::internal;
   }
@@ -90,6 +88,9 @@ failure from_status(const grpc::Status& status, std::string_view errc_name) {
   for (auto i = static_cast<int>(errc::invalid_argument); i <= static_cast<int>(errc::internal); ++i)
     if (to_string(static_cast<errc>(i)) == errc_name)
       return {static_cast<errc>(i), status.error_message()};
+  if (status.error_code()
+      == grpc::StatusCode::CANCELLED) // not by the client, who would not ask what came of it
+    return {errc::unavailable, "the head ended the call unanswered, as it does when it is stopped"};
   return {errc_of(status.error_code()), status.error_message()};
 }
 

@@ -87,9 +87,10 @@ private:
       check_io("source", spec_.source);
     else
       check_absent("source", spec_.source);
-    if (has_sink)
+    if (has_sink) {
+      need(spec_.sink.kind != "pulse", "sink", "a pulse only comes, nothing goes into it; it is a source");
       check_io("sink", spec_.sink);
-    else
+    } else
       check_absent("sink", spec_.sink);
     need(has_source != spec_.http.has_value(), "route",
          has_source ? "must not be given to a " + std::string{to_string(spec_.kind)} : "is missing");
@@ -174,6 +175,9 @@ private:
       need(name != io.options.end() && is_valid_name(name->second), option,
            "a queue's name has " + std::string{name_rule} + "; it is \""
              + (name == io.options.end() ? std::string{} : name->second.substr(0, 64)) + "\"");
+      need(name == io.options.end() || !name->second.starts_with(batch_queue_prefix), option,
+           "names of queues that begin with \"" + std::string{batch_queue_prefix}
+             + "\" are those of batches; take another one");
     }
     if (io.kind == "file")
       need(io.options.contains("path") && !io.options.at("path").empty(), option, "a file needs a path");
@@ -187,6 +191,8 @@ private:
   }
 
   void check_replicas() {
+    if (spec_.kind == pattern::batch) // its max_replicas is not the user's
+      check_range("num_replicas", spec_.num_replicas, 1, limits::replicas_max);
     check_range("max_replicas", spec_.max_replicas, 1, limits::replicas_max);
     need(spec_.min_replicas <= spec_.max_replicas, "min_replicas",
          "must not be above max_replicas (" + std::to_string(spec_.max_replicas) + "), is "
@@ -265,7 +271,7 @@ private:
     const bool keeps_files =
       spec_.batch->max_rejected > 0 || !spec_.batch->reduce_by.empty() || spec_.sink.kind == "stdout";
     need(!keeps_files || spec_.sink.kind == "file" || !spec_.batch->rejected.empty(), "rejected",
-         "must name a file where neither source nor sink is one: beside it is kept what has no place yet");
+         "must name a file, as neither source nor sink is one: what waits for its place is kept beside it");
     need(spec_.batch->split_bytes <= limits::block_size_bytes_max, "split_bytes",
          "must not be above " + std::to_string(limits::block_size_bytes_max) + " with a queue, is "
            + std::to_string(spec_.batch->split_bytes));

@@ -228,6 +228,40 @@ TEST_CASE("what is in a queue is worked off by a batch, once, though a host and 
   CHECK(cluster.depth("done") == 30'000);
 }
 
+TEST_CASE("the records of a queue are taken over to the last one, though the head is killed meanwhile") {
+  files with;
+  with.make(30'000);
+  cli_cluster cluster;
+  cluster.start_head({"--no-worker"});
+  cluster.start_worker();
+  cluster.start_worker();
+  cluster.must({"queue", "put", "orders", with.in});
+  // Small splits: taking them over takes a while.
+  background_process waiting{{sluice_program(), "submit", program("batch_flow"), "--wait", "--",
+                              "queue:orders", with.out, "replicas=4", "split=4096"},
+                             {{}, cluster.env(), {}},
+                             with.dir / "output"};
+  for (int kills = 0; kills < 3; ++kills) {
+    const auto before = cluster.depth("orders");
+    REQUIRE(eventually([&] {
+      const auto left = cluster.depth("orders");
+      return left < before || left == 0;
+    }));
+    kill_hard(cluster.head_pid());
+    cluster.start_head({"--no-worker"});
+  }
+  CHECK(waiting.wait(300s) == 0);
+  CHECK_MESSAGE(waiting.output().find("completed") != std::string::npos, waiting.output());
+  CHECK(cluster.depth("orders") == 0);
+  CHECK(batch_number(cluster, "records_in") == 30'000);
+  // Each once; a split that was being taken over when the head was killed may stand elsewhere.
+  const auto sorted = [&](const std::string& path) {
+    REQUIRE(run({"sort", "-o", path, path}).exit_code == 0);
+    return read_file(path);
+  };
+  CHECK(sorted(with.out) == sorted(with.expected));
+}
+
 TEST_CASE("a batch on a cluster that fails says why, also one that ends its process each time") {
   files with;
   with.make(200);

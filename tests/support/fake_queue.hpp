@@ -106,7 +106,9 @@ struct fake_queue {
   queue::lease_reply lease(const queue::lease_request& request) {
     ++leases;
     record_block_builder found;
+    bool is_held = false;
     for (auto& each : queues[request.queue.value]) {
+      is_held = is_held || each.owner;
       if (found.count() >= std::min(request.count_max, lease_count_cap))
         break;
       if (each.owner)
@@ -114,7 +116,7 @@ struct fake_queue {
       each.owner = request.owner;
       found.add(each.seq, each.attempts, each.payload);
     }
-    return {epoch, found.finish()};
+    return {epoch, found.finish(), found.count() == 0 && is_held};
   }
 
   result<queue::commit_reply> commit(const queue::commit_request& request) {

@@ -100,6 +100,11 @@ record_block block_of(const v1::QueuePutRequest& request) {
 result<void> check_put(const v1::QueuePutRequest& request) {
   if (auto done = check_name("queue", request.queue()); !done)
     return done;
+  if (request.queue().starts_with(batch_queue_prefix))
+    return fail(errc::invalid_argument,
+                "queue/" + request.queue() + ": names that begin with \"" + std::string{batch_queue_prefix}
+                  + "\" are those of batches; put the records into the queue that the batch "
+                    "reads");
   if (request.payloads_size() > static_cast<int>(limits::block_count_max))
     return fail(errc::invalid_argument, "queue/" + request.queue() + ": "
                                           + std::to_string(request.payloads_size())

@@ -23,11 +23,13 @@ server_exchange::server_exchange(std::shared_ptr<connection> to, std::uint64_t c
   : client_exchange(std::move(in), deadline), to_(std::move(to)), call_(call), form_(std::move(form)) {}
 
 server_exchange::~server_exchange() {
-  if (move_on(phase::open, phase::ended))
-    send({.answer = make_answer(error_response(502, "the request was lost on its way", form_.errors),
-                                form_now(), http_date()),
-          .ends = true});
-  else if (move_on(phase::begun, phase::ended))
+  if (move_on(phase::open, phase::ended)) {
+    auto why = is_called_off_ ? error_response(
+                 499, // as nginx has it: there is no other for what the client has done
+                 "the client ended its side of the connection, so the request was called off", form_.errors)
+                              : error_response(502, "the request was lost on its way", form_.errors);
+    send({.answer = make_answer(std::move(why), form_now(), http_date()), .ends = true});
+  } else if (move_on(phase::begun, phase::ended))
     send({.aborts = true});
 }
 

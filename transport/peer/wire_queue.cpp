@@ -98,6 +98,7 @@ result<void> decode(std::string_view bytes, queue::lease_request& x) {
 std::string encode(const queue::lease_reply& x) {
   pb::Leased header;
   header.set_epoch(x.epoch);
+  header.set_more_may_come(x.more_may_come);
   body_writer out{header, x.records.bytes().size()};
   out.add(x.records);
   return out.finish();
@@ -109,6 +110,7 @@ result<void> decode(std::string_view bytes, queue::lease_reply& x) {
   if (!rest)
     return fail(rest);
   x.epoch = header.epoch();
+  x.more_may_come = header.more_may_come();
   return take_block(*rest, x.records);
 }
 

@@ -144,6 +144,18 @@ TEST_CASE("a queue needs a good name, a file a path") {
         == "processor \"price\": sink: a file needs a path");
 }
 
+TEST_CASE("what only comes is no sink, and the queues of batches are theirs") {
+  CHECK(mistake([](auto& p) {
+          p.sink = {"pulse", {{"interval_ms", "5"}}};
+        })
+        == "processor \"price\": sink: a pulse only comes, nothing goes into it; it is a source");
+  for (auto end : {&processor_spec::source, &processor_spec::sink})
+    CHECK(mistake([&](auto& p) {
+            p.*end = {"queue", {{"name", "batch.sales.sum"}}};
+          }).find("names of queues that begin with \"batch.\" are those of batches")
+          != std::string::npos);
+}
+
 TEST_CASE("a pulse needs an interval above zero") {
   for (const char* interval : {"", "0", "000", "-5", "1s", "1.5"})
     CHECK(mistake([&](auto& p) {

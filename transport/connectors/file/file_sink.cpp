@@ -116,6 +116,11 @@ private:
            && mine.st_ino == named.st_ino;
   }
 
+  bool is_empty() const {
+    struct stat info {};
+    return ::fstat(fd_, &info) == 0 && info.st_size == 0;
+  }
+
   /// A file that was deleted while it was written to has taken the results with it: they have to come again.
   result<void> check_kept() const {
     struct stat info {};
@@ -137,7 +142,9 @@ private:
   }
 
   result<void> add_rows(const record_block& results, std::string& text) {
-    if (columns_.empty()) {
+    if (is_empty()) // somebody may have emptied it in place: then it needs its header again
+      columns_.clear();
+    else if (columns_.empty()) {
       if (auto ok = read_columns(); !ok)
         return ok;
     }

@@ -61,7 +61,8 @@ struct fixture {
   }
 
   /// The node does as it was told; batches stand as `progress` says.
-  void report(const std::map<std::string, host::batch_report>& progress = {}) {
+  void report(const std::map<std::string, host::batch_report>& progress = {},
+              const std::string& setup_fails = {}) {
     auto report = std::make_shared<node::node_report>();
     report->node = here;
     report->started = incarnation{{1, 0}};
@@ -79,6 +80,10 @@ struct fixture {
         replica.processor = one.processor;
         replica.phase =
           one.goal == host::replica_goal::run ? host::replica_phase::running : host::replica_phase::down;
+        if (!setup_fails.empty() && one.goal == host::replica_goal::run) {
+          replica.phase = host::replica_phase::failed;
+          replica.last_error = setup_fails;
+        }
         if (auto found = progress.find(one.processor.value); found != progress.end()) {
           replica.batch = found->second;
           replica.batch->run = flow.version.value;
@@ -166,6 +171,33 @@ TEST_CASE_FIXTURE(fixture, "the next submit is another run; a rollback is refuse
   rollback_request back;
   back.flow = sales;
   CHECK(does(back).refused->code == errc::conflict);
+}
+
+TEST_CASE_FIXTURE(fixture, "a run that does not come up is not taken for the one before, which is over") {
+  submit({processor("one")});
+  report({{"one", progress(done, 10)}});
+  for (int i = 0; i < 3; ++i)
+    report();
+  submit({processor("one")});
+  for (int i = 0; i < 3; ++i)
+    report({}, "setup failed: no such table");
+  CHECK(flow().phase == flow_phase::failed);
+  CHECK_MESSAGE(flow().detail.find("no such table") != std::string::npos, flow().detail);
+  CHECK(flow().stored.target == flow_version{2});
+  for (int i = 0; i < 600 && !flow().stored.end;
+       ++i) // it is tried again, and goes well once the table is there
+    report({{"one", progress(done, 20)}});
+  CHECK(flow().phase == flow_phase::completed);
+  CHECK(flow().stored.end->batches.at(processor_name{"one"}).records_in == 20);
+}
+
+TEST_CASE_FIXTURE(fixture, "a run that does not come up leaves the one before, where that is under way") {
+  submit({processor("one")});
+  report({{"one", progress(running, 5)}});
+  submit({processor("one")});
+  report({{"one", progress(running, 5)}}, "setup failed: no such table");
+  CHECK(flow().stored.target == flow_version{1});
+  CHECK_MESSAGE(flow().detail.find("no such table") != std::string::npos, flow().detail);
 }
 
 TEST_CASE_FIXTURE(fixture, "a split during which its process died counts an attempt in the queue of splits") {

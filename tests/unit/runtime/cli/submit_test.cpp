@@ -67,6 +67,25 @@ TEST_CASE_FIXTURE(submit_fixture, "a consumer that feeds itself is pointed out")
   CHECK(err_has("note: what crawl returns goes into the queue that it reads, and comes back to it\n"));
 }
 
+TEST_CASE_FIXTURE(submit_fixture,
+                  "files with a relative path are pointed out: each host has its own folder") {
+  head.snapshot = shows("running", 2, 2);
+  auto& processor = described->processors[0];
+  processor.source = {"file", {{"path", "/data/in.jsonl"}}};
+  processor.sink = {"file", {{"path", "/data/out.jsonl"}}};
+  CHECK(run({"submit", binary}) == cli::ok);
+  CHECK_FALSE(err_has("note:"));
+  processor.name = processor_name{"clean"};
+  processor.source.options["path"] = "in.jsonl";
+  processor.batch = batch_spec{.rejected = "out/rejected.jsonl"};
+  CHECK(run({"submit", binary}) == cli::ok);
+  CHECK(err_has(
+    "note: clean: source in.jsonl is looked for in the folder of each host; on a cluster a path has to be "
+    "absolute\n"));
+  CHECK(err_has("note: clean: rejected out/rejected.jsonl is"));
+  CHECK_FALSE(err_has("clean: sink"));
+}
+
 TEST_CASE_FIXTURE(submit_fixture, "a detached submit does not wait") {
   head.submit_reply.set_is_new(true);
   CHECK(run({"submit", binary, "--detach", "-o", "json"}) == cli::ok);
@@ -163,6 +182,19 @@ TEST_CASE_FIXTURE(submit_fixture,
   CHECK(run({"submit", binary, "--wait", "-o", "json"}) == cli::failed);
   CHECK_MESSAGE(err_has("invalid_argument"), err);
   CHECK_FALSE(err_has("internal"));
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "a run that was given up for the one before says why") {
+  auto& processor = described->processors.front();
+  processor.kind = pattern::batch;
+  processor.batch.emplace();
+  head.snapshot =
+    shows("running", 1, 1, "update to version 2 failed: setup failed: no such table; version 1 stays");
+  CHECK(run({"submit", binary, "--wait"}) == cli::failed);
+  CHECK_MESSAGE(err_has("version 2 does not run: update to version 2 failed: setup failed: no such table"),
+                err);
+  head.snapshot = shows("running", 3, 3);
+  CHECK(run({"submit", binary, "--wait"}) == cli::conflict);
 }
 
 TEST_CASE_FIXTURE(submit_fixture,

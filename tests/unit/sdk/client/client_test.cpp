@@ -30,6 +30,11 @@ TEST_CASE("without the exact code the nearest one is taken") {
   CHECK(from_status({grpc::StatusCode::UNKNOWN, "x"}, "ok").code == errc::internal);
 }
 
+TEST_CASE("a call that a head ends as it stops is no wish of the user") {
+  CHECK(from_status({grpc::StatusCode::CANCELLED, "CANCELLED"}, "").code == errc::unavailable);
+  CHECK(from_status({grpc::StatusCode::CANCELLED, "x"}, "cancelled").code == errc::cancelled);
+}
+
 TEST_CASE("addresses are read in all their forms") {
   CHECK(parse_address("unix:/a/b.sock")->socket_path == "/a/b.sock");
   CHECK(parse_address("localhost:7411")->host == "localhost");

@@ -87,7 +87,9 @@ TEST_CASE("a lease reply carries its records untouched") {
   CHECK(back.epoch == 3);
   CHECK(back.records.bytes() == x.records.bytes());
   CHECK((*back.records.begin()).seq == 7);
+  CHECK_FALSE(back.more_may_come);
   CHECK(round_trip(queue::lease_reply{1, {}}).records.empty());
+  CHECK(round_trip(queue::lease_reply{1, {}, true}).more_may_come);
 }
 
 TEST_CASE("a registration says where the node is reached, and where it serves HTTP") {

@@ -203,6 +203,14 @@ TEST_CASE_FIXTURE(fixture, "a CSV file that is rotated away is followed by one w
   CHECK(read_file(path) == "m,n\n2,2\n,3\n");
 }
 
+TEST_CASE_FIXTURE(fixture, "a CSV file that is emptied in place gets its header again") {
+  auto to = begun("csv");
+  std::filesystem::resize_file(path, 0);
+  REQUIRE(to->push(block({"{\"m\":2,\"n\":2}"})));
+  REQUIRE(to->push(block({"{\"n\":3}"})));
+  CHECK(read_file(path) == "m,n\n2,2\n,3\n");
+}
+
 TEST_CASE_FIXTURE(fixture, "a file that is replaced by another one is left for that") {
   auto to = begun("csv");
   write_file(path + ".new", "m,n\n7,8\n9,\"torn");
