@@ -267,7 +267,8 @@ void batch_actor::apply(const take_splits& what) {
   request.consumer = opts_.consumer;
   request.attempts_max = limits::attempts_max; // a split that keeps failing fails the batch before that
   request.count_max = what.count_max;
-  request.wait_max = take_wait_max;
+  if (what.waits)
+    request.wait_max = take_wait_max;
   ask<queue::lease_reply>(
     take_wait_max + small_timeout, std::move(request),
     [this](state& s, const result<queue::lease_reply>& reply) {

@@ -111,7 +111,7 @@ void state::take_one(const leased_split& one) {
     return fail_job(which.error().message); // it may have records
   if (which && which->run > opts_.run)
     return give_up(newer_run(which->run)); // its leases go back as this replica leaves
-  if (!which || is_over(*which)) {
+  if (!which || is_over(*which) || may_sweep()) {
     acks_.push_back(one.seq);
     return;
   }
@@ -170,6 +170,16 @@ void state::begin_held(actions& out) {
       out.emplace_back(put_together{seq});
     }
   }
+}
+
+/// Splits whose settlement was lost have come back. Nobody else would take them off the queue.
+void state::sweep(actions& out) {
+  if (swept_ || taking_ || !may_sweep())
+    return; // who waits in vain has seen that there is nothing
+  if (takes_unknown_)
+    return take_more(out);
+  taking_ = sweeping_ = true;
+  out.emplace_back(take_splits{limits::block_count_max, false});
 }
 
 void state::take_more(actions& out) {

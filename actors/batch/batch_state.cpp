@@ -158,8 +158,11 @@ actions state::on_given_back(const result<void>& outcome, moment at) {
 
 actions state::on_taken(const result<std::vector<leased_split>>& splits, moment at) {
   taking_ = false;
+  sweeping_ = false;
   if (step_ != step::running && step_ != step::leaving)
     return {}; // what it brings has been given back with the rest
+  if (has_ended() && (!splits || splits->empty()))
+    swept_ = true; // the next run takes the rest, if there is any
   if (!splits) {
     takes_unknown_ = true;
     if (splits.error().code != errc::timeout)
@@ -359,7 +362,9 @@ void state::work(actions& out, moment at) {
     store_progress(out, at);
   settle_done(out);
   give_back(out);
-  if (has_ended() || failing_ || step_ == step::leaving)
+  if (has_ended())
+    return sweep(out);
+  if (failing_ || step_ == step::leaving)
     return;
   begin_held(out);
   cut_more(out);
@@ -368,7 +373,7 @@ void state::work(actions& out, moment at) {
 
 bool state::is_quiet() const noexcept {
   return working_ == 0 && !combining_ && !reading_ && !looking_ && !storing_ && !settling_
-         && !giving_up_leases_;
+         && !giving_up_leases_ && !sweeping_;
 }
 
 void state::leave(actions& out, moment at) {

@@ -60,6 +60,7 @@ struct take_records {
 struct give_back_records {}; ///< all that were taken and are in no split
 struct take_splits {
   std::uint32_t count_max = 1;
+  bool waits = true; ///< for some to come
 };
 struct work_on {
   std::uint64_t seq = 0;
@@ -228,12 +229,17 @@ private:
   void note_failed(std::uint64_t seq, const held& one, const std::string& why);
   std::uint32_t attempts_max(const split& of) const;
   bool is_over(const split& which) const;
+  void sweep(actions& out);
 
   bool is_planned() const noexcept { return known_ && known_->split_bytes != 0; }
   bool is_usable() const noexcept {
     return known_ && !may_take_up() && (checked_ || known_->phase != job_phase::running);
   }
   bool has_ended() const noexcept { return known_ && known_->phase != job_phase::running && !may_take_up(); }
+  /// What is left of the splits of a job that has ended is of no use, but where they have records.
+  bool may_sweep() const noexcept {
+    return has_ended() && !(opts_.from_queue && known_->phase == job_phase::failed);
+  }
   bool may_take_up() const noexcept {
     return opts_.takes_up_failed && !taken_up_ && known_ && known_->phase == job_phase::failed;
   }
@@ -268,6 +274,8 @@ private:
   bool settling_ = false;
   bool taking_ = false;
   bool found_none_ = false;       ///< since the last tick
+  bool sweeping_ = false;         ///< the take under way is for what is left in the end
+  bool swept_ = false;            ///< there is nothing left, or it cannot be said
   bool takes_unknown_ = false;    ///< an answer was lost: splits may be leased that are not known here
   bool giving_up_leases_ = false; ///< all of them, while nothing is held
   bool combining_ = false;        ///< the parts are put together, or what came of it is published

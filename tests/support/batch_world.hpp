@@ -154,6 +154,16 @@ struct world {
   }
   job stored() const { return job_from_text(store.stored).value(); }
 
+  /// Drains all replicas, whose batch has ended.
+  void drain_all() {
+    for (auto& each : replicas) {
+      each->drain();
+      while (!each->asked.empty())
+        each->answer(0, false);
+      CHECK(each->ended);
+    }
+  }
+
   /// Answers and ticks until all replicas say that the batch has ended.
   void run_to_end() {
     for (int step = 0; step < 10000; ++step) {

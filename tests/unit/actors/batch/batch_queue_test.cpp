@@ -210,6 +210,8 @@ TEST_CASE_FIXTURE(world, "of a queue every record comes out once, whatever is lo
     the.run_to_end();
     REQUIRE(the.stored().phase == job_phase::done);
     check_all_out(the, count);
+    the.drain_all();
+    CHECK(the.store.splits.empty());
   }
 }
 

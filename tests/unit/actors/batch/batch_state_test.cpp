@@ -153,6 +153,8 @@ TEST_CASE_FIXTURE(world, "replicas that answer in any order, lose answers and di
     the.add();
     the.run_to_end();
     check_complete(the);
+    the.drain_all();
+    CHECK(the.store.splits.empty());
   }
 }
 
