@@ -190,6 +190,18 @@ method_set router::methods_like(const table_view& table, std::size_t route, std:
   return out;
 }
 
+/// Of a path as a whole: that of collectors, if it has no other routes.
+error_form router::form_of_path(const table_view& table, std::string_view path) {
+  auto out = error_form::plain;
+  for (auto each : {method::get, method::post, method::put, method::patch, method::delete_})
+    if (const auto route = table.matcher.match(each, path).route) {
+      if (table.table.routes[*route].kind != pattern::collector)
+        return error_form::plain;
+      out = error_form::collector;
+    }
+  return out;
+}
+
 /// 404, 405 and OPTIONS.
 head_decision router::answer_unmatched(const request& head, const table_view& table,
                                        const route_match& match) const {
@@ -199,7 +211,8 @@ head_decision router::answer_unmatched(const request& head, const table_view& ta
     return at_once(error_response(404, "no route for this path"));
   }
   if (head.method != method::options) {
-    auto out = at_once(error_response(405, "this path takes " + match.allowed.text()));
+    auto out = at_once(
+      error_response(405, "this path takes " + match.allowed.text(), form_of_path(table, head.path)));
     out.answer->headers.add("Allow", match.allowed.text());
     return out;
   }

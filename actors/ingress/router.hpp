@@ -85,6 +85,7 @@ private:
   std::shared_ptr<const table_view> view() const;
   head_decision answer_unmatched(const request& head, const table_view& table,
                                  const route_match& match) const;
+  static error_form form_of_path(const table_view& table, std::string_view path);
   static method_set methods_like(const table_view& table, std::size_t route, std::string_view path);
   std::optional<response> page(const request& head, const table_view& table) const;
 

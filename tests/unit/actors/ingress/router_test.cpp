@@ -495,6 +495,17 @@ TEST_CASE_FIXTURE(router_fixture, "a collector's failures are told as a collecto
   head.method = method::post;
   head.path = "/p";
   CHECK(routes->decide(head).errors == error_form::collector);
+  const auto body_of_wrong_method = [&] {
+    head.method = method::put;
+    const auto answer = routes->decide(head).answer;
+    REQUIRE(answer);
+    CHECK(answer->status == 405);
+    return answer->body;
+  };
+  CHECK(body_of_wrong_method().starts_with(R"({"success":false,"error":")"));
+  table.routes.push_back(entry(method::get, "/p", {1})); // an endpoint beside it
+  routes->set_routes(table);
+  CHECK_FALSE(body_of_wrong_method().starts_with(R"({"success":false)"));
 }
 
 TEST_CASE_FIXTURE(router_fixture, "a collector's request is repeated only under a key, whatever its method") {
