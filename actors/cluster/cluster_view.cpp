@@ -3,6 +3,7 @@
 #include "actors/cluster/request_demand.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sluice::cluster {
 
@@ -23,6 +24,7 @@ node_view show(const cluster_state& state, const node_record& node, time_point n
     view.cpus_reserved += need.cpus;
     view.memory_reserved_bytes += need.memory_bytes;
   }
+  view.cpus_reserved = std::round(view.cpus_reserved * 1000) / 1000; // ten times 0.1 is 1
   if (node.report) {
     view.cpu_used = node.report->cpu_used;
     view.memory_used_bytes = node.report->memory_used_bytes;
