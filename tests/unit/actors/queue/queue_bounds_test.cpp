@@ -126,6 +126,12 @@ TEST_CASE_FIXTURE(small_bounds, "every bound pushes back on who fills it") {
 TEST_CASE_FIXTURE(small_bounds, "no more is handed out than may be outstanding") {
   ask<append_reply>(queues, append_of("in", numbered(0, 30)));
   CHECK(take("in", 10).records.count() == 10);
+  auto request = lease_of("in");
+  request.consumer.flow = flow_name{"other"};
+  const auto none = ask<lease_reply>(queues, request);
+  REQUIRE(none.has_value());
+  CHECK(none->records.empty());
+  CHECK(none->more_may_come); // that is not the end of the queue
   auto more = ask_later<lease_reply>(queues, lease_of("in", 10, 5s));
   run();
   CHECK_FALSE(more->has_value());
