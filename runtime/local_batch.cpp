@@ -14,8 +14,14 @@ struct found_job {
   batch::job job;
 };
 
-/// Whether the source is another one than when the run began; an unreadable one is told by the batch itself.
+/// Whether source or sink are others than when the run began; an unreadable one is told by the batch itself. With records of
+/// a queue in its splits a run is not begun anew: the batch tells of that, too.
 bool has_changed(const flow_name& flow, const found_job& of) {
+  const auto [from, to] = batch::ends_of(*of.spec);
+  if (of.job.is_of_queue())
+    return of.job.from != from && of.job.split_count == 0;
+  if (!of.job.from.empty() && (of.job.from != from || of.job.to != to))
+    return true;
   auto files = batch::make_batch_files(flow, *of.spec);
   if (!files || of.job.split_bytes == 0)
     return false;
@@ -65,8 +71,8 @@ result<chosen_run> choose_run(local_system& system, const flow_spec& spec, bool 
   for (const auto& each : jobs)
     if (!is_done(each) && has_changed(spec.name, each)) {
       ++out.run;
-      out.remark =
-        each.spec->name.value + ": its source has changed since the run that was interrupted: begins anew";
+      out.remark = each.spec->name.value
+                   + ": its source or sink has changed since the run that was interrupted: begins anew";
       return out;
     }
   for (const auto& each : jobs)

@@ -1,6 +1,7 @@
 #include "runtime/local_losses.hpp"
 
 #include "transport/pki/secret_file.hpp"
+#include "actors/batch/batch_job.hpp"
 
 #include <algorithm>
 #include <fstream>
@@ -14,9 +15,11 @@ namespace {
 constexpr auto death_text = "the process ended while it had the record: it crashed, exited, was killed, or "
                             "was ended for a call over its timeout";
 
-/// Empty if its records are those of no queue.
-queue_name source_queue(const processor_spec& processor) {
-  if (processor.kind == pattern::batch || processor.source.kind != "queue")
+/// Of a batch the one that hands out its splits. Empty if its records are those of no queue.
+queue_name source_queue(const flow_spec& spec, const processor_spec& processor) {
+  if (processor.kind == pattern::batch)
+    return batch::splits_queue(spec.name, processor.name);
+  if (processor.source.kind != "queue")
     return {};
   const auto found = processor.source.options.find("name");
   return queue_name{found == processor.source.options.end() ? std::string{} : found->second};
@@ -26,8 +29,8 @@ queue_name source_queue(const processor_spec& processor) {
 std::string list_of(const flow_spec& spec) {
   std::ostringstream out;
   for (const auto& each : local_replicas(spec))
-    out << each.id.value << " " << each.processor->name.value << " " << source_queue(*each.processor).value
-        << "\n";
+    out << each.id.value << " " << each.processor->name.value << " "
+        << source_queue(spec, *each.processor).value << "\n";
   return std::move(out).str();
 }
 
@@ -51,13 +54,15 @@ suspects blamed(const process::flight_recorder& recorder, const std::string& lis
     std::string queue;
     words >> id >> processor >> queue;
     const auto known = std::ranges::find(spec.processors, processor_name{processor}, &processor_spec::name);
-    if (!queue.empty() && known != spec.processors.end() && source_queue(*known).value == queue)
+    if (!queue.empty() && known != spec.processors.end() && source_queue(spec, *known).value == queue)
       readers[id] = &*known;
   }
   suspects found;
   for (const auto& one : process::blame(recorder.inside(), {}, {}))
-    if (auto whose = readers.find(one.replica.value); whose != readers.end())
-      found[source_queue(*whose->second)][one.seq] = whose->second;
+    // A split has many records, and is mostly there when somebody kills a batch, to go on later: that is no try of it.
+    if (auto whose = readers.find(one.replica.value);
+        whose != readers.end() && (one.crashed || whose->second->kind != pattern::batch))
+      found[source_queue(spec, *whose->second)][one.seq] = whose->second;
   return found;
 }
 
@@ -65,6 +70,12 @@ void count(queue::write_batch& into, std::vector<std::string>& told, const flow_
            const queue_name& queue, const processor_spec& processor, const record_view& record) {
   const auto attempts = record.attempts + 1;
   const auto attempts_max = std::max(processor.max_attempts, 1u);
+  if (processor.kind == pattern::batch) { // which fails if that was the last one
+    into.attempts.push_back({queue, {record.seq, record.seq}, attempts});
+    told.push_back(processor.name.value + ": a split was in user code when the last run ended: attempt "
+                   + std::to_string(attempts) + " of " + std::to_string(attempts_max));
+    return;
+  }
   auto text = "record " + std::to_string(record.seq) + " of queue '" + queue.value
               + "' was in user code when the last run ended: attempt " + std::to_string(attempts) + " of "
               + std::to_string(attempts_max);

@@ -27,6 +27,8 @@ struct job_json {
   std::optional<std::uint64_t> first_run = {};
   std::uint64_t round = 1;
   job_phase phase = job_phase::running;
+  std::optional<std::string> from = {};
+  std::optional<std::string> to = {};
   std::uint64_t source_bytes = 0;
   std::int64_t source_changed_ns = 0;
   std::uint64_t split_bytes = 0;
@@ -61,6 +63,8 @@ std::string to_text(const job& what) {
                .first_run = what.first_run,
                .round = what.round,
                .phase = what.phase,
+               .from = what.from,
+               .to = what.to,
                .source_bytes = what.source.size_bytes,
                .source_changed_ns = what.source.changed_at_ns,
                .split_bytes = what.split_bytes,
@@ -101,6 +105,8 @@ result<job> job_from_text(std::string_view text) {
   out.first_run = read->first_run.value_or(read->run);
   out.round = read->round;
   out.phase = read->phase;
+  out.from = std::move(read->from).value_or("");
+  out.to = std::move(read->to).value_or("");
   out.source = {read->source_bytes, read->source_changed_ns};
   out.split_bytes = read->split_bytes;
   out.split_count = read->splits;
@@ -201,6 +207,23 @@ std::string describe_change(const source_identity& before, const source_identity
   return "the source has changed since the batch began: it had " + std::to_string(before.size_bytes)
          + " bytes and has " + std::to_string(after.size_bytes)
          + (before.size_bytes == after.size_bytes ? ", but was written again" : "");
+}
+
+job_ends ends_of(const processor_spec& spec) {
+  const auto text_of = [](const io_spec& io) {
+    auto text = io.kind;
+    std::string more;
+    for (const auto& [name, value] : io.options)
+      if (name == "name" || name == "path")
+        text += " " + value;
+      else
+        more.append(", ").append(name).append(" ").append(value);
+    return codec::to_utf8(text + more);
+  };
+  job_ends out{text_of(spec.source), text_of(spec.sink)};
+  if (spec.batch && !spec.batch->reduce_by.empty())
+    out.to += ", reduced by " + spec.batch->reduce_by;
+  return out;
 }
 
 std::string describe(const split& which) {

@@ -60,6 +60,8 @@ struct job {
     0; ///< under which its parts are kept: a job of a queue may be passed on from run to run
   std::uint64_t round = 1; ///< of handing out splits; grows when a failed run is taken up again
   job_phase phase = job_phase::running;
+  std::string from; ///< what it reads, as `ends_of` says it; empty: stored by a Sluice that did not note it
+  std::string to;   ///< where its parts or results are
   source_identity source;
   std::uint64_t split_bytes = 0;
   std::uint32_t split_count = 0;
@@ -72,6 +74,7 @@ struct job {
   std::string error;            ///< why it failed
 
   bool all_split_done() const noexcept { return !is_open && done.count() == split_count; }
+  bool is_of_queue() const noexcept { return from.starts_with("queue "); }
 
   friend bool operator==(const job&, const job&) = default;
 };
@@ -116,6 +119,13 @@ struct split_outcome {
 
 /// How a source that is not what it was has changed, in words.
 std::string describe_change(const source_identity& before, const source_identity& after);
+
+/// Source and sink of a batch in words: "queue orders", "file /data/sales.csv, reduced by country".
+struct job_ends {
+  std::string from;
+  std::string to;
+};
+job_ends ends_of(const processor_spec& spec);
 
 /// A split in words.
 std::string describe(const split& which);

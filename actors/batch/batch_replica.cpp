@@ -155,10 +155,10 @@ self_type::behavior_type batch_actor::start(self_type::pointer self, options opt
   make_workers(1);
   files_runner_ = opts_.threads->make_runner("files-" + std::to_string(opts_.owner.replica.value));
   // The body tells whether it is async only once it is made; one thread is enough to make it.
-  state_ = std::make_unique<state>(
-    state_options{opts_.run, opts_.takes_up_failed, std::max(opts_.processor.num_concurrency, 1u),
-                  std::max(opts_.processor.max_attempts, 1u), opts_.processor.batch->max_rejected,
-                  has_queue(), block_bytes_for(opts_.processor.batch->split_bytes)});
+  state_ = std::make_unique<state>(state_options{
+    opts_.run, opts_.takes_up_failed, std::max(opts_.processor.num_concurrency, 1u),
+    std::max(opts_.processor.max_attempts, 1u), opts_.processor.batch->max_rejected, has_queue(),
+    block_bytes_for(opts_.processor.batch->split_bytes), ends_of(opts_.processor)});
   start_ticking();
   handle_event([this](state& s) { return s.on_spawned(at()); });
   return {

@@ -139,7 +139,9 @@ bool state::is_over(const split& which) const {
   const auto oldest = opts_.from_queue && known_ ? known_->first_run : opts_.from_queue ? 0 : opts_.run;
   if (which.run < oldest || !known_)
     return which.run < oldest;
-  if (!opts_.from_queue && which.run == known_->run && which.round < known_->round)
+  if (opts_.from_queue
+        ? which.is_finish() && which.round < known_->round // more came in, to be put together as well
+        : which.run == known_->run && which.round < known_->round)
     return true;
   return !which.is_finish() && !which.is_cut() && which.run == known_->first_run
          && known_->done.contains(which.index);

@@ -36,6 +36,7 @@ struct state_options {
   std::uint64_t rejected_max = 0;
   bool from_queue = false;       ///< the source is a queue
   std::uint64_t block_bytes = 0; ///< of its splits
+  job_ends ends = {};
 };
 
 // ---- what the replica is told to do ------------------------------------------------
@@ -138,7 +139,8 @@ struct pulled_records {
 /// in the source or in a split and nowhere else. The queue is at its end only if it says so: records that are out, with
 /// whoever cut before, come back. After a restart of the head the cutting is leased anew, and who cut until then stops,
 /// as two at once would mix up the order. Therefore nothing of such a job is ever thrown away: a run that ends
-/// early, or fails, leaves its splits where they are, and the next run takes the job up.
+/// early, or fails, leaves its splits where they are, and the next run takes the job up, and what has come into the queue
+/// since. It has to read and write the same: what is done lies where the run before has put it.
 class state {
 public:
   explicit state(const state_options& opts) : opts_(opts), checked_(opts.from_queue) {}
@@ -205,6 +207,7 @@ private:
   bool is_quiet() const noexcept;
 
   // the job (batch_store.cpp)
+  std::string clash_with(const job& other) const;
   bool know_job(actions& out, moment at);
   void begin_round(actions& out, moment at);
   job first_job(moment at) const;

@@ -7,6 +7,21 @@
 
 namespace sluice::batch {
 
+/// Why what an earlier run has left cannot go on with the source and sink of this one; empty = it can. Its records are
+/// nowhere but in its splits, and the results of those that are done nowhere but at its sink.
+std::string state::clash_with(const job& other) const {
+  const auto& [from, to] = opts_.ends;
+  const bool has_records = other.is_of_queue() && other.phase != job_phase::done && other.split_count > 0;
+  if (!has_records || (other.from == from && (other.to == to || other.done.count() == 0)))
+    return {};
+  return "an earlier run took records off " + other.from + " and has not come to its end ("
+         + std::to_string(other.totals.records_in) + " are done, for " + other.to + "); this one reads "
+         + from + " and writes " + to
+         + ". Run it with that source and sink until it is completed, or give the processor another name, "
+           "which "
+           "leaves those records where they are";
+}
+
 /// False while the job is not known or not this run's, or the source has to be looked at.
 bool state::know_job(actions& out, moment at) {
   if (storing_ || reading_ || looking_)
@@ -54,10 +69,12 @@ void state::begin_round(actions& out, moment at) {
     return store(std::move(next), {}, {}, out);
   }
   std::vector<split> splits;
-  if (!opts_.from_queue)
+  if (!opts_.from_queue) {
     splits = splits_left(next, plan_->borders);
-  else if (!is_planned() && !passed_on_)
+  } else if (const bool has_cut = (is_planned() || passed_on_) && next.is_open; !has_cut) {
+    next.is_open = true; // again, if it goes on: more may have come
     splits.push_back({next.run, next.round, split::cut_index, 0, 0});
+  }
   if (next.all_split_done())
     splits.push_back({next.run, next.round, split::finish_index, 0, 0});
   plan_.reset();
@@ -77,9 +94,10 @@ job state::first_job(moment at) const {
   }
   next.run = next.first_run = opts_.run;
   next.began_at_ms = at.unix_ms;
+  next.from = opts_.ends.from;
+  next.to = opts_.ends.to;
   if (opts_.from_queue) {
     next.split_bytes = opts_.block_bytes;
-    next.is_open = true;
   } else {
     next.source = plan_->source;
     next.split_bytes = plan_->split_bytes;
@@ -101,6 +119,10 @@ void state::store(job next, std::vector<split> splits, std::vector<record_block>
 
 void state::store_failure(actions& out, moment at) {
   auto next = known_.value_or(job{});
+  if (!known_) {
+    next.from = opts_.ends.from;
+    next.to = opts_.ends.to;
+  }
   next.run = opts_.run;
   if (next.first_run == 0)
     next.first_run = opts_.run;

@@ -118,7 +118,10 @@ void prune_versions(change& it, flow_record& flow) {
 void take(change& it, const submit_request& what) {
   if (answer_again(it, what.request_id))
     return;
-  if (auto checked = check(what.spec); !checked) {
+  auto checked = check(what.spec);
+  if (checked)
+    checked = check_for_cluster(what.spec);
+  if (!checked) {
     it.out.refused = checked.error();
     return;
   }

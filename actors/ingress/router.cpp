@@ -211,8 +211,8 @@ head_decision router::answer_unmatched(const request& head, const table_view& ta
     return at_once(error_response(404, "no route for this path"));
   }
   if (head.method != method::options) {
-    auto out = at_once(
-      error_response(405, "this path takes " + match.allowed.text(), form_of_path(table, head.path)));
+    auto out =
+      at_once(error_response(405, "this path takes " + match.allowed.text(), form_of_path(table, head.path)));
     out.answer->headers.add("Allow", match.allowed.text());
     return out;
   }

@@ -68,6 +68,8 @@ std::string rejected_path_of(const std::string& flow, const client::api::Process
 
 std::string progress_of(const Flow& flow) {
   std::string text = flow.phase();
+  if (flow.phase() != "running" && !flow.detail().empty())
+    text += " (" + flow.detail() + ")"; // why it does not run, or not all of it
   for (const auto& processor : flow.processors())
     text +=
       "  " + processor.name() + ": "

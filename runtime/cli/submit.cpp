@@ -134,25 +134,6 @@ void print_loops(const environment& env, const flow_spec& spec) {
                 << " returns goes into the queue that it reads, and comes back to it\n";
 }
 
-/// By hand they lead into the folder where the program was started; hosts are started elsewhere.
-void print_relative_paths(const environment& env, const flow_spec& spec) {
-  const auto look_at = [&](const processor_spec& processor, const char* what, const std::string& path) {
-    if (!path.empty() && std::filesystem::path{path}.is_relative())
-      talk(env) << "note: " << processor.name.value << ": " << what << " " << path
-                << " is looked for in the folder of each host; on a cluster a path has to be absolute\n";
-  };
-  const auto path_of = [](const io_spec& io) {
-    const auto path = io.kind == "file" ? io.options.find("path") : io.options.end();
-    return path == io.options.end() ? std::string{} : path->second;
-  };
-  for (const auto& processor : spec.processors) {
-    look_at(processor, "source", path_of(processor.source));
-    look_at(processor, "sink", path_of(processor.sink));
-    if (processor.batch)
-      look_at(processor, "rejected", processor.batch->rejected);
-  }
-}
-
 int run(const environment& env, const submit_arguments& args) {
   auto timeout = config::parse_duration(args.timeout);
   if (!timeout)
@@ -165,6 +146,8 @@ int run(const environment& env, const submit_arguments& args) {
   auto spec = env.describe(args.binary, args.args, *variables);
   if (!spec)
     return complain(env, spec.error());
+  if (auto fits = check_for_cluster(*spec); !fits)
+    return complain(env, fits.error());
   if (args.wait && !ends_by_itself(*spec))
     return complain(
       env, {errc::invalid_argument, "--wait: flow '" + spec->name.value
@@ -198,7 +181,6 @@ int run(const environment& env, const submit_arguments& args) {
             << ", " << spec->processors.size()
             << (spec->processors.size() == 1 ? " processor" : " processors") << "\n";
   print_loops(env, *spec);
-  print_relative_paths(env, *spec);
   if (args.wait)
     return wait_for_end(env, **head, reply->flow(), reply->version(), [&](const client::api::Flow& flow) {
       if (args.client->format() == output::json)

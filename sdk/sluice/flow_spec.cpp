@@ -299,6 +299,23 @@ result<void> check_outputs(const flow_spec& spec) {
   return {};
 }
 
+/// A batch that would take what another one has not written yet.
+result<void> check_chains(const flow_spec& spec) {
+  for (const auto& reader : spec.processors)
+    for (const auto& writer : spec.processors)
+      if (const auto file = file_of(reader.source);
+          reader.batch && writer.batch && &reader != &writer
+          && (reader.source == writer.sink || (!file.empty() && file == file_of(writer.sink))))
+        return fail(
+          errc::invalid_argument,
+          "processor \"" + reader.name.value
+            + "\": source: " + (file.empty() ? "queue " + reader.source.options.at("name") : file)
+            + " is written by the batch \"" + writer.name.value
+            + "\" of the same flow, and both begin at once: it would end with what is there by then; make "
+              "it a flow of its own, and run that after this one");
+  return {};
+}
+
 /// Two processors that would get the same requests.
 result<void> check_routes(const flow_spec& spec) {
   std::map<std::pair<method, std::string>, const processor_spec*> taken;
@@ -332,6 +349,23 @@ bool has_one_owner(const processor_spec& spec) noexcept {
   return spec.kind == pattern::consumer && (spec.source.kind == "file" || spec.source.kind == "pulse");
 }
 
+result<void> check_for_cluster(const flow_spec& spec) {
+  for (const auto& processor : spec.processors) {
+    const auto path_of = [](const io_spec& io) {
+      return io.kind == "file" ? io.options.at("path") : std::string{};
+    };
+    for (const auto& [option, path] :
+         {std::pair{"source", path_of(processor.source)}, std::pair{"sink", path_of(processor.sink)},
+          std::pair{"rejected", processor.batch ? processor.batch->rejected : std::string{}}})
+      if (!path.empty() && std::filesystem::path{path}.is_relative())
+        return fail(errc::invalid_argument,
+                    "processor \"" + processor.name.value + "\": " + option + ": the path " + path
+                      + " is relative; on a cluster it has to be absolute and lead to the "
+                        "same file on every node, as each host has its own folder");
+  }
+  return {};
+}
+
 result<void> check(const flow_spec& spec) {
   if (!is_valid_name(spec.name.value))
     return fail(errc::invalid_argument, name_mistake("flow", spec.name.value));
@@ -351,6 +385,8 @@ result<void> check(const flow_spec& spec) {
       return checked;
   }
   if (auto checked = check_outputs(spec); !checked)
+    return checked;
+  if (auto checked = check_chains(spec); !checked)
     return checked;
   return check_routes(spec);
 }

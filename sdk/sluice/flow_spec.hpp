@@ -102,6 +102,9 @@ bool has_one_owner(const processor_spec& spec) noexcept;
 /// Names the first mistake: processor, option and rule (`errc::invalid_argument`).
 result<void> check(const flow_spec& spec);
 
+/// The same for what a cluster asks on top: that paths are absolute, as each host has its own folder.
+result<void> check_for_cluster(const flow_spec& spec);
+
 /// The JSON of `--describe`: {"sluice":"<version>","flow":{...}}, indented.
 std::string to_json(const flow_spec& spec);
 

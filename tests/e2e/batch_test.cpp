@@ -264,6 +264,40 @@ TEST_CASE("the records of a queue are taken over to the last one, though the hea
   CHECK(sorted(with.out) == sorted(with.expected));
 }
 
+TEST_CASE(
+  "what a failed batch has taken off a queue is done by the next run that fits, with what has come since") {
+  files with;
+  with.make(3000);
+  cli_cluster cluster;
+  cluster.start_head();
+  cluster.must({"queue", "put", "orders", with.in});
+  write_file(with.dir / "bad", "{\"id\":1,\"text\":\"throw\"}\n");
+  cluster.must({"queue", "put", "orders", with.dir / "bad"});
+  const auto submit = [&](const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> argv{"submit", program("batch_flow"), "--wait", "--", "queue:orders",
+                                  out,      "split=4096"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return cluster.sluice(argv);
+  };
+  const auto failed = submit(with.out);
+  REQUIRE(failed.exit_code == 1);
+  CHECK_MESSAGE(failed.err.find("always throws") != std::string::npos, failed.err);
+  const auto elsewhere = submit(with.dir / "elsewhere.jsonl");
+  CHECK(elsewhere.exit_code == 1);
+  CHECK_MESSAGE(elsewhere.err.find("an earlier run took records off queue orders") != std::string::npos,
+                elsewhere.err);
+  CHECK_MESSAGE(elsewhere.err.find(with.out) != std::string::npos, elsewhere.err);
+  const auto purged = cluster.sluice({"queue", "purge", "batch.batch-test.work"});
+  CHECK_MESSAGE(purged.err.find("splits of a batch") != std::string::npos, purged.err);
+  cluster.must({"queue", "put", "orders", with.in});
+  const auto mended = submit(with.out, {"rejected=1"});
+  CHECK_MESSAGE(mended.exit_code == 0, mended.err);
+  CHECK(cluster.depth("orders") == 0);
+  CHECK(batch_number(cluster, "records_in") == 6001);
+  CHECK(read_file(with.out)
+        == read_file(with.expected) + read_file(with.expected)); // in the order of the queue
+}
+
 TEST_CASE("a batch on a cluster that fails says why, also one that ends its process each time") {
   files with;
   with.make(200);

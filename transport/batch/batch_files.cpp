@@ -78,7 +78,7 @@ public:
     struct stat info {};
     const auto& path = what_.source.path;
     if (::stat(path.c_str(), &info) != 0)
-      return connectors::open_failure(connectors::errc_of_reading(errno), path);
+      return connectors::file_failure(connectors::errc_of_reading(errno), "open", path);
     if (!S_ISREG(info.st_mode))
       return fail(errc::invalid_argument, "file: " + path + " is no regular file");
     return source_identity{static_cast<std::uint64_t>(info.st_size),

@@ -32,7 +32,7 @@ tl::unexpected<failure> fail_errno(const std::string& path, const char* what) {
 result<process::unique_fd> open_file(const std::string& path) {
   process::unique_fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (fd.get() < 0)
-    return connectors::open_failure(connectors::errc_of_reading(errno), path);
+    return connectors::file_failure(connectors::errc_of_reading(errno), "open", path);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0)
     return fail_errno(path, "look at");

@@ -97,6 +97,16 @@ record_block block_of(const v1::QueuePutRequest& request) {
   return builder.finish();
 }
 
+/// What a batch has taken over is its next run's, which would wait for it for ever.
+result<void> check_purge(const v1::QueuePurgeRequest& request) {
+  if (!request.queue().starts_with(batch_queue_prefix) || request.dead_letters())
+    return {};
+  return fail(errc::conflict,
+              "queue/" + request.queue()
+                + ": these are the splits of a batch, with records that are nowhere else; its next "
+                  "run takes them, and fails, or goes on, by itself");
+}
+
 result<void> check_put(const v1::QueuePutRequest& request) {
   if (auto done = check_name("queue", request.queue()); !done)
     return done;
@@ -375,6 +385,8 @@ grpc::Status control_rpc::QueueRequeue(grpc::ServerContext* context, const v1::Q
 
 grpc::Status control_rpc::QueuePurge(grpc::ServerContext* context, const v1::QueuePurgeRequest* request,
                                      v1::QueuePurgeReply* reply) {
+  if (auto fine = check_purge(*request); !fine)
+    return end(context, fine);
   auto what = request->dead_letters() ? queue::purge_what::dead_letters : queue::purge_what::records;
   auto answer = ask<queue::count_reply>(sys_, backend_.queues, time_left(context),
                                         queue::purge_request{queue_name{request->queue()}, what});

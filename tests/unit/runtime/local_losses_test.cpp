@@ -70,6 +70,31 @@ TEST_CASE_FIXTURE(fixture, "what it writes is its user's alone, also what was no
     CHECK(std::filesystem::status(file).permissions() == std::filesystem::perms{0600});
 }
 
+TEST_CASE_FIXTURE(
+  fixture, "a split of a batch counts where its own code ended the process, not where somebody killed it") {
+  processor_spec batch;
+  batch.name = processor_name{"sum"};
+  batch.kind = pattern::batch;
+  batch.source = {"file", {{"path", "/in"}}};
+  batch.batch = batch_spec{};
+  batch.max_attempts = 2;
+  spec.processors = {batch};
+  put("batch.orders.sum", 1, numbered(1, 3));
+  die_with({{1, 2}});
+  open();
+  CHECK(told.empty());
+  CHECK(attempts("batch.orders.sum", 2) == 0);
+  for (auto attempt : {1U, 2U, 3U}) { // it is never buried: the batch fails, and says so
+    die_with({{1, 2}}, 2);
+    open();
+    REQUIRE(told.size() == 1);
+    CHECK(told.front()
+          == "sum: a split was in user code when the last run ended: attempt " + std::to_string(attempt)
+               + " of 2");
+    CHECK(attempts("batch.orders.sum", 2) == attempt);
+  }
+}
+
 TEST_CASE_FIXTURE(fixture, "what was in user code counts, its neighbours do not") {
   die_with({{1, 2}, {3, 4}});
   open();

@@ -119,7 +119,7 @@ TEST_CASE("what a batch cannot do is told with the option") {
   CHECK(has(mistake(options), "split_bytes"));
 }
 
-TEST_CASE("two batches of a flow do not write one file") {
+TEST_CASE("two batches of a flow do not write one file, and none reads what the other one writes") {
   const auto mistake_of = [](const batch_options& first, const batch_options& second) -> std::string {
     flow f{"f"};
     f.batch<to_sales>("a", first);
@@ -131,6 +131,18 @@ TEST_CASE("two batches of a flow do not write one file") {
     }
     return "";
   };
+  auto chained = fed();
+  chained.source = io::file("./out.csv");
+  chained.sink = io::file("more.csv");
+  CHECK(has(mistake_of(fed(), chained),
+            "processor \"b\": source: out.csv is written by the batch \"a\" of the same flow"));
+  auto filling = fed();
+  filling.sink = io::queue("mid");
+  chained.source = io::queue("mid");
+  CHECK(
+    has(mistake_of(filling, chained), "processor \"b\": source: queue mid is written by the batch \"a\""));
+  chained.source = io::queue("other");
+  CHECK(mistake_of(filling, chained).empty());
   auto options = fed();
   options.sink = io::file("./out.csv");
   CHECK(has(mistake_of(fed(), options), "processor \"b\": sink: out.csv is written by processor \"a\""));

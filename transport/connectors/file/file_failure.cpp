@@ -24,12 +24,4 @@ errc errc_of_reading(int error) noexcept {
   return error == ENOENT || error == ENOTDIR ? errc::not_found : errc_of_disk(error);
 }
 
-tl::unexpected<failure> open_failure(errc code, const std::string& path) {
-  const bool is_missing = errno == ENOENT || errno == ENOTDIR;
-  auto why = file_failure(code, "open", path);
-  if (is_missing && std::filesystem::path{path}.is_relative())
-    why.value().message += "; on a cluster a path has to be absolute, as each process has its own folder";
-  return why;
-}
-
 } // namespace sluice::connectors

@@ -16,8 +16,4 @@ tl::unexpected<failure> file_failure(errc code, const char* what, const std::str
 /// What it means for a source that its file was refused with this `errno`. Any thread.
 errc errc_of_reading(int error) noexcept;
 
-/// `file_failure` of an `open`. Where a relative path leads to nothing it ends with the rule for a cluster: a flow that runs by
-/// hand cannot be told from one there. Any thread.
-tl::unexpected<failure> open_failure(errc code, const std::string& path);
-
 } // namespace sluice::connectors

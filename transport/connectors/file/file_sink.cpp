@@ -51,7 +51,8 @@ public:
   result<void> open() override {
     fd_ = ::open(opts_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd_ < 0)
-      return open_failure(never_opens(errno) ? errc::invalid_argument : errc::unavailable, opts_.path);
+      return file_failure(never_opens(errno) ? errc::invalid_argument : errc::unavailable, "open",
+                          opts_.path);
     struct stat info {};
     if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
       shut();

@@ -91,7 +91,7 @@ private:
   result<void> open_file() {
     int fd = ::open(opts_.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-      return open_failure(errc_of_reading(errno), opts_.path);
+      return file_failure(errc_of_reading(errno), "open", opts_.path);
     auto made = std::make_unique<line_reader>(fd, 0, opts_.is_csv);
     struct stat info {};
     if (::fstat(fd, &info) != 0)

@@ -169,6 +169,127 @@ TEST_CASE_FIXTURE(world, "a run that a queue's records outlive passes its job on
   CHECK(stored().first_run == 3);
 }
 
+TEST_CASE_FIXTURE(world, "a run that goes on with what another one has left takes what has come since, too") {
+  fill_source(*this, 100);
+  add(of_queue(1));
+  work_fails = failure{errc::invalid_argument, "the record with the number 7 is rejected: unlucky"};
+  run_to_end();
+  REQUIRE(stored().phase == job_phase::failed);
+  REQUIRE(store.source.empty()); // all were taken before it failed
+  fill_source(*this, 50);
+  work_fails.reset();
+  auto options = of_queue(2);
+  SUBCASE("the next run") { kill(0); }
+  SUBCASE("the same run, by hand") {
+    kill(0);
+    options.run = 1;
+    options.takes_up_failed = true;
+  }
+  add(options);
+  run_to_end();
+  check_all_out(*this, 150);
+  CHECK(stored().phase == job_phase::done);
+  CHECK(stored().totals.records_in == 150);
+}
+
+TEST_CASE_FIXTURE(world, "a finish that was due before more came in is not due any more") {
+  fill_source(*this, 20);
+  auto& one = add(of_queue(1));
+  const auto finishes_now = [&] {
+    return std::find_if(one.asked.begin(), one.asked.end(),
+                        [](const action& each) { return std::holds_alternative<put_together>(each); });
+  };
+  for (int i = 0; i < 1000 && finishes_now() == one.asked.end(); ++i) {
+    now += 100ms;
+    if (one.asked.empty())
+      one.tick();
+    else
+      one.answer(0, false);
+  }
+  REQUIRE(finishes_now() != one.asked.end());
+  kill(0); // the finish waits in the queue
+  fill_source(*this, 10);
+  add(of_queue(2));
+  run_to_end();
+  check_all_out(*this, 30);
+  CHECK(stored().totals.records_in == 30);
+  CHECK(finishes == 1);
+  drain_all();
+  CHECK(store.splits.empty());
+}
+
+TEST_CASE_FIXTURE(world, "what a run of a queue has left goes on only with the same source and sink") {
+  auto options = of_queue(1);
+  options.ends = {"queue orders", "file /a"};
+  fill_source(*this, 100);
+  const auto begin = [&](const state_options& with) -> replica_under_test& {
+    while (!replicas.empty())
+      kill(0);
+    auto& one = add(with);
+    for (int i = 0; i < 50; ++i) {
+      now += 100ms;
+      while (!one.asked.empty())
+        one.answer(0, false);
+      if (!one.ended)
+        one.tick();
+    }
+    return one;
+  };
+  std::size_t done_before_failing = 0;
+  SUBCASE("nothing is done yet: another sink will do") {}
+  SUBCASE("some are done") { done_before_failing = 1; }
+  {
+    auto& one = add(options);
+    for (int i = 0; i < 1000
+                    && !(one.machine.known() && one.machine.known()->split_count > 0
+                         && one.machine.known()->done.count() >= done_before_failing);
+         ++i) {
+      now += 100ms;
+      if (one.asked.empty())
+        one.tick();
+      else
+        one.answer(0, false);
+    }
+    work_fails = failure{errc::invalid_argument, "unlucky"};
+    run_to_end();
+    REQUIRE(stored().phase == job_phase::failed);
+    work_fails.reset();
+  }
+  const auto before = store.stored;
+  const auto records = store.splits.size();
+  auto other = options;
+  other.run = 2;
+  const auto is_refused = [&](const char* names) {
+    auto& one = begin(other);
+    CHECK(one.machine.phase() == replica_phase::failed);
+    CHECK_MESSAGE(one.machine.last_error().find("took records off queue orders and has not come to its end")
+                    != std::string::npos,
+                  one.machine.last_error());
+    CHECK_MESSAGE(one.machine.last_error().find(names) != std::string::npos, one.machine.last_error());
+    CHECK(store.stored == before);
+    CHECK(store.splits.size() == records);
+  };
+  other.ends.from = "queue clicks";
+  is_refused("this one reads queue clicks and writes file /a");
+  other.from_queue = false; // a file
+  other.ends.from = "file /in";
+  is_refused("this one reads file /in");
+  other = options;
+  other.run = 2;
+  other.ends.to = "file /b";
+  if (done_before_failing > 0)
+    is_refused("this one reads queue orders and writes file /b");
+  else
+    options.ends.to = "file /b";
+  options.run = 3;
+  while (!replicas.empty())
+    kill(0);
+  add(options);
+  run_to_end();
+  check_all_out(*this, 100);
+  CHECK(stored().to == options.ends.to);
+}
+
 TEST_CASE_FIXTURE(world, "of a queue every record comes out once, whatever is lost and whoever dies") {
   for (unsigned seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);

@@ -163,15 +163,13 @@ TEST_CASE_FIXTURE(fixture, "a path that can never be written to is said at once,
   }
 }
 
-TEST_CASE_FIXTURE(fixture, "a relative path that leads to nothing is told with the rule for a cluster") {
+TEST_CASE_FIXTURE(fixture, "a relative path that leads to nothing is told whole") {
   path = "no-such-folder/out";
   auto opened = make()->open();
   REQUIRE_FALSE(opened);
   CHECK(opened.error().code == errc::invalid_argument);
   CHECK(opened.error().message
-        == "file: open " + std::filesystem::absolute(path).string()
-             + ": No such file or directory"
-               "; on a cluster a path has to be absolute, as each process has its own folder");
+        == "file: open " + std::filesystem::absolute(path).string() + ": No such file or directory");
 }
 
 TEST_CASE_FIXTURE(fixture, "a file that is deleted is made anew") {

@@ -121,15 +121,13 @@ TEST_CASE_FIXTURE(fixture, "a file that is not there ends the replica, a folder 
   CHECK(opened.error().code == errc::invalid_argument);
 }
 
-TEST_CASE_FIXTURE(fixture, "a relative path that leads to nothing is told with the rule for a cluster") {
+TEST_CASE_FIXTURE(fixture, "a relative path that leads to nothing is told whole") {
   path = "no-such-folder/in";
   auto opened = make()->open(0);
   REQUIRE_FALSE(opened);
   CHECK(opened.error().code == errc::not_found);
   CHECK(opened.error().message
-        == "file: open " + std::filesystem::absolute(path).string()
-             + ": No such file or directory"
-               "; on a cluster a path has to be absolute, as each process has its own folder");
+        == "file: open " + std::filesystem::absolute(path).string() + ": No such file or directory");
 }
 
 TEST_CASE_FIXTURE(fixture,
