@@ -391,7 +391,13 @@ void batch_actor::apply(const release_leases&) {
 }
 
 void batch_actor::apply(const clean_up& what) {
-  files_runner_->run([files = opts_.files, run = what.run] { files->clean(run); });
+  run_on(
+    *files_runner_, "parts",
+    [files = opts_.files, run = what.run]() -> result<void> {
+      files->clean(run);
+      return {};
+    },
+    [this](state& s, const result<void>&) { return s.on_cleaned(at()); });
 }
 
 void batch_actor::apply(const tear_down&) {

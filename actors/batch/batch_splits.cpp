@@ -81,7 +81,7 @@ void state::end_work(actions& out) {
   }
   const bool keeps_parts = has_failed && (opts_.takes_up_failed || opts_.from_queue);
   if (!keeps_parts && working_ == 0 && !combining_ && !std::exchange(cleaned_, true))
-    out.emplace_back(clean_up{known_->first_run});
+    clean(known_->first_run, out);
 }
 
 void state::settle_done(actions& out) {

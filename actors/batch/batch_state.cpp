@@ -266,6 +266,11 @@ actions state::on_released(const result<void>& outcome, moment at) {
   return out;
 }
 
+actions state::on_cleaned(moment at) {
+  --cleaning_;
+  return advanced(at);
+}
+
 actions state::on_torn_down(const result<void>& outcome, moment) {
   if (!outcome && !fatal_)
     fatal_ = outcome.error().message;
@@ -381,7 +386,7 @@ void state::work(actions& out, moment at) {
 
 bool state::is_quiet() const noexcept {
   return working_ == 0 && !combining_ && !reading_ && !looking_ && !storing_ && !settling_
-         && !giving_up_leases_ && !sweeping_;
+         && !giving_up_leases_ && !sweeping_ && cleaning_ == 0;
 }
 
 void state::leave(actions& out, moment at) {

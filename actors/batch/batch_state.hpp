@@ -162,6 +162,7 @@ public:
   /// With the count of those that were not ours any more.
   actions on_settled(const result<std::size_t>& stale, moment at);
   actions on_released(const result<void>& outcome, moment at);
+  actions on_cleaned(moment at);
   actions on_torn_down(const result<void>& outcome, moment at);
   actions on_drain(moment at);
   actions on_tick(moment at);
@@ -212,6 +213,7 @@ private:
   void begin_round(actions& out, moment at);
   job first_job(moment at) const;
   void clean_before(actions& out);
+  void clean(std::uint64_t run, actions& out);
   bool fail_for_rejected(job& next, moment at) const;
   void store(job next, std::vector<split> splits, std::vector<record_block> results, actions& out);
   void store_progress(actions& out, moment at);
@@ -269,6 +271,7 @@ private:
   std::optional<std::string> failing_; ///< the job is to be stored as failed, with this text
   bool told_stop_ = false;
   bool cleaned_ = false;
+  std::uint32_t cleaning_ = 0; ///< under way
 
   std::map<std::uint64_t, held> held_; ///< by seq
   std::uint32_t working_ = 0;

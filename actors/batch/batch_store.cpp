@@ -109,7 +109,12 @@ job state::first_job(moment at) const {
 /// The run before is over only once this one is stored: until then its parts are all there is of it.
 void state::clean_before(actions& out) {
   if (known_ && run_before_ != 0)
-    out.emplace_back(clean_up{std::exchange(run_before_, 0)});
+    clean(std::exchange(run_before_, 0), out);
+}
+
+void state::clean(std::uint64_t run, actions& out) {
+  ++cleaning_;
+  out.emplace_back(clean_up{run});
 }
 
 void state::store(job next, std::vector<split> splits, std::vector<record_block> results, actions& out) {

@@ -167,8 +167,13 @@ int run(const environment& env, const submit_arguments& args) {
     if (auto takes = check_takes_variables(**head); !takes)
       return complain(env, takes.error());
   auto reply = upload(env, **head, args.binary, header);
-  if (!reply)
-    return complain(env, reply.error());
+  if (!reply) {
+    auto why = reply.error();
+    if (why.code == errc::unavailable
+        || why.code == errc::timeout) // it may have been stored, and the answer lost
+      why.message += "; submit again if `sluice get flow/" + spec->name.value + "` does not show it";
+    return complain(env, why);
+  }
   // With --wait the JSON is the flow at its end: one document, and with the counts of the batches.
   if (args.client->format() == output::json && !args.wait)
     env.out << to_json(*reply);

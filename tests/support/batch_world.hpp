@@ -256,6 +256,7 @@ inline void replica_under_test::answer(std::size_t index, bool is_lost) {
   else if (auto* clean = std::get_if<clean_up>(&one)) {
     ++cleaned;
     runs_cleaned.push_back(clean->run);
+    take(machine.on_cleaned(at));
   } else if (std::get_if<tear_down>(&one))
     take(machine.on_torn_down({}, at));
   else if (std::get_if<finish>(&one))

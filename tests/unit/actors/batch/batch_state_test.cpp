@@ -114,6 +114,30 @@ TEST_CASE_FIXTURE(world,
   CHECK(dropped == 1);
 }
 
+TEST_CASE_FIXTURE(world, "a replica does not end before what the run left is removed") {
+  auto& one = add();
+  const auto cleans = [&] {
+    return std::find_if(one.asked.begin(), one.asked.end(),
+                        [](const action& each) { return std::holds_alternative<clean_up>(each); });
+  };
+  for (int i = 0; i < 1000 && cleans() == one.asked.end(); ++i) {
+    now += 100ms;
+    if (one.asked.empty())
+      one.tick();
+    else
+      one.answer(0, false);
+  }
+  REQUIRE(cleans() != one.asked.end());
+  REQUIRE(one.machine.exhausted());
+  one.drain();
+  while (one.asked.size() > 1)
+    one.answer(cleans() == one.asked.begin() ? 1 : 0, false);
+  CHECK_FALSE(one.ended);
+  while (!one.asked.empty())
+    one.answer(0, false);
+  CHECK(one.ended);
+}
+
 TEST_CASE_FIXTURE(world, "an empty source is done at once") {
   split_count = 0;
   add();

@@ -110,6 +110,14 @@ TEST_CASE_FIXTURE(submit_fixture, "a refused upload has the head's reason and co
   CHECK(err_has("2 of 3 bytes"));
 }
 
+TEST_CASE_FIXTURE(submit_fixture,
+                  "where the head was lost meanwhile, it says how to find out what came of it") {
+  head.refuse = failure{errc::unavailable, "the connection broke"};
+  CHECK(run({"submit", binary}) == cli::unreachable);
+  CHECK_MESSAGE(err_has("the connection broke; submit again if `sluice get flow/orders` does not show it"),
+                err);
+}
+
 TEST_CASE_FIXTURE(submit_fixture, "a version that fails shows why, with the last words of its host") {
   head.snapshot = shows("failed", 0, 2, "price: the host crashes");
   auto* host = head.snapshot.add_nodes()->add_hosts();
