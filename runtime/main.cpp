@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
   // What a hostile peer sends is refused and counted; it does not get lines in our log.
   google::protobuf::SetLogHandler(nullptr);
   try {
-    auto env = sluice::cli::make_process_environment(sluice::daemon::run_head, sluice::daemon::run_worker);
+    auto env = sluice::cli::make_process_environment(sluice::daemon::run_head, sluice::daemon::run_worker,
+                                                     sluice::daemon::has_joined);
     return sluice::cli::run(env, std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& why) {
     std::cerr << "error: " << why.what() << "\n";

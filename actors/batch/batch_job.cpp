@@ -231,6 +231,13 @@ std::string describe(const split& which) {
     return "putting the parts together";
   if (which.is_cut())
     return "taking records off the queue";
+  if (!which.records.empty()) {
+    std::uint64_t last = 0;
+    for (auto record : which.records)
+      last = record.seq;
+    return "the split of records " + std::to_string((*which.records.begin()).seq) + " to "
+           + std::to_string(last);
+  }
   return "the split of bytes " + std::to_string(which.begin) + " to " + std::to_string(which.end);
 }
 

@@ -56,6 +56,8 @@ struct environment {
     describe;
   node_runner run_head;
   node_runner run_worker;
+  /// Whether the worker of this state dir has a certificate that is still good: then it needs no join token.
+  std::function<bool(const std::filesystem::path& state_dir)> has_joined;
   /// Waits. False = the user pressed Ctrl-C.
   std::function<bool(std::chrono::milliseconds)> pause;
   /// The signal that asked the process to end; 0 = none. From the first call on the first SIGINT or

@@ -111,7 +111,8 @@ result<flow_spec> describe(const std::filesystem::path& binary, const std::vecto
 
 } // namespace
 
-environment make_process_environment(node_runner run_head, node_runner run_worker) {
+environment make_process_environment(node_runner run_head, node_runner run_worker,
+                                     std::function<bool(const std::filesystem::path&)> has_joined) {
   // gRPC's own lines say again, for its developers, what our failures say for people.
   ::setenv("GRPC_VERBOSITY", "NONE", 0);
   return environment{.open_input = [](const std::string& path) { return open_file(path, wake_fd()); },
@@ -126,6 +127,7 @@ environment make_process_environment(node_runner run_head, node_runner run_worke
                      .describe = describe,
                      .run_head = std::move(run_head),
                      .run_worker = std::move(run_worker),
+                     .has_joined = std::move(has_joined),
                      .pause = pause_until_interrupted,
                      .ending_signal = ending_signal,
                      .now = [] { return std::chrono::steady_clock::now(); },

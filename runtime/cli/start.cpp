@@ -28,23 +28,37 @@ struct start_arguments {
   bool accept_loss = false;
 };
 
-/// Finds the head of this machine and has a join token made by it.
-result<void> join_local_head(const environment& env, config::node_options& options) {
+/// What is known before the node's folder is.
+struct start_plan {
+  config::node_options options;
+  std::string head_socket; ///< control socket of the head, where that is one of this machine
+};
+
+/// Finds the head of this machine.
+result<void> find_local_head(start_plan& plan) {
+  auto& options = plan.options;
   auto head = config::find_head(options.base_dir);
   bool is_named = options.address != address_auto;
   if (!head || (is_named && head->link_address != options.address)) {
     if (is_named)
-      return {}; // elsewhere: a worker that has joined before needs no token
+      return {}; // elsewhere
     return fail(errc::unavailable,
                 "no head is running below " + options.base_dir
                   + "; start one with `sluice start --head`, or name one with --address HOST:PORT");
   }
   options.address_auto = !is_named;
   options.address = head->link_address;
-  if (!options.join_token.empty())
+  plan.head_socket = head->control_socket;
+  return {};
+}
+
+/// Has a join token made by this machine's head, for a worker that needs one.
+result<void> ask_for_join_token(const environment& env, start_plan& plan) {
+  auto& options = plan.options;
+  if (plan.head_socket.empty() || !options.join_token.empty() || env.has_joined(options.state_dir))
     return {};
   client::target local;
-  local.address = "unix:" + head->control_socket;
+  local.address = "unix:" + plan.head_socket;
   auto client = env.connect(local);
   if (!client)
     return fail(client);
@@ -55,7 +69,7 @@ result<void> join_local_head(const environment& env, config::node_options& optio
   return {};
 }
 
-result<config::node_options> options_of(const environment& env, const start_arguments& args) {
+result<start_plan> plan_of(const environment& env, const start_arguments& args) {
   auto flags = args.flags;
   if (args.head)
     flags["head"] = "true";
@@ -66,7 +80,7 @@ result<config::node_options> options_of(const environment& env, const start_argu
     return fail(settings);
   auto options = config::node_options_of(*settings);
   if (!options)
-    return options;
+    return fail(options);
   auto base = config::base_dir(env.variable);
   if (!base)
     return fail(base);
@@ -76,14 +90,15 @@ result<config::node_options> options_of(const environment& env, const start_argu
                 "only a head has queues and flows to lose: --accept-loss needs --head");
   options->accept_loss = args.accept_loss;
   if (options->head)
-    return options;
+    return start_plan{std::move(*options), {}};
   auto token = config::read_secret(*settings, "join-token-file", "SLUICE_JOIN_TOKEN", env.variable, false);
   if (!token)
     return fail(token);
   options->join_token = *token;
-  if (auto done = join_local_head(env, *options); !done)
+  start_plan plan{std::move(*options), {}};
+  if (auto done = find_local_head(plan); !done)
     return fail(done);
-  return options;
+  return plan;
 }
 
 /// Claims the state dir that was named, or the usual one.
@@ -193,12 +208,17 @@ result<void> serve(const environment& env, const config::node_options& options,
 }
 
 int run(const environment& env, const start_arguments& args) {
-  auto options = options_of(env, args);
-  if (!options)
-    return complain(env, options.error());
+  auto plan = plan_of(env, args);
+  if (!plan)
+    return complain(env, plan.error());
+  auto* options = &plan->options;
   auto claimed = claim(*options);
   if (!claimed)
     return complain(env, claimed.error());
+  if (auto done = ask_for_join_token(env, *plan); !done) {
+    config::remove_unused_dir(options->state_dir, *claimed);
+    return complain(env, done.error());
+  }
   auto say = [&](const config::ready_info& info, const std::string& log_file) {
     if (!info.warning.empty())
       talk(env) << "warning: " << info.warning << "\n"; // in JSON it is a member

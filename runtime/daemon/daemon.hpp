@@ -4,6 +4,7 @@
 
 #include <sluice/core/result.hpp>
 
+#include <filesystem>
 #include <functional>
 
 /// The two node processes, composed: each builds its parts, starts them in order, waits
@@ -21,5 +22,8 @@ result<void> run_head(const config::node_options& options, const on_ready& ready
 
 /// Runs a worker in the same way. Joins the cluster first if it has no certificate yet.
 result<void> run_worker(const config::node_options& options, const on_ready& ready);
+
+/// Whether the worker of `state_dir` has a certificate that has not expired.
+bool has_joined(const std::filesystem::path& state_dir);
 
 } // namespace sluice::daemon

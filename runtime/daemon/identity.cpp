@@ -147,6 +147,10 @@ result<head_identity> load_head_identity(const fs::path& state_dir, pki::wall_ti
   return it;
 }
 
+bool has_joined(const fs::path& state_dir) {
+  return read_worker_identity(state_dir / "identity", std::chrono::system_clock::now()).has_value();
+}
+
 result<worker_identity> load_or_join(const config::node_options& options, const link::io_thread& io,
                                      pki::wall_time now) {
   auto dir = identity_dir(options.state_dir);

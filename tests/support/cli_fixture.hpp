@@ -61,6 +61,7 @@ public:
                          auto on_ready) { return run_node(options, on_ready); },
       .run_worker = [this](const config::node_options& options,
                            auto on_ready) { return run_node(options, on_ready); },
+      .has_joined = [this](const std::filesystem::path&) { return has_joined; },
       .pause =
         [this](std::chrono::milliseconds span) {
           clock += span;
@@ -116,6 +117,7 @@ public:
   std::vector<std::filesystem::path> config_search;
   cli::terminal out_terminal;
   std::optional<failure> connect_fails;
+  bool has_joined = false;
   result<flow_spec> described{flow_spec{}};
   flow_variables described_with; ///< at the last submit
   result<void> node_runs;

@@ -177,6 +177,11 @@ TEST_CASE_FIXTURE(start_fixture, "a worker finds the head of its machine and get
   CHECK(run({"start", "--address", "127.0.0.1:4444", "--block"}) == cli::ok); // the same head by its address
   CHECK(node_options.join_token == "slj1.made");
   CHECK_FALSE(node_options.address_auto);
+  const auto asked = head.targets.size();
+  has_joined = true; // a worker that joined before needs none
+  CHECK(run({"start", "--address", "auto", "--block"}) == cli::ok);
+  CHECK(node_options.join_token.empty());
+  CHECK(head.targets.size() == asked);
 }
 
 TEST_CASE_FIXTURE(start_fixture,
