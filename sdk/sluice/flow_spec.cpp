@@ -350,19 +350,16 @@ bool has_one_owner(const processor_spec& spec) noexcept {
 }
 
 result<void> check_for_cluster(const flow_spec& spec) {
-  for (const auto& processor : spec.processors) {
-    const auto path_of = [](const io_spec& io) {
-      return io.kind == "file" ? io.options.at("path") : std::string{};
-    };
+  for (const auto& processor : spec.processors)
     for (const auto& [option, path] :
-         {std::pair{"source", path_of(processor.source)}, std::pair{"sink", path_of(processor.sink)},
-          std::pair{"rejected", processor.batch ? processor.batch->rejected : std::string{}}})
+         {std::pair{"source", file_of(processor.source)}, std::pair{"sink", file_of(processor.sink)},
+          std::pair{"rejected", processor.batch ? normal(processor.batch->rejected) : std::string{}}})
       if (!path.empty() && std::filesystem::path{path}.is_relative())
-        return fail(errc::invalid_argument,
-                    "processor \"" + processor.name.value + "\": " + option + ": the path " + path
-                      + " is relative; on a cluster it has to be absolute and lead to the "
-                        "same file on every node, as each host has its own folder");
-  }
+        return fail(
+          errc::invalid_argument,
+          "processor \"" + processor.name.value + "\": " + option + ": the path " + path
+            + " is relative; on a cluster it has to be absolute and lead to the same file on every node, "
+              "as each host has its own folder");
   return {};
 }
 

@@ -155,6 +155,19 @@ TEST_CASE_FIXTURE(fixture, "a flow with a consumer beside goes on when its batch
   CHECK(told.assignments.size() == 2);
 }
 
+TEST_CASE_FIXTURE(fixture, "a relative path is refused, wherever the submit comes from") {
+  submit_request what;
+  what.artifact = artifact_id{std::string(64, 'a')};
+  what.spec.name = sales;
+  what.spec.processors = {processor("one")};
+  what.spec.processors[0].sink = {"file", {{"path", "out.csv"}}};
+  const auto refused = does(what).refused;
+  REQUIRE(refused);
+  CHECK(refused->code == errc::invalid_argument);
+  CHECK_MESSAGE(refused->message.find("\"one\": sink: the path out.csv is relative") != std::string::npos,
+                refused->message);
+}
+
 TEST_CASE_FIXTURE(fixture, "the next submit is another run; a rollback is refused") {
   submit({processor("one")});
   report({{"one", progress(done, 10)}});
