@@ -154,6 +154,18 @@ struct world {
   }
   job stored() const { return job_from_text(store.stored).value(); }
 
+  /// Answers what `who` asks, one by one, and ticks where it asks nothing, until `goes_on` is false or for too long.
+  template <class GoesOn>
+  void step_while(replica_under_test& who, GoesOn goes_on) {
+    for (int i = 0; i < 1000 && goes_on(); ++i) {
+      now += 100ms;
+      if (who.asked.empty())
+        who.tick();
+      else
+        who.answer(0, false);
+    }
+  }
+
   /// Drains all replicas, whose batch has ended.
   void drain_all() {
     for (auto& each : replicas) {

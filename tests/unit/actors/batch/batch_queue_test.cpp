@@ -106,13 +106,7 @@ TEST_CASE_FIXTURE(world, "who has cut before the head ended does not go on besid
   options.attempts_max = 1; // cutting that is begun again is no failed attempt
   auto& one = add(options);
   const auto pull = [&] { return std::find_if(one.asked.begin(), one.asked.end(), is_pull); };
-  for (int i = 0; i < 100 && pull() == one.asked.end(); ++i) {
-    now += 100ms;
-    if (one.asked.empty())
-      one.tick();
-    else
-      one.answer(0, false);
-  }
+  step_while(one, [&] { return pull() == one.asked.end(); });
   REQUIRE(pull() != one.asked.end());
   store.restart();
   SUBCASE("another one has it now") {
@@ -199,13 +193,7 @@ TEST_CASE_FIXTURE(world, "a finish that was due before more came in is not due a
     return std::find_if(one.asked.begin(), one.asked.end(),
                         [](const action& each) { return std::holds_alternative<put_together>(each); });
   };
-  for (int i = 0; i < 1000 && finishes_now() == one.asked.end(); ++i) {
-    now += 100ms;
-    if (one.asked.empty())
-      one.tick();
-    else
-      one.answer(0, false);
-  }
+  step_while(one, [&] { return finishes_now() == one.asked.end(); });
   REQUIRE(finishes_now() != one.asked.end());
   kill(0); // the finish waits in the queue
   fill_source(*this, 10);
@@ -240,16 +228,10 @@ TEST_CASE_FIXTURE(world, "what a run of a queue has left goes on only with the s
   SUBCASE("some are done") { done_before_failing = 1; }
   {
     auto& one = add(options);
-    for (int i = 0; i < 1000
-                    && !(one.machine.known() && one.machine.known()->split_count > 0
-                         && one.machine.known()->done.count() >= done_before_failing);
-         ++i) {
-      now += 100ms;
-      if (one.asked.empty())
-        one.tick();
-      else
-        one.answer(0, false);
-    }
+    step_while(one, [&] {
+      return !(one.machine.known() && one.machine.known()->split_count > 0
+               && one.machine.known()->done.count() >= done_before_failing);
+    });
     work_fails = failure{errc::invalid_argument, "unlucky"};
     run_to_end();
     REQUIRE(stored().phase == job_phase::failed);
@@ -342,13 +324,7 @@ TEST_CASE_FIXTURE(world, "a batch that was failed by several replicas in turn sa
   fill_source(*this, 1);
   auto& one = add(options);
   const auto begins = [](const action& each) { return std::holds_alternative<work_on>(each); };
-  for (int i = 0; i < 100 && std::none_of(one.asked.begin(), one.asked.end(), begins); ++i) {
-    now += 100ms;
-    if (one.asked.empty())
-      one.tick();
-    else
-      one.answer(0, false);
-  }
+  step_while(one, [&] { return std::none_of(one.asked.begin(), one.asked.end(), begins); });
   kill(0); // its process ended, which counts
   for (auto& each : store.splits)
     ++each.attempts;

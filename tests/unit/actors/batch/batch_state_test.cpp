@@ -56,25 +56,13 @@ TEST_CASE_FIXTURE(world,
     return std::find_if(stale.asked.begin(), stale.asked.end(),
                         [](const action& each) { return std::holds_alternative<put_together>(each); });
   };
-  for (int i = 0; i < 1000 && begins() == stale.asked.end(); ++i) {
-    now += 100ms;
-    if (stale.asked.empty())
-      stale.tick();
-    else
-      stale.answer(0, false);
-  }
+  step_while(stale, [&] { return begins() == stale.asked.end(); });
   REQUIRE(begins() != stale.asked.end());
   const auto index = static_cast<std::size_t>(begins() - stale.asked.begin());
   store.release(stale.id); // its lease ends: another one finishes
   SUBCASE("the same run was finished by another one") {
     auto& other = add();
-    for (int i = 0; i < 1000 && !other.machine.exhausted(); ++i) {
-      now += 100ms;
-      if (other.asked.empty())
-        other.tick();
-      else
-        other.answer(0, false);
-    }
+    step_while(other, [&] { return !other.machine.exhausted(); });
     REQUIRE(stored().phase == job_phase::done);
     CHECK(finishes == 1);
     stale.answer(index, false);
@@ -120,13 +108,7 @@ TEST_CASE_FIXTURE(world, "a replica does not end before what the run left is rem
     return std::find_if(one.asked.begin(), one.asked.end(),
                         [](const action& each) { return std::holds_alternative<clean_up>(each); });
   };
-  for (int i = 0; i < 1000 && cleans() == one.asked.end(); ++i) {
-    now += 100ms;
-    if (one.asked.empty())
-      one.tick();
-    else
-      one.answer(0, false);
-  }
+  step_while(one, [&] { return cleans() == one.asked.end(); });
   REQUIRE(cleans() != one.asked.end());
   REQUIRE(one.machine.exhausted());
   one.drain();
