@@ -111,7 +111,7 @@ void state::take_one(const leased_split& one) {
     return fail_job(which.error().message); // it may have records
   if (which && which->run > opts_.run)
     return give_up(newer_run(which->run)); // its leases go back as this replica leaves
-  if (!which || is_over(*which) || may_sweep()) {
+  if (!which || is_over(*which) || (may_sweep() && which->round <= known_->round)) {
     acks_.push_back(one.seq);
     return;
   }

@@ -63,18 +63,8 @@ actions state::on_job(const result<std::string>& text, moment at) {
       give_up(newer_run(read->run));
     else if (auto why = clash_with(*read); !why.empty())
       give_up(std::move(why));
-    else if (read->run == opts_.run)
-      known_ = std::move(*read);
-    else if (opts_.from_queue && read->phase != job_phase::done && (read->is_of_queue() || read->from.empty())
-             && (read->is_open || read->split_count > 0))
-      passed_on_ = std::move(*read);
     else
-      run_before_ = read->first_run;
-    for (auto* each : {known_ ? &*known_ : nullptr, passed_on_ ? &*passed_on_ : nullptr})
-      if (each != nullptr && opts_.from_queue) {
-        each->from = opts_.ends.from;
-        each->to = opts_.ends.to; // another one only if nothing is done
-      }
+      adopt(std::move(*read));
     if (pulled_ && (!known_ || known_->split_count != pulled_index_))
       drop_pulled(); // it is stored, or not ours any more
     taken_up_ = taken_up_ || (known_ && known_->phase == job_phase::running);

@@ -209,6 +209,7 @@ private:
 
   // the job (batch_store.cpp)
   std::string clash_with(const job& other) const;
+  void adopt(job found);
   bool know_job(actions& out, moment at);
   void begin_round(actions& out, moment at);
   job first_job(moment at) const;

@@ -22,6 +22,22 @@ std::string state::clash_with(const job& other) const {
            "leaves those records where they are";
 }
 
+/// A job that is this run's, goes on in it, or is over with it.
+void state::adopt(job found) {
+  const bool has_splits = found.is_open || found.split_count > 0;
+  const bool may_be_of_queue = found.is_of_queue() || found.from.empty();
+  if (opts_.from_queue) { // others only if there was nothing yet, or nothing done
+    found.from = opts_.ends.from;
+    found.to = opts_.ends.to;
+  }
+  if (found.run == opts_.run)
+    known_ = std::move(found);
+  else if (opts_.from_queue && may_be_of_queue && has_splits && found.phase != job_phase::done)
+    passed_on_ = std::move(found);
+  else
+    run_before_ = found.first_run;
+}
+
 /// False while the job is not known or not this run's, or the source has to be looked at.
 bool state::know_job(actions& out, moment at) {
   if (storing_ || reading_ || looking_)

@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -127,6 +128,8 @@ struct replica_under_test {
   std::vector<std::uint64_t> runs_cleaned;
 };
 
+inline const state_options of_file{.run = 1, .threads = 2, .attempts_max = 5};
+
 struct world {
   shared_store store;
   std::vector<std::unique_ptr<replica_under_test>> replicas;
@@ -144,7 +147,7 @@ struct world {
             1000 + std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count()};
   }
 
-  replica_under_test& add(state_options opts = {.run = 1, .threads = 2, .attempts_max = 5}) {
+  replica_under_test& add(const state_options& opts = of_file) {
     replicas.push_back(std::make_unique<replica_under_test>(*this, ++id_last, opts));
     return *replicas.back();
   }
@@ -164,6 +167,27 @@ struct world {
       else
         who.answer(0, false);
     }
+  }
+
+  /// One thing happens to one of the replicas, now and then something bad. Whoever has ended is followed by one with `next`.
+  void disturb(std::mt19937& random, const state_options& next) {
+    now += std::chrono::milliseconds{random() % 150};
+    auto& each = *replicas[random() % replicas.size()];
+    if (random() % 4 == 0)
+      each.tick();
+    else if (!each.asked.empty())
+      each.answer(random() % each.asked.size(), random() % 20 == 0);
+    if (random() % 100 == 0) {
+      kill(random() % replicas.size());
+      add(next);
+    }
+    if (random() % 100 == 0)
+      replicas[random() % replicas.size()]->drain();
+    for (std::size_t i = 0; i < replicas.size(); ++i)
+      if (replicas[i]->ended) {
+        kill(i);
+        add(next);
+      }
   }
 
   /// Drains all replicas, whose batch has ended.

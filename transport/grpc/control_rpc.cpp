@@ -97,14 +97,14 @@ record_block block_of(const v1::QueuePutRequest& request) {
   return builder.finish();
 }
 
-/// What a batch has taken over is its next run's, which would wait for it for ever.
+/// What a batch has taken over is its next run's, which would wait for ever for what is gone.
 result<void> check_purge(const v1::QueuePurgeRequest& request) {
   if (!request.queue().starts_with(batch_queue_prefix) || request.dead_letters())
     return {};
   return fail(errc::conflict,
               "queue/" + request.queue()
-                + ": these are the splits of a batch, with records that are nowhere else; its next "
-                  "run takes them, and fails, or goes on, by itself");
+                + ": these are the splits of a batch, with records that are nowhere else; they go "
+                  "when a run of it has done them");
 }
 
 result<void> check_put(const v1::QueuePutRequest& request) {

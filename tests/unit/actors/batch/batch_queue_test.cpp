@@ -283,29 +283,13 @@ TEST_CASE_FIXTURE(world, "of a queue every record comes out once, whatever is lo
     for (unsigned i = 0; i <= random() % 3; ++i)
       the.add(of_queue(run));
     for (int step = 0; step < 800; ++step) {
-      the.now += std::chrono::milliseconds{random() % 150};
-      auto& each = *the.replicas[random() % the.replicas.size()];
-      if (random() % 4 == 0)
-        each.tick();
-      else if (!each.asked.empty())
-        each.answer(random() % each.asked.size(), random() % 20 == 0);
-      if (random() % 100 == 0) {
-        the.kill(random() % the.replicas.size());
-        the.add(of_queue(run));
-      }
-      if (random() % 100 == 0)
-        the.replicas[random() % the.replicas.size()]->drain();
+      the.disturb(random, of_queue(run));
       if (random() % 200 == 0)
         ++run; // whoever comes next begins it
       if (random() % 150 == 0)
         the.store.restart();
       if (!the.store.stored.empty() && !the.stored().is_open)
         REQUIRE(the.store.source.empty());
-      for (std::size_t i = 0; i < the.replicas.size(); ++i)
-        if (the.replicas[i]->ended) {
-          the.kill(i);
-          the.add(of_queue(run));
-        }
     }
     while (!the.replicas.empty())
       the.kill(0);

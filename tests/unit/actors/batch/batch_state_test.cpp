@@ -135,25 +135,8 @@ TEST_CASE_FIXTURE(world, "replicas that answer in any order, lose answers and di
     the.split_count = 1 + random() % 30;
     for (unsigned i = 0; i <= random() % 3; ++i)
       the.add();
-    for (int step = 0; step < 600; ++step) {
-      the.now += std::chrono::milliseconds{random() % 150};
-      auto& each = *the.replicas[random() % the.replicas.size()];
-      if (random() % 4 == 0)
-        each.tick();
-      else if (!each.asked.empty())
-        each.answer(random() % each.asked.size(), random() % 20 == 0);
-      if (random() % 100 == 0) {
-        the.kill(random() % the.replicas.size());
-        the.add();
-      }
-      if (random() % 100 == 0)
-        the.replicas[random() % the.replicas.size()]->drain();
-      for (std::size_t i = 0; i < the.replicas.size(); ++i)
-        if (the.replicas[i]->ended) {
-          the.kill(i);
-          the.add();
-        }
-    }
+    for (int step = 0; step < 600; ++step)
+      the.disturb(random, of_file);
     while (!the.replicas.empty())
       the.kill(0);
     the.add();
