@@ -38,7 +38,9 @@ std::string resume_remark(const processor_name& processor, const batch::job& int
   const auto where = size_bytes == 0
                        ? "behind " + grouped(interrupted.totals.records_in) + " records"
                        : "at " + std::to_string(interrupted.totals.bytes_in * 100 / size_bytes) + " %";
-  return processor.value + ": goes on where it was, " + where + "; --restart begins anew";
+  return processor.value + ": goes on where it was, " + where
+         + (interrupted.is_of_queue() ? ""
+                                      : "; --restart begins anew"); // the records of a queue are nowhere else
 }
 
 result<chosen_run> choose_run(local_system& system, const flow_spec& spec, bool restart) {
@@ -75,8 +77,9 @@ result<chosen_run> choose_run(local_system& system, const flow_spec& spec, bool 
                    + ": its source or sink has changed since the run that was interrupted: begins anew";
       return out;
     }
-  for (const auto& each : jobs)
-    if (!is_done(each))
+  for (const auto& each : jobs) // where a queue's job does not fit, the batch says so
+    if (const auto [from, to] = batch::ends_of(*each.spec);
+        !is_done(each) && (each.job.from.empty() || (each.job.from == from && each.job.to == to)))
       out.remark = resume_remark(each.spec->name, each.job);
   return out;
 }

@@ -18,8 +18,10 @@ TEST_CASE("a batch that goes on says where: by share of a file, by records of a 
   job.done.add(0);
   job.totals.bytes_in = 400;
   job.totals.records_in = 1234;
+  job.from = "queue orders";
   CHECK(runtime::resume_remark(processor_name{"work"}, job)
-        == "work: goes on where it was, behind 1,234 records; --restart begins anew");
+        == "work: goes on where it was, behind 1,234 records"); // whatever is asked for
+  job.from = "file /in";
   job.source.size_bytes = 1000;
   CHECK(runtime::resume_remark(processor_name{"work"}, job)
         == "work: goes on where it was, at 40 %; --restart begins anew");
