@@ -264,6 +264,31 @@ TEST_CASE("the records of a queue are taken over to the last one, though the hea
   CHECK(sorted(with.out) == sorted(with.expected));
 }
 
+TEST_CASE("by hand, too, what a failed batch has taken off a queue is kept for a run that fits") {
+  files with;
+  with.make(3000);
+  write_file(with.dir / "bad", "{\"id\":1,\"text\":\"throw\"}\n");
+  const auto start = [&](const std::string& out, std::vector<std::string> own = {},
+                         std::vector<std::string> more = {}) {
+    std::vector<std::string> argv{program("batch_flow"), "--state-dir", with.dir / "state"};
+    argv.insert(argv.end(), own.begin(), own.end());
+    argv.insert(argv.end(), {"--", "queue:orders", out, "split=4096"});
+    argv.insert(argv.end(), more.begin(), more.end());
+    return run(argv);
+  };
+  const auto failed =
+    start(with.out, {"--put", "orders=" + with.in, "--put", "orders=" + (with.dir / "bad")});
+  CHECK_MESSAGE(failed.exit_code == 1, failed.err);
+  const auto elsewhere = start(with.dir / "elsewhere.jsonl");
+  CHECK(elsewhere.exit_code == 1);
+  CHECK_MESSAGE(elsewhere.err.find("an earlier run took records off queue orders") != std::string::npos,
+                elsewhere.err);
+  CHECK_MESSAGE(elsewhere.err.find("goes on") == std::string::npos, elsewhere.err);
+  const auto mended = start(with.out, {}, {"rejected=1"});
+  CHECK_MESSAGE(mended.exit_code == 0, mended.err);
+  CHECK(with.is_as_expected());
+}
+
 TEST_CASE(
   "what a failed batch has taken off a queue is done by the next run that fits, with what has come since") {
   files with;
