@@ -1,6 +1,7 @@
 #include "transport/store/queue_store.hpp"
 
 #include "transport/store/kept_room.hpp"
+#include "transport/store/queue_store_lag.hpp"
 #include "transport/store/queue_store_letters.hpp"
 #include "transport/store/queue_store_rows.hpp"
 #include "transport/store/queue_store_segments.hpp"
@@ -14,7 +15,7 @@ namespace sluice::store {
 
 namespace {
 
-constexpr int schema_version = 2;                   // 1 had no fingerprints of producers
+constexpr int schema_version = 3; // 1 had no fingerprints of producers, 2 no marks in segments
 constexpr std::int32_t application_id = 0x534c5131; // "SLQ1"
 constexpr int page_size_bytes = 8192;               // measured best over record sizes 100 bytes to 10 KiB
 // Deleting a record reads its pages again. So what is read ahead and what replicas have in hand should still be
@@ -46,7 +47,9 @@ void create_tables(sqlite_database& database) {
 
 void update_tables(sqlite_database& database) {
   sqlite_transaction all{database};
-  row_table::add_fingerprints(database);
+  if (database.schema_version() < 2)
+    row_table::add_fingerprints(database);
+  segment_table::add_marks(database);
   database.set_schema_version(schema_version);
   all.commit();
 }
@@ -80,7 +83,7 @@ class queue_store final : public queue::store_port {
 public:
   queue_store(queue_store_options opts, std::unique_ptr<sqlite_database> database)
     : opts_(std::move(opts)), database_(std::move(database)), rows_(*database_), segments_(*database_),
-      letters_(*database_), kept_room_(opts_.path + "-room", opts_.room_bytes) {}
+      letters_(*database_), lag_(rows_, segments_), kept_room_(opts_.path + "-room", opts_.room_bytes) {}
 
   void open();
 
@@ -106,6 +109,8 @@ private:
   template <class Read>
   result<queue::read_outcome> read_checked(const queue_name& name, Read read);
 
+  void append_only(const queue::write_batch& batch);
+  void append(const queue::write_batch& batch, std::string_view marks);
   void write_all(const queue::write_batch& batch);
   void forget(const queue_name& name);
   void bury(const queue::grave& grave, queue::wall_time now);
@@ -118,6 +123,7 @@ private:
   void keep_segment(const damaged_segment& segment);
   void keep_letters(const std::vector<letter_row>& damaged);
   void repair_rows(const std::vector<damaged_row>& damaged);
+  void catch_up_rows();
   void recount(std::int64_t queue_id);
   const std::vector<queue::recount>& recounts_now();
 
@@ -126,11 +132,13 @@ private:
   row_table rows_;
   segment_table segments_;
   letter_table letters_;
+  row_lag lag_;
   kept_room kept_room_;
   std::uint64_t epoch_ = 0;
   std::uint64_t producer_use_ = 0;
   std::optional<failure> broken_;
   std::vector<queue::recount> recounts_; ///< since the call began
+  bool is_caught_up_ = false;
   bool is_loaded_ = false;
   std::vector<std::string> damage_at_opening_; ///< until `load` tells it
 };
@@ -148,6 +156,7 @@ result<Outcome> queue_store::guarded(Work work) {
   try {
     for (;;) {
       try {
+        catch_up_rows();
         return work();
       } catch (const damaged_segment& segment) {
         rows_.drop_changes();
@@ -179,10 +188,12 @@ result<Outcome> queue_store::guarded(Work work) {
 template <class Work>
 void queue_store::transact(Work work) {
   sqlite_transaction all{*database_};
+  lag_.store(producer_use_);
   work();
   rows_.store_changes();
   all.commit();
   rows_.adopt();
+  lag_.clear();
 }
 
 /// For what makes room: on a full disk once more, in the room that is kept for it.
@@ -210,6 +221,7 @@ void queue_store::open() {
     epoch_ = rows_.count_opening();
     repair_rows(damaged);
   });
+  producer_use_ = epoch_ << 32; // above every use counted before
   kept_room_.keep();
 }
 
@@ -229,6 +241,13 @@ void queue_store::repair_rows(const std::vector<damaged_row>& damaged) {
   }
 }
 
+void queue_store::catch_up_rows() {
+  if (std::exchange(is_caught_up_, true))
+    return;
+  if (const auto damaged = lag_.find())
+    throw *damaged;
+}
+
 result<queue::contents> queue_store::load() {
   return guarded<queue::contents>([&]() -> queue::contents {
     queue::contents out;
@@ -239,10 +258,14 @@ result<queue::contents> queue_store::load() {
                               row.count > 0 ? segments_.oldest_at(id) : std::nullopt, row.damaged_count});
     std::vector<std::string> complaints;
     out.producers = rows_.producers(complaints);
+    lag_.add_producers(out.producers);
+    if (lag_.has_lost_marks())
+      complaints.emplace_back(
+        "marks of producers in the newest segments fail their checksum: a repeat of the last "
+        "request of one would be stored again");
     out.cursors = rows_.cursors(complaints);
     for (const auto& text : complaints)
       complain(text);
-    producer_use_ = epoch_ << 32; // above every use counted before
     out.room = room();
     out.damage = std::move(damage_at_opening_);
     is_loaded_ = true;
@@ -260,7 +283,9 @@ queue::store_room queue_store::room() {
 
 result<queue::write_outcome> queue_store::write(const queue::write_batch& batch) {
   auto outcome = guarded<queue::write_outcome>([&]() -> queue::write_outcome {
-    if (batch.appends.empty())
+    if (lag_.may_take(batch))
+      append_only(batch);
+    else if (batch.appends.empty())
       transact_in_any_room([&] { write_all(batch); });
     else
       transact([&] { write_all(batch); });
@@ -277,15 +302,27 @@ result<queue::write_outcome> queue_store::write(const queue::write_batch& batch)
   return outcome;
 }
 
-void queue_store::write_all(const queue::write_batch& batch) {
-  for (const auto& name : batch.queues_forgotten)
-    forget(name);
+void queue_store::append_only(const queue::write_batch& batch) {
+  sqlite_transaction all{*database_};
+  append(batch, row_lag::marks_of(batch.producers));
+  all.commit();
+  rows_.adopt();
+  lag_.take(batch);
+}
+
+void queue_store::append(const queue::write_batch& batch, std::string_view marks) {
   for (const auto& segment : batch.appends) {
     auto& row = *rows_.change(segment.queue, true);
-    segments_.insert(row.id, segment);
+    segments_.insert(row.id, segment, std::exchange(marks, {}));
     row.count += segment.records.count();
     row.seq_last = std::max<std::uint64_t>(row.seq_last, segment.first_seq + segment.records.count() - 1);
   }
+}
+
+void queue_store::write_all(const queue::write_batch& batch) {
+  for (const auto& name : batch.queues_forgotten)
+    forget(name);
+  append(batch, {});
   for (const auto& update : batch.attempts) { // before records go, so that nothing is left of those that do
     if (const auto* row = rows_.change(update.queue, false))
       segments_.set_attempts(row->id, update.where, update.attempts);
@@ -490,8 +527,12 @@ void queue_store::keep_segment(const damaged_segment& segment) {
     return;
   auto& changed = *rows_.change(queue_id);
   const auto before = changed.count;
+  const bool is_lost = segment.what == damaged_segment::part::segment;
+  if (is_lost) // perhaps the last, and nobody knows how long it was
+    changed.seq_last = std::max(changed.seq_last, seq_of(segment.id) + queue::segment_count_max);
   recount(queue_id);
-  changed.damaged_count += before - std::min(before, changed.count);
+  const std::uint64_t lost_min = is_lost ? 1 : 0; // a row that lags behind has not counted it
+  changed.damaged_count += std::max(before - std::min(before, changed.count), lost_min);
 }
 
 void queue_store::keep_letters(const std::vector<letter_row>& damaged) {

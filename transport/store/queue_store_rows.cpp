@@ -202,6 +202,12 @@ void row_table::adopt() {
   changes_.clear();
 }
 
+void row_table::catch_up(std::int64_t id, std::uint64_t count, std::uint64_t seq_last) {
+  auto& row = rows_.at(id);
+  row.count += count;
+  row.seq_last = std::max(row.seq_last, seq_last);
+}
+
 void row_table::put_producer(const queue::producer_mark& mark, std::uint64_t use) {
   put_producer_.bind_text(1, mark.producer).bind(2, mark.seq).bind(3, use);
   put_producer_.bind(4, sum_of(mark.producer, mark.seq, mark.fingerprint)).bind(5, mark.fingerprint).run();

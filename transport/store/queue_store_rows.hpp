@@ -32,7 +32,7 @@ struct damaged_row {
 
 /// The small tables: `queues`, `producers`, `cursors`, `meta`, `damaged`. Queues are
 /// kept in memory as well; changes to them are made on a copy and adopted once the
-/// transaction is on disk.
+/// transaction is on disk, whether or not their rows were stored with it (`row_lag`).
 class row_table {
 public:
   static void create(sqlite_database& database);
@@ -58,6 +58,8 @@ public:
   void put(const queue_row& row);
   /// After the commit.
   void adopt();
+  /// After `load`, and not in a transaction: `count` records up to `seq_last` stand above what the row counts.
+  void catch_up(std::int64_t id, std::uint64_t count, std::uint64_t seq_last);
   void drop_changes() {
     changes_.clear();
     forgotten_.clear();

@@ -81,15 +81,19 @@ std::string_view as_bytes(const std::vector<std::uint64_t>& bits) {
 void segment_table::create(sqlite_database& database) {
   database.run(
     "CREATE TABLE segments(id INTEGER PRIMARY KEY, count INTEGER NOT NULL, appended_ms INTEGER NOT NULL,"
-    " head_sum INTEGER NOT NULL, idx BLOB NOT NULL, data BLOB NOT NULL);"
+    " head_sum INTEGER NOT NULL, idx BLOB NOT NULL, data BLOB NOT NULL, marks BLOB);"
     "CREATE TABLE settled(id INTEGER PRIMARY KEY, sum INTEGER NOT NULL, bits BLOB NOT NULL);"
     "CREATE TABLE attempts(id INTEGER PRIMARY KEY, value INTEGER NOT NULL);");
+}
+
+void segment_table::add_marks(sqlite_database& database) {
+  database.run("ALTER TABLE segments ADD COLUMN marks BLOB");
 }
 
 segment_table::segment_table(sqlite_database& database)
   : database_(database),
     insert_(database.prepare(
-      "INSERT INTO segments(id, count, appended_ms, head_sum, idx, data) VALUES(?,?,?,?,?,?)")),
+      "INSERT INTO segments(id, count, appended_ms, head_sum, idx, data, marks) VALUES(?,?,?,?,?,?,?)")),
     delete_(database.prepare("DELETE FROM segments WHERE id = ?")),
     head_at_(
       database.prepare("SELECT id, count, appended_ms, head_sum, idx FROM segments WHERE id <= ? ORDER BY id "
@@ -112,14 +116,14 @@ segment_table::segment_table(sqlite_database& database)
 
 // -- writing
 
-void segment_table::insert(std::int64_t queue_id, const queue::segment& segment) {
+void segment_table::insert(std::int64_t queue_id, const queue::segment& segment, std::string_view marks) {
   auto id = record_key(queue_id, segment.first_seq);
   auto data = segment.records.bytes();
   auto count = static_cast<std::int64_t>(segment.records.count());
   auto index = make_index(data, segment.records.count());
   auto ms = to_ms(segment.appended_at);
   insert_.bind(1, id).bind(2, count).bind(3, ms).bind(4, head_sum(id, count, ms, index));
-  insert_.bind_blob(5, index).bind_blob(6, data).run();
+  insert_.bind_blob(5, index).bind_blob(6, data).bind_blob(7, marks).run();
   if (cache_.size() >= cache_count_max)
     cache_.clear();
   progress fresh;
@@ -402,6 +406,26 @@ segment_table::tally segment_table::recount(std::int64_t queue_id) {
         settled += static_cast<std::uint64_t>(std::popcount(static_cast<unsigned char>(byte)));
     out.count += count - std::min(count, settled);
     out.seq_last = seq_of(heads.integer(0)) + count - 1;
+  }
+  return out;
+}
+
+segment_table::above segment_table::read_above(std::int64_t queue_id, std::uint64_t seq) {
+  above out;
+  out.seq_last = seq;
+  auto heads = database_.prepare(
+    "SELECT id, count, appended_ms, head_sum, idx, marks FROM segments WHERE id > ? AND id <= ? ORDER BY id");
+  heads.bind(1, record_key(queue_id, seq)).bind(2, record_key(queue_id, seq_max));
+  while (heads.step()) {
+    try {
+      const auto head = check(heads);
+      out.count += head.count;
+      out.seq_last = seq_of(head.id) + head.count - 1;
+      if (const auto marks = heads.bytes(5); !marks.empty())
+        out.marks.emplace_back(marks);
+    } catch (const damaged_segment& found) {
+      out.damaged = found;
+    }
   }
   return out;
 }

@@ -46,9 +46,12 @@ struct damaged_record {
 class segment_table {
 public:
   static void create(sqlite_database& database);
+  /// From format 2 to 3.
+  static void add_marks(sqlite_database& database);
   explicit segment_table(sqlite_database& database);
 
-  void insert(std::int64_t queue_id, const queue::segment& segment);
+  /// @param marks kept with it as they are; may be empty
+  void insert(std::int64_t queue_id, const queue::segment& segment, std::string_view marks = {});
 
   /// Forgets records; returns how many were there.
   std::uint64_t settle(std::int64_t queue_id, const std::vector<queue::seq_range>& ranges);
@@ -74,6 +77,15 @@ public:
     std::uint64_t seq_last = 0;
   };
   tally recount(std::int64_t queue_id);
+
+  /// What is known of the segments above a record, none of which has been touched since it was appended.
+  struct above {
+    std::uint64_t count = 0;
+    std::uint64_t seq_last = 0;
+    std::vector<std::string> marks;         ///< as given to `insert`
+    std::optional<damaged_segment> damaged; ///< one that fails its check; such are left out of the above
+  };
+  above read_above(std::int64_t queue_id, std::uint64_t seq);
 
   /// Takes a damaged part out; returns its bytes.
   std::string remove(const damaged_segment& what);

@@ -54,6 +54,158 @@ TEST_CASE_FIXTURE(queue_store_fixture,
   CHECK(rows("settled") == 0);
 }
 
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "what is only appended need not be noted elsewhere, and is counted all the same") {
+  put("q", 1, {"a"}); // makes the row
+  std::uint64_t last = 1;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 150; ++i, last += 2)
+      put("q", last + 1, {"x", "y"});
+    reopen(); // as after a kill: nothing is written at the end
+    const auto found = *store->load();
+    CHECK(found.queues[0].count == last);
+    CHECK(found.queues[0].seq_last == last);
+  }
+  settle("q", {{1, 1}, {last, last}});
+  put("q", last + 1, {"z"});
+  CHECK(all("q").size() == last - 1);
+  reopen();
+  CHECK(store->load()->queues[0].count == last - 1);
+  CHECK(store->load()->queues[0].seq_last == last + 1);
+  settle("q", {{1, last + 1}});
+  reopen();
+  CHECK(store->load()->queues[0].count == 0);
+  CHECK(store->load()->queues[0].seq_last == last + 1);
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "of what stands above a row that lags behind at most the last writes are counted") {
+  put("q", 1, {"a"});
+  for (std::uint64_t seq = 2; seq <= 1000; ++seq)
+    put("q", seq, {"x"});
+  store.reset();
+  sql("UPDATE segments SET head_sum = 1 WHERE (id & 0xffff) < 900"); // nobody looks at those
+  reopen();
+  CHECK(store->load()->queues[0].count == 1000);
+  CHECK(damage.empty());
+}
+
+TEST_CASE_FIXTURE(
+  queue_store_fixture,
+  "a damaged segment above a row that lags behind is set aside, and its seqs are not given again") {
+  for (auto* which : {"ASC", "DESC"}) {
+    fresh();
+    put("q", 1, {"a"});
+    put("other", 1, {"o"}); // has a row now: what follows has only segments
+    put("q", 2, {"b", "c"});
+    put("q", 4, {"d", "e"});
+    put("other", 2, {"p"});
+    store.reset();
+    sql("UPDATE segments SET head_sum = 1 WHERE id = (SELECT id FROM segments WHERE count = 2 ORDER BY id "
+        + std::string{which} + " LIMIT 1)");
+    reopen();
+    const auto found = *store->load();
+    CHECK(found.queues[0].count == 3);
+    CHECK(found.queues[0].seq_last >= 5);
+    CHECK(found.queues[0].damaged_count >= 1);
+    CHECK(found.queues[1].count == 2);
+    CHECK(found.queues[1].seq_last == 2);
+    CHECK(damage.size() == 1);
+    const auto next = found.queues[0].seq_last + 1;
+    put("q", next, {"f"});
+    put("q", next + 1, {"g"});
+    reopen();
+    CHECK(store->load()->queues[0].count == 5);
+    CHECK(store->load()->queues[0].seq_last == next + 1);
+    CHECK(all("q").size() == 5);
+    CHECK(all("q").back() == std::to_string(next + 1) + ":g");
+  }
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a store of format 2, which had no marks in segments, is updated") {
+  put("q", 1, {"a"});
+  write([](write_batch& batch) { batch.producers.push_back({"p", 7}); });
+  store.reset();
+  sql("ALTER TABLE segments DROP COLUMN marks; PRAGMA user_version = 2");
+  reopen();
+  CHECK(all("q") == strings{"1:a"});
+  write([&](write_batch& batch) {
+    batch.appends.push_back(segment_of("q", 2, {"b"}));
+    batch.producers.push_back({"p", 8});
+  });
+  reopen();
+  const auto found = *store->load();
+  CHECK(found.queues[0].count == 2);
+  REQUIRE(found.producers.size() == 1);
+  CHECK(found.producers[0].seq == 8);
+  CHECK(damage.empty());
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "the marks of producers are known, with whichever write they came and whatever came next") {
+  put("a", 1, {"x"});
+  put("b", 1, {"x"});
+  std::map<std::string, std::uint64_t> seqs;
+  std::map<std::string, std::uint64_t> last{{"a", 1}, {"b", 1}};
+  auto append = [&](const std::string& queue, const std::vector<std::string>& producers) {
+    write([&](write_batch& batch) {
+      batch.appends.push_back(segment_of(queue, ++last[queue], {"x"}));
+      for (const auto& each : producers) {
+        const auto seq = ++seqs[each];
+        batch.producers.push_back({each, seq, seq * 3});
+      }
+    });
+  };
+  auto check = [&] {
+    const auto found = *store->load();
+    REQUIRE(found.producers.size() == seqs.size());
+    for (const auto& mark : found.producers) {
+      CHECK(mark.seq == seqs[mark.producer]);
+      CHECK(mark.fingerprint == mark.seq * 3);
+    }
+  };
+  append("b", {"p", "q"}); // its queue is the last, and its mark the older one
+  append("a", {"p"});
+  check();
+  reopen();
+  check();
+  append("b", {"r"});
+  settle("a", {{last["a"], last["a"]}}); // the segment that carried a mark is gone
+  reopen();
+  check();
+  append("a", {"q"});
+  reopen();
+  reopen();
+  check();
+  for (int i = 0; i < 100; ++i)
+    append(i % 3 == 0 ? "a" : "b", {i % 2 == 0 ? "p" : "s" + std::to_string(i)});
+  reopen();
+  check();
+  append("a", {"p"});
+  write([&](write_batch& batch) { batch.producers_forgotten.push_back("p"); });
+  seqs.erase("p");
+  check();
+  reopen();
+  check();
+  CHECK(damage.empty());
+}
+
+TEST_CASE_FIXTURE(queue_store_fixture, "a damaged mark in a segment is reported and not believed") {
+  put("q", 1, {"a"});
+  write([&](write_batch& batch) {
+    batch.appends.push_back(segment_of("q", 2, {"b"}));
+    batch.producers.push_back({"p", 8});
+  });
+  store.reset();
+  sql("UPDATE segments SET marks = CAST(replace(marks, 'p', 'x') AS BLOB) WHERE marks <> x''");
+  reopen();
+  const auto found = *store->load();
+  CHECK(found.producers.empty());
+  REQUIRE(found.damage.size() == 1);
+  CHECK(found.damage[0].find("marks of producers") != std::string::npos);
+  CHECK(all("q") == strings{"1:a", "2:b"});
+}
+
 TEST_CASE_FIXTURE(queue_store_fixture, "single records of a segment are settled, and stay so") {
   put("q", 1, {"a", "b", "c", "d", "e"});
   settle("q", {{2, 2}, {4, 4}});
@@ -457,7 +609,8 @@ TEST_CASE_FIXTURE(queue_store_fixture, "a store of format 1, which had no finger
   put("q", 1, {"a"});
   write([](write_batch& batch) { batch.producers.push_back({"p", 7}); });
   store.reset();
-  sql("ALTER TABLE producers DROP COLUMN fingerprint; PRAGMA user_version = 1");
+  sql("ALTER TABLE producers DROP COLUMN fingerprint; ALTER TABLE segments DROP COLUMN marks; PRAGMA "
+      "user_version = 1");
   reopen();
   CHECK(all("q") == strings{"1:a"});
   write([](write_batch& batch) { batch.producers.push_back({"r", 1, 5}); });
