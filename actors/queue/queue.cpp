@@ -1,5 +1,6 @@
 #include "actors/queue/queue.hpp"
 
+#include "actors/inline_executor.hpp"
 #include "actors/wake_up.hpp"
 
 #include <sluice/core/limits.hpp>
@@ -41,7 +42,7 @@ struct state {
   wake_up timer;
 };
 
-using self_pointer = self_type::stateful_pointer<state>;
+using self_pointer = inline_actor<self_type::stateful_base<state>>*;
 
 constexpr std::chrono::milliseconds tick_min{1};
 
@@ -70,7 +71,8 @@ caf::result<Reply> to_result(result<Reply> reply) {
 template <class Work, class Then>
 void at_store(self_pointer self, Work work, Then then) {
   auto me = caf::actor_cast<caf::strong_actor_ptr>(self);
-  self->state.opts.store->run([me, work = std::move(work), then = std::move(then)](store_port& store) {
+  auto* runner = self->state.opts.store.get();
+  runner->run([me, runner, work = std::move(work), then = std::move(then)](store_port& store) {
     store_answer done;
     auto outcome = [&]() -> decltype(work(store)) {
       try {
@@ -81,7 +83,7 @@ void at_store(self_pointer self, Work work, Then then) {
     }();
     done.broken = store.broken();
     done.apply = [then, outcome = std::move(outcome)]() mutable { then(std::move(outcome)); };
-    caf::anon_send(caf::actor_cast<self_type>(me), std::move(done));
+    send_inline(me, std::move(done), [runner] { return runner->has_work(); });
   });
 }
 
@@ -139,11 +141,12 @@ void set_timer(self_pointer self) {
     self->delayed_send(self, *delay, tick_atom::value);
 }
 
-/// Follows every message. Writes start one message later, so that requests which
-/// already wait in the mailbox share the sync.
+/// Follows every message. Requests which already wait in the mailbox share the next sync.
 void go_on(self_pointer self) {
   auto& mine = self->state;
-  if (mine.queues->wants_launch() && !std::exchange(mine.is_flush_sent, true))
+  if (self->mailbox().empty() && !mine.is_flush_sent)
+    start_write(self);
+  else if (mine.queues->wants_launch() && !std::exchange(mine.is_flush_sent, true))
     self->send(self, flush_atom::value);
   start_reads(self);
   set_timer(self);

@@ -212,6 +212,8 @@ class store_runner_port {
 public:
   virtual ~store_runner_port() = default;
   virtual void run(std::function<void(store_port&)> work) = 0;
+  /// Whether some has not begun. By the work itself.
+  virtual bool has_work() const = 0;
 };
 
 } // namespace sluice::queue

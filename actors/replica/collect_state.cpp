@@ -27,18 +27,12 @@ void add_records(record_block_builder& to, const encoded_results& results) {
 
 } // namespace
 
-collect_state::collect_state(std::size_t lanes, bool keyed, std::uint64_t seed)
-  : keyed_(keyed), random_(seed), lane_seq_(std::max<std::size_t>(lanes, 1)) {}
+collect_state::collect_state(bool keyed, std::uint64_t seed) : keyed_(keyed), random_(seed) {}
 
 void collect_state::add(std::uint64_t call, encoded_results results, idempotency sent, time_point deadline) {
   const auto size = size_of(results);
   size_bytes_ += size;
   waiting_.push_back({call, std::move(results), size, keyed_ ? std::move(sent) : idempotency{}, deadline});
-}
-
-bool collect_state::lane_is_free(std::size_t lane) const {
-  return std::none_of(groups_.begin(), groups_.end(),
-                      [&](const auto& each) { return each.second.key.empty() && each.second.lane == lane; });
 }
 
 // A key's write is its own, whatever else waits: the repeat of a client must meet the same one.
@@ -62,7 +56,7 @@ void collect_state::cut_keyed() {
   }
 }
 
-void collect_state::cut(std::size_t lane) {
+void collect_state::cut() {
   collect_group made;
   record_block_builder records;
   while (!waiting_.empty()) {
@@ -76,18 +70,17 @@ void collect_state::cut(std::size_t lane) {
     made.size_bytes += front.size_bytes;
     waiting_.pop_front();
   }
-  made.lane = lane;
-  made.seq = ++lane_seq_[lane];
+  made.seq = ++seq_last_;
   made.records = records.finish();
   groups_.emplace(next_group_++, std::move(made));
 }
 
 std::vector<std::uint64_t> collect_state::next(time_point now) {
   cut_keyed();
-  for (std::size_t lane = 0; lane < lane_seq_.size() && !waiting_.empty(); ++lane) {
-    if (lane_is_free(lane))
-      cut(lane);
-  }
+  const bool has_one =
+    std::any_of(groups_.begin(), groups_.end(), [](const auto& each) { return each.second.key.empty(); });
+  if (!has_one && !waiting_.empty())
+    cut();
   std::vector<std::uint64_t> due;
   for (auto& [id, group] : groups_) {
     if (group.waiting || now < group.not_before)
@@ -134,11 +127,9 @@ std::vector<std::uint64_t> collect_state::unanswered(time_point now,
   return late;
 }
 
-bool collect_state::is_all_out() const noexcept {
-  const auto out = std::count_if(groups_.begin(), groups_.end(), [](const auto& each) {
-    return each.second.waiting && each.second.key.empty();
-  });
-  return static_cast<std::size_t>(out) == lane_seq_.size();
+bool collect_state::is_out() const noexcept {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [](const auto& each) { return each.second.waiting && each.second.key.empty(); });
 }
 
 bool collect_state::is_retrying() const noexcept {

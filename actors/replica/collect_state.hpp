@@ -25,8 +25,7 @@ struct idempotency {
 /// One write to the sink. Its content never changes, so that a repeat after an unknown
 /// outcome is recognised by `seq`.
 struct collect_group {
-  std::size_t lane = 0;
-  std::uint64_t seq = 0;         ///< counts the groups of its lane; 1 for a keyed one
+  std::uint64_t seq = 0;         ///< counts the groups without a key; 1 for a keyed one
   std::string key;               ///< idempotency key; its group has the results of one call
   std::uint64_t fingerprint = 0; ///< of that call
   record_block records;
@@ -49,12 +48,12 @@ struct collect_outcome {
 /// The results of collector calls on their way to the sink. Pure: time is an argument.
 ///
 /// What comes in while a write is out goes together in the next one (group commit), so a sink that
-/// takes 5 ms per write confirms thousands of calls a second. A lane has one write out at a
-/// time: the queue recognises a repeat by the lane's last number.
+/// takes 5 ms per write confirms thousands of calls a second. One write is out at a time, beside those with
+/// a key: the queue recognises a repeat by the last number, and with two each call would wait for three instead of two.
 class collect_state {
 public:
   /// `keyed` = the sink recognises idempotency keys; otherwise they are ignored.
-  collect_state(std::size_t lanes, bool keyed, std::uint64_t seed);
+  collect_state(bool keyed, std::uint64_t seed);
 
   /// `results` must not be empty. A call past its `deadline` that is in no write yet is dropped.
   void add(std::uint64_t call, encoded_results results, idempotency sent, time_point deadline);
@@ -71,8 +70,8 @@ public:
   /// Calls whose deadline has passed before they got into a write; they are forgotten.
   std::vector<std::uint64_t> take_late(time_point now);
 
-  /// Whether each lane has a write out: what comes now waits for one of their answers.
-  bool is_all_out() const noexcept;
+  /// Whether the write is out: what comes now waits for its answer.
+  bool is_out() const noexcept;
   /// Whether a write has failed and is tried again.
   bool is_retrying() const noexcept;
   bool empty() const noexcept { return waiting_.empty() && groups_.empty(); }
@@ -87,15 +86,14 @@ private:
     time_point deadline;
   };
 
-  bool lane_is_free(std::size_t lane) const;
   void cut_keyed();
-  void cut(std::size_t lane);
+  void cut();
 
   const bool keyed_;
   std::uint64_t random_;
   std::deque<waiting_call> waiting_;
   std::map<std::uint64_t, collect_group> groups_;
-  std::vector<std::uint64_t> lane_seq_; ///< of the last group of each lane
+  std::uint64_t seq_last_ = 0; ///< of the groups without a key
   std::uint64_t next_group_ = 1;
   std::size_t size_bytes_ = 0;
 };

@@ -1,5 +1,7 @@
 #include "actors/replica/replica_executor.hpp"
 
+#include "actors/inline_executor.hpp"
+
 #include <caf/actor.hpp>
 #include <caf/actor_cast.hpp>
 #include <caf/send.hpp>
@@ -59,6 +61,11 @@ void replica_executor::run_timers() {
 void replica_executor::post_event(std::function<void()> event) {
   if (auto to = replica_.lock())
     caf::anon_send(caf::actor_cast<caf::actor>(to), executor_call{std::move(event), true});
+}
+
+void replica_executor::run_event(std::function<void()> event) {
+  if (auto to = replica_.lock())
+    send_inline(to, executor_call{std::move(event), true});
 }
 
 void replica_executor::send_message(work_done done) {

@@ -48,6 +48,8 @@ public:
 
   /// For the replica's own threads: handled as an event of its own.
   void post_event(std::function<void()> event);
+  /// As `post_event`, and on this thread if the replica rests. The thread must hold no lock.
+  void run_event(std::function<void()> event);
   void send_message(work_done done);
 
   /// Replica only: while one lives, `post` on this thread queues locally, and the thread speaks for the replica.

@@ -1,5 +1,6 @@
 #include "actors/replica/request_replica.hpp"
 
+#include "actors/inline_executor.hpp"
 #include "actors/replica/collect_inbox.hpp"
 #include "actors/replica/collect_state.hpp"
 #include "actors/replica/replica_shell.hpp"
@@ -26,9 +27,6 @@ constexpr std::chrono::seconds append_timeout{15};
 
 /// Longer than a tick, and the way to the client.
 constexpr std::chrono::milliseconds late_answer_ahead{300};
-
-/// Writes that a collector has out at once: one travels while one is written.
-constexpr std::size_t collect_lanes = 2;
 
 using self_type =
   handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<executor_call>, caf::reacts_to<executor_later>>;
@@ -72,6 +70,8 @@ public:
   }
   host::replica_report report() const;
   static bool exhausted() noexcept { return false; }
+  /// Coroutines run on the actor's thread.
+  bool may_run_inline() const noexcept { return body_ && !body_->is_async(); }
 
 private:
   std::uint64_t seed() const { return opts_.owner.host.value ^ opts_.owner.replica.value; }
@@ -111,7 +111,7 @@ private:
       if (what.results.count() == 0)
         what.call->respond(success_answer());
       else if (inbox->add(std::move(what)))
-        to->post_event([this] { handle_event([](request_state&) { return request_actions{}; }); });
+        to->run_event([this] { handle_event([](request_state&) { return request_actions{}; }); });
     };
     out.idle = [this, to = executor_] {
       to->post_event([this] { handle_event([](request_state& s) { return s.on_idle(); }); });
@@ -136,7 +136,7 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
   self_ = self;
   opts_ = std::move(opts);
   state_.emplace(opts_.to != nullptr, seed(), limits::drain_max(opts_.processor.timeout));
-  collect_.emplace(opts_.to ? 1 : collect_lanes, sinks_to_queue(), seed());
+  collect_.emplace(sinks_to_queue(), seed());
   executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, self->clock(),
                                                  opts_.threads->http_client(), speaker());
   work_ = opts_.threads->make_request_work(work_options());
@@ -240,7 +240,7 @@ void request_actor::send_writes() {
     take_collected();
     for (auto id : collect_->next(now()))
       send_write(id);
-  } while (!inbox_->rest(collect_->is_all_out()));
+  } while (!inbox_->rest(collect_->is_out()));
   work_->hold_back(collect_->size_bytes() > results_waiting_bytes_max);
 }
 
@@ -265,10 +265,9 @@ void request_actor::send_append(std::uint64_t id) {
   queue::append_request request;
   request.queue = sink_queue_of(opts_.processor);
   request.records = group.records;
-  request.producer = group.key.empty()
-                       ? "collector/" + whose + "/" + std::to_string(opts_.owner.host.value) + "/"
-                           + std::to_string(opts_.owner.replica.value) + "/" + std::to_string(group.lane)
-                       : "key/" + whose + "/" + group.key;
+  request.producer = group.key.empty() ? "collector/" + whose + "/" + std::to_string(opts_.owner.host.value)
+                                           + "/" + std::to_string(opts_.owner.replica.value)
+                                       : "key/" + whose + "/" + group.key;
   request.fingerprint = group.fingerprint;
   request.producer_seq = group.seq;
   auto stored = [this, id](const result<void>& outcome) {
@@ -331,7 +330,8 @@ host::replica_report request_actor::report() const {
   return out;
 }
 
-self_type::behavior_type run(self_type::stateful_pointer<request_actor> self, request_options opts) {
+self_type::behavior_type run(inline_actor<self_type::stateful_base<request_actor>>* self,
+                             request_options opts) {
   return self->state.start(self, std::move(opts));
 }
 

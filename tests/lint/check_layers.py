@@ -18,7 +18,7 @@ LAYERS = [
     ("client", r"sdk/client/", ["sdk", "proto"]),
     ("examples", r"sdk/examples/", ["sdk"]),
     ("sdk", r"sdk/", []),
-    ("doors", r"actors/(message|.*_(protocol|port))\.hpp$", ["sdk", "actors"]),
+    ("doors", r"actors/(message|inline_executor|.*_(protocol|port))\.hpp$", ["sdk", "actors"]),
     ("actors", r"actors/", ["sdk", "doors"]),
     ("control_port", r"transport/grpc/.*_port\.hpp$", ["sdk"]),
     ("control", r"transport/grpc/", ["sdk", "proto", "client", "doors", "transport", "control_port"]),

@@ -74,10 +74,12 @@ public:
       release();
   }
 
-  /// Does everything that waits; returns how much it was.
+  bool has_work() const override { return !held_.empty(); }
+
+  /// Does everything that waits now, not what comes of it; returns how much it was.
   std::size_t release() {
-    std::size_t count = 0;
-    for (; !held_.empty(); ++count)
+    const auto count = held_.size();
+    for (std::size_t i = 0; i < count; ++i)
       release_one();
     return count;
   }

@@ -125,10 +125,11 @@ public:
     if (!body_ || held_back)
       return call->refuse({body_ ? errc::overloaded : errc::shutting_down, "not now"});
     encoded_results results;
-    if (body_->handle(call, results))
-      opts_.done({call, std::move(results)});
+    const bool to_sink = body_->handle(call, results);
     ++load_.handled_total;
     load_.failed_total += call->status >= 500 ? 1 : 0;
+    if (to_sink)
+      opts_.done({call, std::move(results)});
   }
 
   bool held_back = false;

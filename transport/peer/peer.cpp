@@ -2,6 +2,7 @@
 
 #include "transport/link/link_state.hpp"
 #include "transport/link/send_cork.hpp"
+#include "actors/inline_executor.hpp"
 
 #include <sluice/core/limits.hpp>
 
@@ -73,7 +74,7 @@ struct state {
   }
 };
 
-using self_ptr = self_type::stateful_pointer<state>;
+using self_ptr = inline_actor<self_type::stateful_base<state>>*;
 
 std::chrono::milliseconds wait_of(const queue::lease_request& x) { return x.wait_max; }
 template <class T>
@@ -335,6 +336,25 @@ void handle_frame(self_ptr self, link::frame& in) {
   }
 }
 
+/// The queue's requests, and all answers: none takes this actor long, or may wait for a disk.
+bool is_quick(const link::frame& in) {
+  if ((in.id & side_channel_id) != 0 || in.kind == link::frame_kind::notice)
+    return false;
+  if (in.kind != link::frame_kind::request)
+    return true;
+  switch (static_cast<method>(in.method)) {
+  case method::append:
+  case method::lease:
+  case method::commit:
+  case method::renew:
+  case method::release:
+  case method::cursor:
+    return true;
+  default:
+    return false;
+  }
+}
+
 // ---- the link's life --------------------------------------------------------------
 
 void open_link(self_ptr self, link::connection_ptr connection) {
@@ -350,6 +370,13 @@ void open_link(self_ptr self, link::connection_ptr connection) {
     beside->opened(st.connection);
   st.connection->start({
     [me, generation, beside](std::vector<link::frame> frames) {
+      // What the queue is asked and answers goes first: the disk is to be at work while the rest is done.
+      std::vector<link::frame> quick;
+      std::erase_if(frames, [&](link::frame& each) {
+        return is_quick(each) && (quick.push_back(std::move(each)), true);
+      });
+      if (!quick.empty())
+        send_inline(me, inbound{generation, std::move(quick)});
       if (beside)
         std::erase_if(frames, [&](link::frame& each) { return beside->take(each); });
       if (!frames.empty())

@@ -22,6 +22,11 @@ void queue_store_thread::run(std::function<void(queue::store_port&)> work) {
   wake_.notify_one();
 }
 
+bool queue_store_thread::has_work() const {
+  std::lock_guard lock{mutex_};
+  return !work_.empty();
+}
+
 void queue_store_thread::stop() {
   {
     std::lock_guard lock{mutex_};

@@ -26,6 +26,7 @@ public:
 
   /// After `stop`, the work is dropped.
   void run(std::function<void(queue::store_port&)> work) override;
+  bool has_work() const override;
 
   /// Does all work that is there, closes the store, and returns. Calling it again
   /// has no effect. Not to be called by the work itself.
@@ -35,7 +36,7 @@ private:
   void loop();
 
   std::unique_ptr<queue::store_port> store_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void(queue::store_port&)>> work_;
   bool is_stopping_ = false;

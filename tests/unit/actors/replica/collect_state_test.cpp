@@ -41,7 +41,7 @@ using ids = std::vector<std::uint64_t>;
 } // namespace
 
 TEST_CASE("what comes in while a write is out goes together in the next") {
-  collect_state s{1, false, 1};
+  collect_state s{false, 1};
   add(s, 1);
   auto first = s.next(start);
   REQUIRE(first.size() == 1);
@@ -58,23 +58,8 @@ TEST_CASE("what comes in while a write is out goes together in the next") {
   CHECK(s.size_bytes() == 0);
 }
 
-TEST_CASE("each lane has one write out, and numbers of its own") {
-  collect_state s{2, false, 1};
-  add(s, 1);
-  auto a = s.next(start);
-  add(s, 2);
-  auto b = s.next(start);
-  add(s, 3);
-  CHECK(s.next(start).empty());
-  REQUIRE(a.size() == 1);
-  REQUIRE(b.size() == 1);
-  CHECK(s.group(a[0]).lane != s.group(b[0]).lane);
-  CHECK(s.group(a[0]).seq == 1);
-  CHECK(s.group(b[0]).seq == 1);
-}
-
 TEST_CASE("a write that may succeed later is repeated unchanged, after a while") {
-  collect_state s{1, false, 1};
+  collect_state s{false, 1};
   add(s, 1);
   auto first = s.next(start);
   add(s, 2);
@@ -87,7 +72,7 @@ TEST_CASE("a write that may succeed later is repeated unchanged, after a while")
 }
 
 TEST_CASE("a write that is refused for good fails its calls and no others") {
-  collect_state s{1, false, 1};
+  collect_state s{false, 1};
   add(s, 1);
   auto first = s.next(start);
   add(s, 2);
@@ -100,7 +85,7 @@ TEST_CASE("a write that is refused for good fails its calls and no others") {
 }
 
 TEST_CASE("a key has a write of its own, whatever else is out") {
-  collect_state s{1, true, 1};
+  collect_state s{true, 1};
   add(s, 1);
   s.next(start);
   add(s, 2, "k");
@@ -113,7 +98,7 @@ TEST_CASE("a key has a write of its own, whatever else is out") {
 }
 
 TEST_CASE("keys are ignored where the sink cannot know them") {
-  collect_state s{1, false, 1};
+  collect_state s{false, 1};
   add(s, 1, "k");
   add(s, 2, "k");
   auto due = s.next(start);
@@ -123,7 +108,7 @@ TEST_CASE("keys are ignored where the sink cannot know them") {
 }
 
 TEST_CASE("a call whose client is gone before its write is forgotten, one in a write is not") {
-  collect_state s{1, false, 1};
+  collect_state s{false, 1};
   add(s, 1, {}, start + 1s);
   auto first = s.next(start);
   add(s, 2, {}, start + 1s);
@@ -135,7 +120,7 @@ TEST_CASE("a call whose client is gone before its write is forgotten, one in a w
 }
 
 TEST_CASE("a group keeps the bounds of one transaction, and a result above them goes alone") {
-  collect_state s{1, false, 1};
+  collect_state s{false, 1};
   const std::string big(limits::block_size_bytes_max / 2 + 1, 'x');
   s.add(1, results_of({big}), {}, start + 1h);
   s.add(2, results_of({big}), {}, start + 1h);
@@ -152,7 +137,7 @@ TEST_CASE("a group keeps the bounds of one transaction, and a result above them 
 TEST_CASE("whatever fails and in whatever order, every call is told exactly once") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     std::mt19937_64 random{seed};
-    collect_state s{1 + seed % 3, seed % 2 == 0, seed};
+    collect_state s{seed % 2 == 0, seed};
     std::set<std::uint64_t> told;
     auto tell = [&](const ids& calls) {
       for (auto id : calls)
@@ -190,28 +175,31 @@ TEST_CASE("whatever fails and in whatever order, every call is told exactly once
 
 TEST_CASE(
   "it says when nothing can go out before an answer, which a write that is tried again later is not") {
-  collect_state s{2, false, 1};
+  collect_state s{false, 1};
   add(s, 1);
-  const auto first = s.next(start);
-  CHECK_FALSE(s.is_all_out());
-  add(s, 2);
-  const auto second = s.next(start);
-  CHECK(s.is_all_out());
-  s.on_stored(first[0], fail(errc::unavailable, "away"), start);
-  CHECK_FALSE(s.is_all_out());
-  s.on_stored(second[0], {}, start);
-  CHECK_FALSE(s.is_all_out());
+  CHECK_FALSE(s.is_out());
+  const auto out = s.next(start);
+  CHECK(s.is_out());
+  s.on_stored(out.at(0), fail(errc::unavailable, "away"), start);
+  CHECK_FALSE(s.is_out());
+  REQUIRE(s.next(start + 5s) == out);
+  CHECK(s.is_out());
+  s.on_stored(out[0], {}, start + 5s);
+  CHECK_FALSE(s.is_out());
 }
 
-TEST_CASE("writes with a key take no lane") {
-  collect_state s{1, true, 1};
+TEST_CASE("nothing waits for a write with a key") {
+  collect_state s{true, 1};
   add(s, 1, "k");
   REQUIRE(s.next(start).size() == 1);
-  CHECK_FALSE(s.is_all_out());
+  CHECK_FALSE(s.is_out());
+  add(s, 2);
+  CHECK(s.next(start).size() == 1);
+  CHECK(s.is_out());
 }
 
 TEST_CASE("a write without an answer is known as such, is repeated as the same, and its late answer counts") {
-  collect_state s{1, false, 1};
+  collect_state s{false, 1};
   add(s, 1);
   const auto out = s.next(start);
   REQUIRE(out.size() == 1);

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <caf/actor_cast.hpp>
+#include <caf/actor_control_block.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/execution_unit.hpp>
+#include <caf/message.hpp>
+#include <caf/message_id.hpp>
+#include <caf/resumable.hpp>
+
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <utility>
+
+namespace sluice {
+
+/// What an actor is that may run on the thread that wakes it: its handlers never block, and run no user code.
+class inline_runnable {
+public:
+  virtual ~inline_runnable() = default;
+  /// By the thread that has just woken it.
+  virtual bool may_run_inline() const noexcept = 0;
+};
+
+/// `Base`, a stateful actor, as one that may run inline; if its state has a `may_run_inline`, while that says so.
+template <class Base>
+class inline_actor final : public Base, public inline_runnable {
+public:
+  using Base::Base;
+
+  bool may_run_inline() const noexcept override {
+    if constexpr (requires { this->state.may_run_inline(); })
+      return this->state.may_run_inline();
+    else
+      return true;
+  }
+};
+
+/// Runs actors on the thread that wakes them, as a calling-thread dispatcher does: a thread that has nothing else to do spares
+/// the wake-up of another one, which costs more than most messages do.
+///
+/// Whom such an actor wakes runs here, too, a message each, in turn. After some of them, or once the thread has work of its
+/// own again, all goes to the threads of the scheduler, as does at once whoever may not run inline. The thread must hold no lock
+/// that an actor may want.
+class inline_executor final : public caf::execution_unit {
+public:
+  /// @param has_own_work of the thread; empty = never
+  explicit inline_executor(caf::actor_system& system, std::function<bool()> has_own_work = {})
+    : caf::execution_unit(&system), has_own_work_(std::move(has_own_work)) {}
+
+  /// Only by actors that run here.
+  void exec_later(caf::resumable* actor) override;
+
+  /// Until nothing is left to run here.
+  void run();
+
+private:
+  static constexpr std::size_t turns_max = 32;
+
+  bool may_go_on() const { return added_ < turns_max && !(has_own_work_ && has_own_work_()); }
+
+  std::function<bool()> has_own_work_;
+  std::array<caf::resumable*, turns_max> ready_{};
+  std::size_t added_ = 0;
+  std::size_t run_ = 0;
+};
+
+/// Sends, and has the actor handle it on this thread if it rests and may.
+template <class Handle, class Message>
+void send_inline(const Handle& to, Message&& message, std::function<bool()> has_own_work = {}) {
+  const auto strong = caf::actor_cast<caf::strong_actor_ptr>(to);
+  if (!strong)
+    return;
+  inline_executor here{*strong->home_system, std::move(has_own_work)};
+  strong->enqueue(nullptr, caf::make_message_id(), caf::make_message(std::forward<Message>(message)), &here);
+  here.run();
+}
+
+} // namespace sluice
