@@ -33,6 +33,7 @@ router_options with_rooms(router_options options) {
 
 /// A table, compiled. Never changed.
 struct router::table_view {
+  bool is_known = false; ///< somebody has said what routes there are
   route_table table;
   route_matcher matcher;
   std::vector<std::shared_ptr<lane>> lanes; ///< by index in the table, like the next
@@ -60,6 +61,7 @@ void router::set_routes(const route_table& table) {
   if (is_closed_)
     return;
   auto next = std::make_shared<table_view>();
+  next->is_known = true;
   next->table = table;
   next->matcher = route_matcher{next->table.routes};
   std::map<key, std::shared_ptr<lane>> lanes;
@@ -140,8 +142,21 @@ std::vector<processor_load> router::loads() const {
 
 // ---- requests -----------------------------------------------------------------------------
 
+namespace {
+
+response not_yet() {
+  auto answer =
+    error_response(503, "this node has just started and does not know its routes yet: ask again in a second");
+  answer.headers.add("Retry-After", "1");
+  return answer;
+}
+
+} // namespace
+
 head_decision router::decide(request& head) {
   const auto table = view();
+  if (!table->is_known) // of a path that may well be there a 404 would be a lie
+    return at_once(not_yet());
   if (auto made = page(head, *table))
     return at_once(std::move(*made));
   auto match = table->matcher.match(head.method, head.path);

@@ -48,7 +48,8 @@ struct router_options {
 /// node actor with `set_routes`; any thread. It may be destroyed while requests are in flight: they end as
 /// they would, but nobody waits any more, so empty it with `close` first.
 ///
-/// A request is answered here with 404 or 405 (no such route), 429 (its route's rate), 503 (queue full, or its flow drains), 504
+/// A request is answered here with 404 or 405 (no such route), 429 (its route's rate), 503 (queue full, its flow drains, or no routes
+/// are known yet), 504
 /// (deadline passed while it waited) and 502 (its replica ended with it and it must not be repeated, or
 /// `losses_max` replicas have). A deadline that passes at the replica is the server's affair.
 class router final : public http_handler {
