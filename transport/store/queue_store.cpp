@@ -234,7 +234,7 @@ void queue_store::repair_rows(const std::vector<damaged_row>& damaged) {
       text += ", and as that name cannot be right it is called '" + row.name + "' now";
     else if (id != 0)
       text += ", and its name may be wrong: if producers or consumers miss a queue, it is this one";
-    complain(text);
+    complain(text + "; a repeat of the last request of a producer may be stored again");
     row.seq_last = std::max(row.seq_last, segments_.recount(id).seq_last);
     row.seq_last = std::min(row.seq_last, seq_max / 2) + seq_jump;
     recount(id);
@@ -242,9 +242,11 @@ void queue_store::repair_rows(const std::vector<damaged_row>& damaged) {
 }
 
 void queue_store::catch_up_rows() {
-  if (std::exchange(is_caught_up_, true))
+  if (is_caught_up_)
     return;
-  if (const auto damaged = lag_.find())
+  const auto damaged = lag_.find();
+  is_caught_up_ = true;
+  if (damaged)
     throw *damaged;
 }
 
@@ -304,7 +306,7 @@ result<queue::write_outcome> queue_store::write(const queue::write_batch& batch)
 
 void queue_store::append_only(const queue::write_batch& batch) {
   sqlite_transaction all{*database_};
-  append(batch, row_lag::marks_of(batch.producers));
+  append(batch, lag_.marks_of(batch));
   all.commit();
   rows_.adopt();
   lag_.take(batch);
@@ -527,11 +529,9 @@ void queue_store::keep_segment(const damaged_segment& segment) {
     return;
   auto& changed = *rows_.change(queue_id);
   const auto before = changed.count;
-  const bool is_lost = segment.what == damaged_segment::part::segment;
-  if (is_lost) // perhaps the last, and nobody knows how long it was
-    changed.seq_last = std::max(changed.seq_last, seq_of(segment.id) + queue::segment_count_max);
   recount(queue_id);
-  const std::uint64_t lost_min = is_lost ? 1 : 0; // a row that lags behind has not counted it
+  // One above a row that lags behind was never counted.
+  const std::uint64_t lost_min = segment.what == damaged_segment::part::segment ? 1 : 0;
   changed.damaged_count += std::max(before - std::min(before, changed.count), lost_min);
 }
 

@@ -32,9 +32,9 @@ std::uint64_t take_number(std::string_view& from) {
 }
 
 /// Nothing if the bytes fail their check.
-std::optional<std::vector<queue::producer_mark>> marks_in(std::string_view bytes) {
+std::optional<std::vector<queue::producer_mark>> marks_in(std::int64_t segment, std::string_view bytes) {
   const auto sum = static_cast<std::int64_t>(take_number(bytes));
-  if (sum != checksum{}.add(bytes).value())
+  if (sum != checksum{}.add(segment).add(bytes).value())
     return std::nullopt;
   std::vector<queue::producer_mark> all;
   while (!bytes.empty()) {
@@ -62,18 +62,20 @@ bool row_lag::may_take(const queue::write_batch& batch) const {
             });
 }
 
-std::string row_lag::marks_of(const std::vector<queue::producer_mark>& producers) {
-  if (producers.empty())
+std::string row_lag::marks_of(const queue::write_batch& batch) const {
+  if (batch.producers.empty())
     return {};
+  const auto& carrier = batch.appends.front();
+  const auto segment = record_key(rows_.find(carrier.queue)->id, carrier.first_seq);
   std::string marks;
-  for (const auto& mark : producers) {
+  for (const auto& mark : batch.producers) {
     put_number(marks, mark.seq);
     put_number(marks, mark.fingerprint);
     put_number(marks, mark.producer.size());
     marks += mark.producer;
   }
   std::string out;
-  put_number(out, static_cast<std::uint64_t>(checksum{}.add(marks).value()));
+  put_number(out, static_cast<std::uint64_t>(checksum{}.add(segment).add(std::string_view{marks}).value()));
   return out + marks;
 }
 
@@ -110,14 +112,14 @@ std::optional<damaged_segment> row_lag::find() {
   std::optional<damaged_segment> damaged;
   for (const auto& [id, row] : rows_.all()) {
     auto above = segments_.read_above(id, row.seq_last);
-    if (!damaged)
+    if (!damaged) // others are met when they are read
       damaged = above.damaged;
-    if (above.count == 0)
+    if (above.seq_last == row.seq_last)
       continue;
     queues_.insert(id);
     rows_.catch_up(id, above.count, above.seq_last);
-    for (const auto& each : above.marks) {
-      auto marks = marks_in(each);
+    for (const auto& [segment, bytes] : above.marks) {
+      auto marks = marks_in(segment, bytes);
       has_lost_marks_ = has_lost_marks_ || !marks;
       if (marks)
         std::move(marks->begin(), marks->end(), std::back_inserter(producers_));

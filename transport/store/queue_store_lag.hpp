@@ -25,7 +25,7 @@ public:
   /// Whether the tables need not be touched for it.
   bool may_take(const queue::write_batch& batch) const;
   /// What the first segment of such a write carries.
-  static std::string marks_of(const std::vector<queue::producer_mark>& producers);
+  std::string marks_of(const queue::write_batch& batch) const;
   /// It is on disk.
   void take(const queue::write_batch& batch);
 

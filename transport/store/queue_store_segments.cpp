@@ -417,15 +417,19 @@ segment_table::above segment_table::read_above(std::int64_t queue_id, std::uint6
     "SELECT id, count, appended_ms, head_sum, idx, marks FROM segments WHERE id > ? AND id <= ? ORDER BY id");
   heads.bind(1, record_key(queue_id, seq)).bind(2, record_key(queue_id, seq_max));
   while (heads.step()) {
+    const auto id = heads.integer(0);
+    if (const auto marks = heads.bytes(5); !marks.empty())
+      out.marks.emplace_back(id, marks);
+    auto last = seq_of(id) - 1;
     try {
-      const auto head = check(heads);
-      out.count += head.count;
-      out.seq_last = seq_of(head.id) + head.count - 1;
-      if (const auto marks = heads.bytes(5); !marks.empty())
-        out.marks.emplace_back(marks);
-    } catch (const damaged_segment& found) {
+      const auto count = check(heads).count;
+      out.count += count;
+      last += count;
+    } catch (const damaged_segment& found) { // nobody knows how long it was, nor, for sure, where
       out.damaged = found;
+      last = std::min(last, seq_max / 2) + queue::segment_count_max;
     }
+    out.seq_last = std::max(out.seq_last, last);
   }
   return out;
 }

@@ -82,8 +82,8 @@ public:
   struct above {
     std::uint64_t count = 0;
     std::uint64_t seq_last = 0;
-    std::vector<std::string> marks;         ///< as given to `insert`
-    std::optional<damaged_segment> damaged; ///< one that fails its check; such are left out of the above
+    std::vector<std::pair<std::int64_t, std::string>> marks; ///< as given to `insert`, with the segment's key
+    std::optional<damaged_segment> damaged; ///< one that fails its check; such are not counted
   };
   above read_above(std::int64_t queue_id, std::uint64_t seq);
 

@@ -190,6 +190,32 @@ TEST_CASE_FIXTURE(queue_store_fixture,
   CHECK(damage.empty());
 }
 
+TEST_CASE_FIXTURE(queue_store_fixture,
+                  "several queues whose newest segments are damaged take appends as before") {
+  for (auto* each : {"a", "b", "c"})
+    put(each, 1, {"x"});
+  for (auto* each : {"a", "b", "c"})
+    put(each, 2, {"y", "z"});
+  store.reset();
+  sql("UPDATE segments SET head_sum = 1 WHERE count = 2");
+  reopen();
+  const auto found = *store->load();
+  std::size_t at = 0;
+  for (auto* each : {"a", "b", "c"}) {
+    const auto& queue = found.queues[at++];
+    CHECK(queue.seq_last > 3);
+    put(each, queue.seq_last + 1, {"new"});
+    CHECK(all(each) == strings{"1:x", std::to_string(queue.seq_last + 1) + ":new"});
+  }
+  CHECK(damage.size() == 3);
+  reopen();
+  for (const auto& queue : store->load()->queues) {
+    CHECK(queue.count == 2);
+    CHECK(queue.damaged_count >= 1);
+  }
+  CHECK(damage.size() == 3);
+}
+
 TEST_CASE_FIXTURE(queue_store_fixture, "a damaged mark in a segment is reported and not believed") {
   put("q", 1, {"a"});
   write([&](write_batch& batch) {
