@@ -21,9 +21,11 @@ public:
   virtual ~inline_runnable() = default;
   /// By the thread that has just woken it.
   virtual bool may_run_inline() const noexcept = 0;
+  /// Whether also messages that have come after the one that woke it are handled there.
+  virtual bool may_go_on_inline() const noexcept = 0;
 };
 
-/// `Base`, a stateful actor, as one that may run inline; if its state has a `may_run_inline`, while that says so.
+/// `Base`, a stateful actor, as one that may run inline; if its state has functions of these names, while they say so.
 template <class Base>
 class inline_actor final : public Base, public inline_runnable {
 public:
@@ -34,6 +36,12 @@ public:
       return this->state.may_run_inline();
     else
       return true;
+  }
+  bool may_go_on_inline() const noexcept override {
+    if constexpr (requires { this->state.may_go_on_inline(); })
+      return this->state.may_go_on_inline();
+    else
+      return may_run_inline();
   }
 };
 
@@ -50,15 +58,16 @@ public:
     : caf::execution_unit(&system), has_own_work_(std::move(has_own_work)) {}
 
   /// Only by actors that run here.
-  void exec_later(caf::resumable* actor) override;
+  void exec_later(caf::resumable* actor) noexcept override;
 
-  /// Until nothing is left to run here.
-  void run();
+  /// Until nothing is left to run here. An exception of the actor system itself ends the process, as on its own threads.
+  void run() noexcept;
 
 private:
   static constexpr std::size_t turns_max = 32;
 
-  bool may_go_on() const { return added_ < turns_max && !(has_own_work_ && has_own_work_()); }
+  void add(caf::resumable* actor, bool may_run);
+  bool has_own_work() const { return has_own_work_ && has_own_work_(); }
 
   std::function<bool()> has_own_work_;
   std::array<caf::resumable*, turns_max> ready_{};

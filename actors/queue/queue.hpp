@@ -18,8 +18,8 @@
 namespace sluice::queue {
 
 struct options {
-  /// Runs the store's work. Must outlive the actor system, or be stopped (with all
-  /// its work done) before it goes.
+  /// Runs the store's work, and on its thread what that wakes (`inline_executor`). Must be stopped, with all its
+  /// work done, before the actor system goes.
   std::shared_ptr<store_runner_port> store;
   bounds limits;
   std::function<wall_time()> wall_clock; ///< for ages and dates people see

@@ -9,7 +9,8 @@ class io_core;
 /// The one thread that does the reading, writing and timing of all links of a process, and on a small machine of its
 /// HTTP connections too.
 ///
-/// Made before, and destroyed after, every listener, connector and actor that uses it.
+/// Made before, and destroyed after, every listener, connector and actor that uses it; stopped before the actor system
+/// goes, whose actors it runs (`inline_executor`).
 /// Connections may outlive it: they are closed by then and refuse to send.
 class io_thread {
 public:

@@ -32,6 +32,13 @@ struct at_first {
   bool may_run_inline() const noexcept { return is_first; }
 };
 
+/// Only the message that woke it.
+struct once {
+  static inline const char* name = "once";
+  bool may_go_on_inline() const noexcept { return false; }
+};
+
+using once_pointer = inline_actor<handle::stateful_base<once>>*;
 using always_pointer = inline_actor<handle::stateful_base<always>>*;
 using at_first_pointer = inline_actor<handle::stateful_base<at_first>>*;
 
@@ -56,6 +63,17 @@ struct world : testing::deterministic_system {
       return {[this, self](const note& what) {
         seen.push_back("f" + std::to_string(what.number));
         self->state.is_first = false;
+      }};
+    }));
+  }
+
+  /// Sends itself one less.
+  handle spawn_once() {
+    return own(sys.spawn([this](once_pointer self) -> handle::behavior_type {
+      return {[this, self](const note& what) {
+        seen.push_back("o" + std::to_string(what.number));
+        if (what.number > 0)
+          self->send(self, note{what.number - 1});
       }};
     }));
   }
@@ -100,6 +118,15 @@ TEST_CASE_FIXTURE(world, "an actor that may not is left to the scheduler, whoeve
   CHECK(seen == texts{"a2"});
   run();
   CHECK(seen == texts{"a2", "p7", "p1"});
+}
+
+TEST_CASE_FIXTURE(world, "an actor may leave all but the message that woke it to the scheduler") {
+  const auto o = spawn_once();
+  run();
+  send_inline(o, note{2});
+  CHECK(seen == texts{"o2"});
+  run();
+  CHECK(seen == texts{"o2", "o1", "o0"});
 }
 
 TEST_CASE_FIXTURE(world, "whether an actor may is asked each time") {
