@@ -25,13 +25,15 @@ namespace {
 /// A write to the queue whose answer takes longer is repeated.
 constexpr std::chrono::seconds append_timeout{15};
 
+/// Calls of one write whose answers are left to the process that brought them, which saves their way back. More of them would hold
+/// up the reply that the next write waits for.
+constexpr std::size_t answered_elsewhere_max = 2;
+
 /// Longer than a tick, and the way to the client.
 constexpr std::chrono::milliseconds late_answer_ahead{300};
 
 using self_type =
   handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<executor_call>, caf::reacts_to<executor_later>>;
-
-response success_answer() { return {200, {{"Content-Type", "application/json"}}, R"({"success":true})"}; }
 
 response failure_answer(unsigned status, std::string_view text) {
   return error_response(status, text, error_form::collector);
@@ -70,8 +72,8 @@ public:
   }
   host::replica_report report() const;
   static bool exhausted() noexcept { return false; }
-  /// Coroutines run on the actor's thread.
-  bool may_run_inline() const noexcept { return body_ && !body_->is_async(); }
+  /// Coroutines run on the actor's thread, and at the end user code's destructor may.
+  bool may_run_inline() const noexcept { return body_ && !body_->is_async() && !is_closing_; }
 
 private:
   std::uint64_t seed() const { return opts_.owner.host.value ^ opts_.owner.replica.value; }
@@ -92,8 +94,9 @@ private:
   void send_writes();
   void send_write(std::uint64_t id);
   void send_append(std::uint64_t id);
-  void on_stored(std::uint64_t id, const result<void>& outcome);
+  void on_stored(std::uint64_t id, const result<void>& outcome, bool is_answered = false);
   void answer(const std::vector<std::uint64_t>& calls, const response& with);
+  void end_answered(const std::vector<std::uint64_t>& calls);
 
   log::speaker speaker() const {
     return {opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
@@ -109,7 +112,7 @@ private:
                                                                  : requests_waiting_max(out.num_concurrency);
     out.done = [this, inbox = inbox_, to = executor_](collected what) {
       if (what.results.count() == 0)
-        what.call->respond(success_answer());
+        what.call->respond(collected_response());
       else if (inbox->add(std::move(what)))
         to->run_event([this] { handle_event([](request_state&) { return request_actions{}; }); });
     };
@@ -270,21 +273,28 @@ void request_actor::send_append(std::uint64_t id) {
                                        : "key/" + whose + "/" + group.key;
   request.fingerprint = group.fingerprint;
   request.producer_seq = group.seq;
-  auto stored = [this, id](const result<void>& outcome) {
+  if (group.calls.size() <= answered_elsewhere_max)
+    for (auto call : group.calls)
+      if (auto found = calls_.find(call); found != calls_.end() && found->second->number_elsewhere() != 0)
+        request.answers.push_back(found->second->number_elsewhere());
+  auto stored = [this, id](const result<void>& outcome, bool is_answered) {
     handle_event([&](request_state&) {
-      on_stored(id, outcome);
+      on_stored(id, outcome, is_answered);
       return request_actions{};
     });
   };
   // The timeouts of the actor system would cost its clock two turns for each write; the tick looks after those.
   self_->request(opts_.queue, caf::infinite, std::move(request))
-    .then([stored](const queue::append_reply&) { stored({}); },
-          [stored](const caf::error& why) { stored(tl::unexpected{from_caf(why)}); });
+    .then([stored](const queue::append_reply& reply) { stored({}, reply.has_answered); },
+          [stored](const caf::error& why) { stored(tl::unexpected{from_caf(why)}, false); });
 }
 
-void request_actor::on_stored(std::uint64_t id, const result<void>& outcome) {
+void request_actor::on_stored(std::uint64_t id, const result<void>& outcome, bool is_answered) {
   auto told = collect_->on_stored(id, outcome, now());
-  answer(told.stored, success_answer());
+  if (is_answered)
+    end_answered(told.stored);
+  else
+    answer(told.stored, collected_response());
   if (!told.reused_key.empty()) {
     answer(told.failed, reused_answer(told.reused_key));
     return;
@@ -308,6 +318,12 @@ void request_actor::answer(const std::vector<std::uint64_t>& calls, const respon
       call->respond(with);
     }
   });
+}
+
+void request_actor::end_answered(const std::vector<std::uint64_t>& calls) {
+  for (auto id : calls)
+    if (auto call = calls_.extract(id))
+      call.mapped()->answered_elsewhere();
 }
 
 void request_actor::apply(const tear_down&) {

@@ -67,6 +67,9 @@ public:
   bool is_upgraded() const {
     return locked([&] { return is_upgraded_; });
   }
+  bool is_answered_elsewhere() const {
+    return locked([&] { return is_answered_elsewhere_; });
+  }
   /// The exchange was dropped without an end.
   bool is_cut() const {
     return locked([&] { return is_gone_ && ends_ == 0; });
@@ -109,6 +112,7 @@ private:
   bool is_gone_ = false;
   bool is_cancelled_ = false;
   bool is_upgraded_ = false;
+  bool is_answered_elsewhere_ = false;
 };
 
 /// A client's request: stands in for the HTTP server, keeps what it is told. `seen` outlives it. Any thread.
@@ -146,6 +150,13 @@ public:
     std::lock_guard lock{seen->mutex_};
     ++seen->sink_notices_;
     seen->changed_.notify_all();
+  }
+  std::uint64_t number_elsewhere() const noexcept override { return number; }
+  void answered_elsewhere() noexcept override {
+    status = 200;
+    std::lock_guard lock{seen->mutex_};
+    seen->is_answered_elsewhere_ = true;
+    seen->end();
   }
   void refuse(failure why) noexcept override {
     std::lock_guard lock{seen->mutex_};
@@ -213,6 +224,7 @@ public:
 
   bool holds = false;                         ///< reads nothing until the test says `take`
   bool asks_for_upgrade = false;              ///< asks for a WebSocket
+  std::uint64_t number = 0;                   ///< of the process that brought it
   std::shared_ptr<websocket_session> session; ///< whose it is then
 
   /// Reads all that waits.

@@ -68,6 +68,9 @@ struct state {
   documents_told told;   ///< over this link
   documents_known known; ///< from it
 
+  /// What waits behind a quick message may be to read or sign something.
+  static bool may_go_on_inline() noexcept { return false; }
+
   ~state() {
     if (connection)
       connection->close({errc::shutting_down, "the process at the other end stops"});
@@ -229,6 +232,35 @@ void serve(self_ptr self, link::frame& in, const Target& target) {
   }
 }
 
+/// An append of a collector. Its clients are answered from here: this process hears first that the results are stored.
+void serve_append(self_ptr self, link::frame& in) {
+  const auto& target = self->state.opts.local.queue;
+  const auto& from = self->state.connection;
+  queue::append_request message;
+  result<void> fine;
+  if (!target)
+    fine = fail(errc::unsupported, "the other process does not answer this kind of request");
+  else
+    fine = decode(in.body, message);
+  if (!fine)
+    return reply_with(self, from, link::frame_kind::error, in.id, encode_failure(fine.error()));
+  auto answers = std::exchange(message.answers, {});
+  const auto& beside = self->state.opts.beside;
+  if (!beside || !beside->has_clients())
+    answers.clear();
+  self->request(target, caf::infinite, std::move(message))
+    .then(
+      [self, from, id = in.id, answers = std::move(answers)](queue::append_reply& reply) {
+        reply.has_answered = !answers.empty();
+        if (reply.has_answered)
+          self->state.opts.beside->answer_collected(answers);
+        reply_with(self, from, link::frame_kind::reply, id, encode(reply));
+      },
+      [self, from, id = in.id](const caf::error& why) {
+        reply_with(self, from, link::frame_kind::error, id, encode_failure(from_caf(why)));
+      });
+}
+
 /// Answers at once with what `call`, which need not be there, returns.
 template <class Request, class Call>
 void serve_now(self_ptr self, const link::frame& in, const char* missing, const Call& call) {
@@ -281,7 +313,7 @@ void dispatch(self_ptr self, link::frame& in) {
   case method::host_report:
     return serve<host::host_report>(self, in, local.host_owner);
   case method::append:
-    return serve<queue::append_request>(self, in, local.queue);
+    return serve_append(self, in);
   case method::lease:
     return serve<queue::lease_request>(self, in, local.queue);
   case method::commit:
@@ -324,6 +356,9 @@ void dispatch(self_ptr self, link::frame& in) {
       encode_failure({errc::unsupported, "this version does not know request " + std::to_string(in.method)}));
 }
 
+/// Frames whose bodies are longer together are not read by the thread of the links, which others wait for.
+constexpr std::size_t inline_bytes_max = 64u << 10;
+
 void handle_frame(self_ptr self, link::frame& in) {
   switch (in.kind) {
   case link::frame_kind::request:
@@ -355,6 +390,24 @@ bool is_quick(const link::frame& in) {
   }
 }
 
+std::vector<link::frame> take_quick(std::vector<link::frame>& from) {
+  std::vector<link::frame> quick;
+  std::erase_if(from, [&](link::frame& each) {
+    if (!is_quick(each))
+      return false;
+    quick.push_back(std::move(each));
+    return true;
+  });
+  return quick;
+}
+
+std::size_t size_of(const std::vector<link::frame>& frames) {
+  std::size_t total = 0;
+  for (const auto& each : frames)
+    total += each.body.size();
+  return total;
+}
+
 // ---- the link's life --------------------------------------------------------------
 
 void open_link(self_ptr self, link::connection_ptr connection) {
@@ -371,12 +424,12 @@ void open_link(self_ptr self, link::connection_ptr connection) {
   st.connection->start({
     [me, generation, beside](std::vector<link::frame> frames) {
       // What the queue is asked and answers goes first: the disk is to be at work while the rest is done.
-      std::vector<link::frame> quick;
-      std::erase_if(frames, [&](link::frame& each) {
-        return is_quick(each) && (quick.push_back(std::move(each)), true);
-      });
-      if (!quick.empty())
+      auto quick = take_quick(frames);
+      const bool is_short = size_of(quick) <= inline_bytes_max;
+      if (!quick.empty() && is_short)
         send_inline(me, inbound{generation, std::move(quick)});
+      else if (!quick.empty())
+        caf::anon_send(me, inbound{generation, std::move(quick)});
       if (beside)
         std::erase_if(frames, [&](link::frame& each) { return beside->take(each); });
       if (!frames.empty())

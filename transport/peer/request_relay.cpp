@@ -232,6 +232,13 @@ bool request_caller::take(link::frame& in) {
   }
 }
 
+void request_caller::answer_collected(const std::vector<std::uint64_t>& ids) {
+  link::send_cork cork; // those of another node leave together
+  for (auto id : ids)
+    if (auto call = remove(id))
+      call->respond(collected_response());
+}
+
 void request_caller::accept_websocket(std::uint64_t id) {
   auto call = remove(id);
   link::connection_ptr to;
@@ -385,6 +392,13 @@ public:
                                                + " can be sent in one piece: stream it")));
     else
       send(link::frame_kind::error, {}, encode_failure({errc::internal, "the answer was lost"}));
+  }
+
+  std::uint64_t number_elsewhere() const noexcept override { return id_; }
+
+  void answered_elsewhere() noexcept override {
+    status = 200;
+    ended_ = true;
   }
 
   void handed_to_sink() noexcept override {

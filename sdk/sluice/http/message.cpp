@@ -164,6 +164,8 @@ std::uint64_t fingerprint_of(const request& in) noexcept {
   return value == 0 ? 1 : value;
 }
 
+response collected_response() { return {200, {{"Content-Type", "application/json"}}, R"({"success":true})"}; }
+
 response error_response(unsigned status, std::string_view text, error_form form) {
   response out{status, {{"Content-Type", "application/json"}}, {}};
   out.body = form == error_form::collector ? R"({"success":false,"error":)" : R"({"error":)";

@@ -121,6 +121,9 @@ std::string_view status_text(unsigned status) noexcept;
 /// How a route tells failures: {"error": text}, and a collector {"success":false,"error": text}.
 enum class error_form : std::uint8_t { plain, collector };
 
+/// What a collector says once the sink has everything.
+response collected_response();
+
 response error_response(unsigned status, std::string_view text, error_form form = error_form::plain);
 
 } // namespace sluice

@@ -52,6 +52,12 @@ public:
   /// Of a collector: user code is done with it and free for the next one; the answer comes when the sink has the results.
   virtual void handed_to_sink() noexcept {}
 
+  /// Of one that another process has brought: its number there, by which that can be told to answer it itself, with
+  /// `collected_response`. 0 = of this process.
+  virtual std::uint64_t number_elsewhere() const noexcept { return 0; }
+  /// Ends it: the process that brought it has answered so.
+  virtual void answered_elsewhere() noexcept {}
+
   virtual void respond(response answer) noexcept = 0;
 
   /// User code has not begun and will not: the request may be given to somebody else,

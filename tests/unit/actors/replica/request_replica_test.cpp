@@ -92,6 +92,7 @@ public:
   std::shared_ptr<memory_sink> sink;
   std::vector<host::replica_report> reports;
   replica::handle replica;
+  std::uint64_t number = 0; ///< of the requests to come, at the process that brings them
 
   ~fixture() { code->open_calls.clear(); } // they hold the body, which holds them
 
@@ -124,6 +125,7 @@ public:
     if (!key.empty())
       in.headers.add("Idempotency-Key", std::move(key));
     auto call = std::make_shared<test::fake_exchange>(std::move(in), sched.clock().now() + 30s);
+    call->number = number;
     auto log = call->seen;
     auto target = targets->find(replica_id{5});
     REQUIRE(target);
@@ -202,6 +204,45 @@ TEST_CASE_FIXTURE(fixture, "a collector answers when the queue has its results")
   CHECK(status_of(log) == 200);
   CHECK(log->body() == R"({"success":true})");
   CHECK(queues->payloads("out") == std::vector<std::string>{"one"});
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a collector leaves an answer to the process that brought the request, if that gives it") {
+  code->collects = true;
+  start(pattern::collector);
+  number = 77;
+  auto own = send("one");
+  CHECK(own->body() == R"({"success":true})"); // nobody else did
+  queues->answers_for_others = true;
+  auto theirs = send("two");
+  CHECK(theirs->is_answered_elsewhere());
+  CHECK(theirs->ends() == 1);
+  CHECK(theirs->body().empty());
+  number = 0;
+  CHECK(status_of(send("three")) == 200);
+  CHECK(queues->answers == std::vector<std::vector<std::uint64_t>>{{77}, {77}, {}});
+  CHECK(queues->payloads("out") == std::vector<std::string>{"one", "two", "three"});
+  drain();
+  advance(1s);
+  CHECK(reports.back().phase == replica_phase::down); // none of them is waited for
+}
+
+TEST_CASE_FIXTURE(fixture, "of many calls in one write none is left to another process") {
+  code->collects = true;
+  start(pattern::collector);
+  queues->answers_for_others = true;
+  queues->append_faults = {fake_queue::fault::refuse}; // what comes until the next try goes together
+  number = 1;
+  std::vector<std::shared_ptr<test::fake_answer>> logs;
+  for (int i = 0; i < 4; ++i)
+    logs.push_back(send("x"));
+  advance(2s);
+  CHECK(logs[0]->is_answered_elsewhere());
+  for (int i = 1; i < 4; ++i)
+    CHECK(status_of(logs[i]) == 200);
+  for (const auto& log : logs)
+    CHECK(log->ends() == 1);
+  CHECK(queues->answers == std::vector<std::vector<std::uint64_t>>{{1}, {}});
 }
 
 TEST_CASE_FIXTURE(fixture, "a collector without results answers at once") {

@@ -129,6 +129,28 @@ TEST_CASE("that user code is done with a request is told if it was asked for, an
   CHECK(log->body() == "stored");
 }
 
+TEST_CASE(
+  "a collector's request may be answered by the end that has its client, and then no more by the other") {
+  relay r;
+  auto log = r.send(sample());
+  auto other = r.send(sample());
+  const auto number = r.replica->calls[0]->number_elsewhere();
+  CHECK(number != 0);
+  CHECK(r.replica->calls[1]->number_elsewhere() != number);
+  r.caller->answer_collected({number, number + 1'000});
+  CHECK(log->status() == 200);
+  CHECK(log->body() == R"({"success":true})");
+  CHECK(log->ends() == 1);
+  r.replica->calls[0]->answered_elsewhere();
+  r.replica->calls[0]->respond({500, {}, "late"});
+  r.replica->calls.erase(r.replica->calls.begin()); // says nothing of a lost request
+  r.caller->answer_collected({number});
+  CHECK(log->ends() == 1);
+  CHECK(other->ends() == 0);
+  r.replica->calls[0]->respond({200, {}, "its own"});
+  CHECK(other->body() == "its own");
+}
+
 TEST_CASE("what comes after the end of an exchange is ignored") {
   relay r;
   auto log = r.send(sample());
