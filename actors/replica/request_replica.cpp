@@ -74,6 +74,8 @@ public:
   static bool exhausted() noexcept { return false; }
   /// Coroutines run on the actor's thread, and at the end user code's destructor may.
   bool may_run_inline() const noexcept { return body_ && !body_->is_async() && !is_closing_; }
+  /// What comes next may be the end.
+  static bool may_go_on_inline() noexcept { return false; }
 
 private:
   std::uint64_t seed() const { return opts_.owner.host.value ^ opts_.owner.replica.value; }
@@ -322,8 +324,12 @@ void request_actor::answer(const std::vector<std::uint64_t>& calls, const respon
 
 void request_actor::end_answered(const std::vector<std::uint64_t>& calls) {
   for (auto id : calls)
-    if (auto call = calls_.extract(id))
-      call.mapped()->answered_elsewhere();
+    if (auto call = calls_.extract(id)) {
+      if (call.mapped()->number_elsewhere() != 0)
+        call.mapped()->answered_elsewhere();
+      else // of this process, and so not named
+        call.mapped()->respond(collected_response());
+    }
 }
 
 void request_actor::apply(const tear_down&) {

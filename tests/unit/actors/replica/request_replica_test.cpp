@@ -245,6 +245,22 @@ TEST_CASE_FIXTURE(fixture, "of many calls in one write none is left to another p
   CHECK(queues->answers == std::vector<std::vector<std::uint64_t>>{{1}, {}});
 }
 
+TEST_CASE_FIXTURE(fixture, "of calls in one write those that another process cannot name are answered here") {
+  code->collects = true;
+  start(pattern::collector);
+  queues->answers_for_others = true;
+  queues->append_faults = {fake_queue::fault::refuse};
+  send("first");
+  number = 5;
+  auto named = send("named");
+  number = 0;
+  auto own = send("own");
+  advance(2s);
+  CHECK(named->is_answered_elsewhere());
+  CHECK(own->body() == R"({"success":true})");
+  CHECK(queues->answers == std::vector<std::vector<std::uint64_t>>{{}, {5}});
+}
+
 TEST_CASE_FIXTURE(fixture, "a collector without results answers at once") {
   code->collects = true;
   start(pattern::collector);
