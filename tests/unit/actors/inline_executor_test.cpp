@@ -45,6 +45,8 @@ using at_first_pointer = inline_actor<handle::stateful_base<at_first>>*;
 struct world : testing::deterministic_system {
   std::vector<std::string> seen;
 
+  ~world() { end_owned(); } // they note what they get to the last
+
   /// Notes what it gets and passes one less to `next`; with 0 it ends.
   handle spawn(std::string name, handle next = {}) {
     return own(sys.spawn([this, name, next](always_pointer self) -> handle::behavior_type {

@@ -209,7 +209,8 @@ TEST_CASE_FIXTURE(queue_store_fixture,
   }
   CHECK(damage.size() == 3);
   reopen();
-  for (const auto& queue : store->load()->queues) {
+  const auto again = *store->load();
+  for (const auto& queue : again.queues) {
     CHECK(queue.count == 2);
     CHECK(queue.damaged_count >= 1);
   }
