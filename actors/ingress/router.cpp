@@ -155,10 +155,10 @@ response not_yet() {
 
 head_decision router::decide(request& head) {
   const auto table = view();
-  if (!table->is_known) // of a path that may well be there a 404 would be a lie
-    return at_once(not_yet());
   if (auto made = page(head, *table))
     return at_once(std::move(*made));
+  if (!table->is_known) // of a path that may well be there a 404 would be a lie
+    return at_once(not_yet());
   auto match = table->matcher.match(head.method, head.path);
   if (!match.route)
     return answer_unmatched(head, *table, match);

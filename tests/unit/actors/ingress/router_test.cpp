@@ -32,15 +32,12 @@ TEST_CASE_FIXTURE(router_fixture, "the head is told bound, timeout, CORS and par
 }
 
 TEST_CASE_FIXTURE(router_fixture, "before anybody has said what routes there are, none is denied") {
-  for (auto* path : {"/p", "/docs"}) {
-    auto head = fake_exchange::make(method::get, path)->in;
-    const auto answer = routes->decide(head).answer;
-    REQUIRE(answer);
-    CHECK(answer->status == 503);
-    CHECK(answer->headers.find("Retry-After") == "1");
-  }
-  routes->set_routes({});
   auto head = fake_exchange::make(method::get, "/p")->in;
+  const auto answer = routes->decide(head).answer;
+  REQUIRE(answer);
+  CHECK(answer->status == 503);
+  CHECK(answer->headers.find("Retry-After") == "1");
+  routes->set_routes({});
   CHECK(routes->decide(head).answer->status == 404);
 }
 
