@@ -49,8 +49,7 @@ struct router_options {
 /// they would, but nobody waits any more, so empty it with `close` first.
 ///
 /// A request is answered here with 404 or 405 (no such route), 429 (its route's rate), 503 (queue full, its flow drains, or no routes
-/// are known yet), 504
-/// (deadline passed while it waited) and 502 (its replica ended with it and it must not be repeated, or
+/// are known yet), 504 (deadline passed while it waited) and 502 (its replica ended with it and it must not be repeated, or
 /// `losses_max` replicas have). A deadline that passes at the replica is the server's affair.
 class router final : public http_handler {
 public:

@@ -203,6 +203,29 @@ void stamp(self_ptr self, T& message) {
   }
 }
 
+/// Of a collector's append the requests whose clients are here. They go no farther.
+template <class T>
+std::vector<std::uint64_t> take_answers(self_ptr self, T& message) {
+  std::vector<std::uint64_t> answers;
+  if constexpr (requires { message.answers; }) {
+    answers = std::exchange(message.answers, {});
+    if (const auto& beside = self->state.opts.beside; !beside || !beside->has_clients())
+      answers.clear();
+  }
+  return answers;
+}
+
+/// They are answered from here: this process hears first that the results are stored.
+template <class Reply>
+void answer_clients(self_ptr self, const std::vector<std::uint64_t>& answers, Reply& reply) {
+  if constexpr (requires { reply.has_answered; }) {
+    if (answers.empty())
+      return;
+    reply.has_answered = true;
+    self->state.opts.beside->answer_collected(answers);
+  }
+}
+
 template <class T, class Target>
 void serve(self_ptr self, link::frame& in, const Target& target) {
   auto from = self->state.connection;
@@ -219,46 +242,19 @@ void serve(self_ptr self, link::frame& in, const Target& target) {
   if constexpr (std::is_void_v<typename wire<T>::reply>) {
     self->send(target, std::move(message));
   } else {
+    auto answers = take_answers(self, message);
     // Without a timeout, which would cost the clock of all actors two turns: who asks gives up by itself, and what comes later
     // is not missed.
     self->request(target, caf::infinite, std::move(message))
       .then(
-        [self, from, id = in.id](const typename wire<T>::reply& reply) {
+        [self, from, id = in.id, answers = std::move(answers)](typename wire<T>::reply& reply) {
+          answer_clients(self, answers, reply);
           reply_with(self, from, link::frame_kind::reply, id, encode(reply));
         },
         [self, from, id = in.id](const caf::error& why) {
           reply_with(self, from, link::frame_kind::error, id, encode_failure(from_caf(why)));
         });
   }
-}
-
-/// An append of a collector. Its clients are answered from here: this process hears first that the results are stored.
-void serve_append(self_ptr self, link::frame& in) {
-  const auto& target = self->state.opts.local.queue;
-  const auto& from = self->state.connection;
-  queue::append_request message;
-  result<void> fine;
-  if (!target)
-    fine = fail(errc::unsupported, "the other process does not answer this kind of request");
-  else
-    fine = decode(in.body, message);
-  if (!fine)
-    return reply_with(self, from, link::frame_kind::error, in.id, encode_failure(fine.error()));
-  auto answers = std::exchange(message.answers, {});
-  const auto& beside = self->state.opts.beside;
-  if (!beside || !beside->has_clients())
-    answers.clear();
-  self->request(target, caf::infinite, std::move(message))
-    .then(
-      [self, from, id = in.id, answers = std::move(answers)](queue::append_reply& reply) {
-        reply.has_answered = !answers.empty();
-        if (reply.has_answered)
-          self->state.opts.beside->answer_collected(answers);
-        reply_with(self, from, link::frame_kind::reply, id, encode(reply));
-      },
-      [self, from, id = in.id](const caf::error& why) {
-        reply_with(self, from, link::frame_kind::error, id, encode_failure(from_caf(why)));
-      });
 }
 
 /// Answers at once with what `call`, which need not be there, returns.
@@ -313,7 +309,7 @@ void dispatch(self_ptr self, link::frame& in) {
   case method::host_report:
     return serve<host::host_report>(self, in, local.host_owner);
   case method::append:
-    return serve_append(self, in);
+    return serve<queue::append_request>(self, in, local.queue);
   case method::lease:
     return serve<queue::lease_request>(self, in, local.queue);
   case method::commit:
@@ -356,9 +352,6 @@ void dispatch(self_ptr self, link::frame& in) {
       encode_failure({errc::unsupported, "this version does not know request " + std::to_string(in.method)}));
 }
 
-/// Frames whose bodies are longer together are not read by the thread of the links, which others wait for.
-constexpr std::size_t inline_bytes_max = 64u << 10;
-
 void handle_frame(self_ptr self, link::frame& in) {
   switch (in.kind) {
   case link::frame_kind::request:
@@ -370,6 +363,9 @@ void handle_frame(self_ptr self, link::frame& in) {
     return settle(self->state, in.id, tl::unexpected{decode_failure(in.body)});
   }
 }
+
+/// Frames whose bodies are longer together are not read by the thread of the links, which others wait for.
+constexpr std::size_t inline_bytes_max = 64u << 10;
 
 /// The queue's requests, and all answers: none takes this actor long, or may wait for a disk.
 bool is_quick(const link::frame& in) {
