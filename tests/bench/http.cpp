@@ -3,6 +3,10 @@
 // under the same load, a bare Boost.Beast server and cpp-httplib that do the same by hand (they collect into a SQLite
 // file of their own, what comes meanwhile in one synced transaction), and our HTTP server without router and replica. Every server is a process of its own; the load is one thread of this one.
 //
+// Each case twice: connections that send the next request when they have an answer, which keeps a server full (requests a second
+// count; the latency is that of a queue), and "at_even_load", requests at one rate for all, evenly spread over the connections and timed from when they
+// were due (the latency counts; requests that a server holds up are not left out of it).
+//
 // At the end what 10000 idle connections cost a node, what a load feels of them, and 2000 busy ones.
 // Prints one JSON object. "cpu_us" is the processor time of all processes of a server per request: it changes least when the
 // machine does other things.
@@ -53,8 +57,11 @@ std::string post(const std::string& path) {
          + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
-figures measure(const served& who, const std::string& request, std::size_t connections, double seconds) {
+/// @param per_s see `load_options`
+figures measure(const served& who, const std::string& request, std::size_t connections, double seconds,
+                double per_s = 0) {
   load_options load;
+  load.per_s = per_s;
   load.connections = connections;
   load.requests = {request};
   return bench::measure(who, std::move(load), seconds);
@@ -70,8 +77,10 @@ void print_work(const char* name, const servers& all, const std::string& request
     if (only.connections != 0 && only.connections != count)
       continue;
     std::printf("%s", std::exchange(separator, ",\n"));
-    print_case(all, "\"connections\": " + std::to_string(count),
-               [&](const served& who) { return measure(who, request, count, seconds / bench::rounds); });
+    print_case_and_latency(all, "\"connections\": " + std::to_string(count),
+                           [&](const served& who, double per_s) {
+                             return measure(who, request, count, seconds / bench::rounds, per_s);
+                           });
   }
   std::printf("\n  ]%s\n", only.work.empty() ? "," : "");
   std::fflush(stdout); // a server that is forked off next must not say it again

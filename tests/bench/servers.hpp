@@ -34,6 +34,7 @@ namespace bench {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
+inline constexpr double even_per_s_max = 4000; ///< a processor or two have to spare at it, for collectors too
 inline constexpr int rounds = 3; ///< the best counts, so that what else the machine does falls on each alike
 
 inline fs::path bin() { return fs::read_symlink("/proc/self/exe").parent_path(); }
@@ -251,29 +252,77 @@ inline void print(const std::string& name, const figures& f) {
 
 using servers = std::vector<std::unique_ptr<served>>;
 
-/// All servers under one load, in turns. `measure(served)` gives figures; `what` is a JSON member that says which load it is.
-template <class Measure>
-void print_case(const servers& all, const std::string& what, Measure measure) {
+/// All servers in turns; of each the run that `is_better` than the others. `measure(served)` gives figures.
+template <class Measure, class IsBetter>
+std::vector<figures> best_of(const servers& all, Measure measure, IsBetter is_better) {
   std::vector<figures> best(all.size());
   for (int round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto now = measure(*all[i]);
-      if (now.per_s > best[i].per_s)
+      if (round == 0 || is_better(now, best[i]))
         best[i] = now;
     }
+  return best;
+}
+
+inline bool is_ours(const served& who) { return who.name == "local" || who.name == "node"; }
+
+/// The figures of the bare Beast server among them; of none, zeros.
+inline figures beast_of(const servers& all, const std::vector<figures>& of) {
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (all[i]->name == "beast")
+      return of[i];
+  return {};
+}
+
+/// All servers under one load that keeps them full. `measure(served)` gives figures; `what` is a JSON member that says which load it is.
+template <class Measure>
+std::vector<figures> print_full(const servers& all, const std::string& what, Measure measure) {
+  auto best = best_of(all, measure, [](const figures& a, const figures& b) { return a.per_s > b.per_s; });
   std::printf("    {%s", what.c_str());
-  figures bare;
   for (std::size_t i = 0; i < all.size(); ++i) {
     std::printf(",\n     ");
     print(all[i]->name, best[i]);
-    if (all[i]->name == "beast")
-      bare = best[i];
   }
+  const auto bare = beast_of(all, best);
   for (std::size_t i = 0; i < all.size(); ++i)
-    if (all[i]->name == "local" || all[i]->name == "node")
+    if (is_ours(*all[i]))
       std::printf(",\n     \"%s_of_beast\": %.2f, \"%s_added_p50_us\": %.1f", all[i]->name.c_str(),
                   best[i].per_s / bare.per_s, all[i]->name.c_str(), best[i].p50_us - bare.p50_us);
+  return best;
+}
+
+template <class Measure>
+void print_case(const servers& all, const std::string& what, Measure measure) {
+  static_cast<void>(print_full(all, what, std::move(measure)));
   std::printf("}");
+  std::fflush(stdout);
+}
+
+/// The same, and then all servers at one rate that leaves each of them idle most of the time: what a server adds to a request, while
+/// the latency of a full one only says once more how much it can do.
+/// `measure(served, per_s)` gives figures; at the rate 0 it keeps the server full.
+template <class Measure>
+void print_case_and_latency(const servers& all, const std::string& what, Measure measure) {
+  const auto full = print_full(all, what, [&](const served& who) { return measure(who, 0.0); });
+  double per_s = 0;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (!all[i]->is_foreign || all[i]->name == "beast")
+      per_s = per_s == 0 ? full[i].per_s : std::min(per_s, full[i].per_s);
+  per_s = std::min(per_s / 2, even_per_s_max);
+  const auto even = best_of(
+    all, [&](const served& who) { return measure(who, per_s); },
+    [](const figures& a, const figures& b) { return a.p50_us < b.p50_us; });
+  std::printf(",\n     \"at_even_load\": {\"per_s\": %.0f", per_s);
+  const auto bare = beast_of(all, even);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::printf(",\n      ");
+    print(all[i]->name, even[i]);
+  }
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (is_ours(*all[i]))
+      std::printf(",\n      \"%s_added_p50_us\": %.1f", all[i]->name.c_str(), even[i].p50_us - bare.p50_us);
+  std::printf("}}");
   std::fflush(stdout);
 }
 

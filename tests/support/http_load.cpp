@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string_view>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -91,15 +92,22 @@ struct client {
   std::size_t port = 0;    ///< index
   std::size_t request = 0; ///< index of the one under way, or next
   bool is_busy = false;
-  clock::time_point sent;
+  clock::time_point since; ///< when the request under way was sent, or due in an open loop
   std::string in;
 };
+
+clock::duration distance_of(double per_s) {
+  return per_s > 0 ? std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(1 / per_s))
+                   : clock::duration::zero();
+}
 
 class run {
 public:
   run(const load_options& options, const std::atomic<bool>& stop, std::atomic<std::uint64_t>& progress)
     : options_(options), stop_(stop), progress_(progress), poll_(::epoll_create1(EPOLL_CLOEXEC)),
-      all_(options.connections) {
+      all_(options.connections), distance_(distance_of(options.per_s)) {
+    // The kernel may not wake this thread later than asked, or the load would time its own lateness.
+    ::prctl(PR_SET_TIMERSLACK, 1UL);
     out_.by_status.resize(options.requests.size());
     out_.taken_us.reserve(1u << 16);
   }
@@ -118,9 +126,14 @@ public:
       all_[i].request = i % options_.requests.size();
       open(all_[i]);
     }
-    auto counted_from = clock::now() + options_.warm_up;
+    const auto begin = clock::now();
+    auto counted_from = begin + options_.warm_up;
+    due_ = begin;
     for (auto& each : all_)
-      send(each);
+      if (is_open_loop())
+        free_.push_back(&each);
+      else
+        send(each, begin);
     double cpu_before = 0;
     for (auto now = clock::now();; now = clock::now()) {
       if (!counting_ && now >= counted_from) {
@@ -152,9 +165,11 @@ private:
     ::epoll_ctl(poll_, EPOLL_CTL_ADD, one.fd, &event);
   }
 
-  void send(client& one) {
+  bool is_open_loop() const { return options_.per_s > 0; }
+
+  void send(client& one, clock::time_point since) {
     const auto& bytes = options_.requests[one.request];
-    one.sent = clock::now();
+    one.since = since;
     one.is_busy = true;
     ++busy_;
     for (std::size_t done = 0; done < bytes.size();) {
@@ -170,14 +185,23 @@ private:
       auto& one = *later_.front().second;
       later_.pop_front();
       if (!ending_)
-        send(one);
+        send(one, now);
     }
-    int wait_ms = 100;
+    for (; is_open_loop() && !ending_ && !free_.empty() && due_ <= now; due_ += distance_) {
+      send(*free_.front(), due_);
+      free_.pop_front();
+    }
+    auto until = now + std::chrono::milliseconds{100};
     if (!later_.empty())
-      wait_ms = static_cast<int>(
-        std::clamp<std::int64_t>((later_.front().first - now) / std::chrono::milliseconds{1}, 0, wait_ms));
+      until = std::min(until, later_.front().first);
+    if (is_open_loop() && !ending_ && !free_.empty())
+      until = std::min(until, due_);
+    const auto wait_ns = std::max<std::int64_t>((until - clock::now()) / std::chrono::nanoseconds{1}, 0);
+    const timespec wait{0, static_cast<long>(wait_ns)};
     epoll_event events[256];
-    const int ready = ::epoll_wait(poll_, events, 256, wait_ms);
+    const int ready = ::epoll_pwait2(poll_, events, 256, &wait, nullptr);
+    if (ready < 0 && errno != EINTR)
+      throw std::runtime_error{std::string{"load: epoll_pwait2: "} + std::strerror(errno)};
     for (int i = 0; i < ready; ++i)
       read(*static_cast<client*>(events[i].data.ptr));
   }
@@ -213,10 +237,12 @@ private:
     one.request = (one.request + 1) % options_.requests.size();
     if (ending_)
       return;
-    if (options_.pause.count() > 0)
+    if (is_open_loop())
+      free_.push_back(&one);
+    else if (options_.pause.count() > 0)
       later_.emplace_back(clock::now() + options_.pause, &one);
     else
-      send(one);
+      send(one, clock::now());
   }
 
   /// The connection has ended. With a request under way that is a failure, else the server's good right.
@@ -243,7 +269,7 @@ private:
     ++out_.by_status[one.request][status];
     if (status / 100 != 2 && out_.first_failure.empty())
       out_.first_failure = text;
-    out_.taken_us.push_back(std::chrono::duration<float, std::micro>(clock::now() - one.sent).count());
+    out_.taken_us.push_back(std::chrono::duration<float, std::micro>(clock::now() - one.since).count());
   }
 
   const load_options& options_;
@@ -251,6 +277,9 @@ private:
   std::atomic<std::uint64_t>& progress_;
   const int poll_;
   std::vector<client> all_;
+  const clock::duration distance_;                          ///< of an open loop's requests
+  clock::time_point due_;                                   ///< its next one
+  std::deque<client*> free_;                                ///< in it, the longest free one first
   std::deque<std::pair<clock::time_point, client*>> later_; ///< all wait equally long
   std::size_t busy_ = 0;
   bool counting_ = false;

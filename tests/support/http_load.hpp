@@ -10,7 +10,8 @@
 
 /// Load for an HTTP server on loopback: many keep-alive connections on one thread, each with one request at a
 /// time, at as little cost per request as a client can have. For benchmarks, and for tests of what a
-/// change of the cluster does to requests under way.
+/// change of the cluster does to requests under way. A closed loop (the next request when the answer is there) says how much a
+/// server can do; its latency is that of a server that is always full. An open one says what a server adds to a request.
 namespace sluice::testing {
 
 struct load_options {
@@ -23,6 +24,9 @@ struct load_options {
   std::chrono::nanoseconds warm_up{0};  ///< what ends within it is not counted
   std::chrono::nanoseconds duration{0}; ///< after the warm-up; 0 = until stopped
   std::chrono::nanoseconds pause{0};    ///< between an answer and the next request of a connection
+  /// Not 0: an open loop. So many requests a second fall due, at even distances, however fast the server answers; each goes to the
+  /// connection that has been free longest, waits for one if there is none, and is timed from when it was due.
+  double per_s = 0;
 };
 
 struct load_report {
