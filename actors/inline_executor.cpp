@@ -28,4 +28,34 @@ void inline_executor::run() noexcept {
   }
 }
 
+thread_local inline_hold* inline_hold::current_ = nullptr;
+
+inline_hold::inline_hold() noexcept : outer_(current_) {
+  if (outer_ == nullptr)
+    current_ = this;
+}
+
+inline_hold::~inline_hold() {
+  if (outer_ != nullptr)
+    return;
+  current_ = nullptr;
+  for (auto& [to, what] : kept_)
+    send_inline(to, std::move(what));
+}
+
+bool inline_hold::keep(const caf::strong_actor_ptr& to, caf::message& what) {
+  if (current_ == nullptr)
+    return false;
+  current_->kept_.emplace_back(to, std::move(what));
+  return true;
+}
+
+void send_inline(const caf::strong_actor_ptr& to, caf::message what, std::function<bool()> has_own_work) {
+  if (inline_hold::keep(to, what))
+    return;
+  inline_executor here{*to->home_system, std::move(has_own_work)};
+  to->enqueue(nullptr, caf::make_message_id(), std::move(what), &here);
+  here.run();
+}
+
 } // namespace sluice

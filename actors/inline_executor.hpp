@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <functional>
 #include <utility>
+#include <vector>
 
 namespace sluice {
 
@@ -75,15 +76,32 @@ private:
   std::size_t run_ = 0;
 };
 
-/// Sends, and has the actor handle it on this thread if it rests and may.
+/// While one is on a thread, what it sends inline waits, and is sent at its end: an actor that many things at hand wake is
+/// woken once for all of them. One inside another does nothing.
+class inline_hold {
+public:
+  inline_hold() noexcept;
+  ~inline_hold();
+  inline_hold(const inline_hold&) = delete;
+  inline_hold& operator=(const inline_hold&) = delete;
+
+  /// Keeps it for the end. False: there is none on this thread.
+  static bool keep(const caf::strong_actor_ptr& to, caf::message& what);
+
+private:
+  static thread_local inline_hold* current_;
+  inline_hold* const outer_;
+  std::vector<std::pair<caf::strong_actor_ptr, caf::message>> kept_;
+};
+
+/// Sends, and has the actor handle it on this thread if it rests and may; under an `inline_hold` at its end, whatever work the thread
+/// has by then.
+void send_inline(const caf::strong_actor_ptr& to, caf::message what, std::function<bool()> has_own_work = {});
+
 template <class Handle, class Message>
 void send_inline(const Handle& to, Message&& message, std::function<bool()> has_own_work = {}) {
-  const auto strong = caf::actor_cast<caf::strong_actor_ptr>(to);
-  if (!strong)
-    return;
-  inline_executor here{*strong->home_system, std::move(has_own_work)};
-  strong->enqueue(nullptr, caf::make_message_id(), caf::make_message(std::forward<Message>(message)), &here);
-  here.run();
+  if (auto strong = caf::actor_cast<caf::strong_actor_ptr>(to))
+    send_inline(strong, caf::make_message(std::forward<Message>(message)), std::move(has_own_work));
 }
 
 } // namespace sluice

@@ -96,6 +96,7 @@ result<std::unique_ptr<http_front>> http_front::start(settings what) {
   options.seed = std::random_device{}();
   options.reach = std::move(what.reach);
   options.rooms = std::move(what.rooms);
+  options.collector = std::move(what.collector);
   options.now = [] { return std::chrono::steady_clock::now(); };
   if (what.docs) {
     options.openapi = openapi_of;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "transport/http/server_options.hpp"
+#include "actors/collect/collector_port.hpp"
 #include "actors/ingress/ingress_protocol.hpp"
 #include "actors/ingress/router_state.hpp"
 #include "actors/ingress/target_port.hpp"
@@ -38,6 +39,7 @@ public:
     /// Where requests for a replica go; as `ingress::router_options::reach`.
     std::function<ingress::target_ptr(const ingress::route_target&)> reach;
     std::shared_ptr<ingress::rooms> rooms = {}; ///< as `ingress::router_options::rooms`
+    collect::find_collector collector = {};     ///< as `ingress::router_options::collector`
     std::filesystem::path access_log_dir = {};  ///< for a line per answered request; empty = none
     bool docs = true;                           ///< /openapi.json and /docs are served
     std::function<void()> on_beat = {};         ///< called with every beat, on its thread; must not block

@@ -178,6 +178,8 @@ private:
   void look(const host::host_report& report, const std::vector<queue::queue_stat>& stats, bool fed,
             clock::time_point now) {
     auto seen = progress_of(opts_.spec, report, stats);
+    if (front_)
+      add_sink_errors(seen, front_->loads());
     const auto passed = std::chrono::duration<double>(now - rated_at_).count();
     if (now - rated_at_ >= draw_every) {
       for (std::size_t i = 0; i < seen.size() && i < progress_.size(); ++i)
@@ -428,6 +430,10 @@ result<std::unique_ptr<http_front>> listen(const local_options& opts, local_syst
   what.access_log_dir = opts.access_log_dir;
   what.here = node_id{"local"};
   what.reach = [&system](const ingress::route_target& to) { return system.target_of(to.replica); };
+  what.collector = [collectors = system.collectors()](const flow_name& flow, const processor_name& processor,
+                                                      const queue_name& queue) {
+    return collectors->find(flow, processor, queue);
+  };
   return http_front::start(std::move(what));
 }
 

@@ -87,6 +87,14 @@ std::vector<processor_progress> progress_of(const flow_spec& spec, const host::h
   return out;
 }
 
+void add_sink_errors(std::vector<processor_progress>& all,
+                     const std::vector<ingress::processor_load>& loads) {
+  for (const auto& load : loads)
+    for (auto& one : all)
+      if (one.name == load.processor && !load.sink_error.empty())
+        one.trouble = one.last_error = load.sink_error;
+}
+
 bool has_ended(const std::vector<processor_progress>& all, bool feeds_done) {
   return feeds_done && std::all_of(all.begin(), all.end(), [](const auto& one) {
            return one.in_flight == 0 && (one.source ? one.backlog == 0 : one.is_exhausted);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/host/host_protocol.hpp"
+#include "actors/ingress/ingress_protocol.hpp"
 #include "actors/queue/queue_protocol.hpp"
 
 #include <sluice/flow_spec.hpp>
@@ -33,6 +34,9 @@ struct processor_progress {
 /// for `has_ended` to hold.
 std::vector<processor_progress> progress_of(const flow_spec& spec, const host::host_report& report,
                                             const std::vector<queue::queue_stat>& stats);
+
+/// Adds what the ingress says of collectors whose sink is a queue: it writes their results.
+void add_sink_errors(std::vector<processor_progress>& all, const std::vector<ingress::processor_load>& loads);
 
 /// Nothing is left to do and nothing more can come: all sources that are no queue have ended and the
 /// queues that are read are empty.

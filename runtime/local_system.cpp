@@ -90,6 +90,7 @@ local_system::local_system(std::unique_ptr<queue::store_port> store,
   };
   options.report = [](const std::string& what) { std::cerr << "sluice: " << what << std::endl; };
   queue_ = queue::spawn(sys_, std::move(options));
+  collectors_ = std::make_shared<collect::collectors>(sys_, queues(), random_id());
 }
 
 local_system::~local_system() { end(); }
@@ -218,6 +219,7 @@ void local_system::blame_nobody() {
 bool local_system::end() {
   if (std::exchange(ended_, true))
     return true;
+  collectors_->close();
   // The host first: its replicas settle nothing more once the queue is gone.
   for (const auto& each : {caf::actor_cast<caf::actor>(host_), caf::actor_cast<caf::actor>(owner_),
                            caf::actor_cast<caf::actor>(queue_)}) {

@@ -5,6 +5,7 @@
 #include "runtime/run_actors.hpp"
 #include "transport/store/queue_store_thread.hpp"
 #include "transport/work/worker_threads.hpp"
+#include "actors/collect/collectors.hpp"
 #include "actors/host/host_protocol.hpp"
 #include "actors/ingress/target_port.hpp"
 #include "actors/queue/queue_protocol.hpp"
@@ -82,6 +83,8 @@ public:
   std::optional<failure> broken() const;
 
   queue::handle queues() const;
+  /// Of collectors whose sink is a queue.
+  const std::shared_ptr<collect::collectors>& collectors() const noexcept { return collectors_; }
   caf::actor_system& actors() noexcept { return sys_; }
 
   /// Ends all actors and closes the store. False: a call into user code does not return, and the process
@@ -110,6 +113,7 @@ private:
   caf::actor_system sys_{config_};
   caf::scoped_actor self_{sys_};
   queue::admin_handle queue_;
+  std::shared_ptr<collect::collectors> collectors_; ///< shared with the threads that bring requests
   host::node_handle owner_;
   host::handle host_;
   host::desired_replicas desired_;

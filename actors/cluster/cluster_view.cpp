@@ -113,6 +113,9 @@ flow_view show(const cluster_state& state, const flow_record& flow,
     one.rate_per_s = done.rate_per_s(key);
     if (spec.http)
       one.requests = show_requests(state, done, key);
+    if (auto now = spec.http ? demand_of(state, key.first, key.second).sink_error : std::string{};
+        !now.empty())
+      one.last_error = std::move(now); // newer than what a replica said once
     const auto& batches = flow.stored.end ? flow.stored.end->batches : flow.batches;
     if (auto batch = batches.find(spec.name); batch != batches.end())
       one.batch = batch->second;

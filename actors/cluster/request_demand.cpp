@@ -17,6 +17,8 @@ request_demand demand_of(const cluster_state& state, const flow_name& flow, cons
       out.waiting += load.waiting;
       out.ongoing += load.ongoing;
       out.wait_oldest = std::max(out.wait_oldest, load.wait_oldest);
+      if (!load.sink_error.empty())
+        out.sink_error = load.sink_error;
     }
   }
   return out;

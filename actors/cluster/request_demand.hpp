@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace sluice::cluster {
 
@@ -15,6 +16,7 @@ struct request_demand {
   std::uint32_t waiting = 0; ///< at ingresses, while all replicas are busy
   std::uint32_t ongoing = 0; ///< at replicas
   std::chrono::milliseconds wait_oldest{0};
+  std::string sink_error = {}; ///< why a queue did not take what was made last; of any node
 };
 
 /// Pure; as of each node's last report.

@@ -160,7 +160,6 @@ result<replica::handle> host_actor::spawn_for_requests(const replica_order& orde
   out.processor = spec;
   out.consumer = {opts_.flow.name, spec.name};
   out.owner = {opts_.node, opts_.id, order.id};
-  out.queue = opts_.queue;
   out.make_body = make_body;
   out.threads = opts_.threads;
   out.targets = opts_.targets;

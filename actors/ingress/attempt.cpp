@@ -68,6 +68,12 @@ attempt::~attempt() {
   const auto last = stage_.load();
   if (last == stage::ended)
     return;
+  if (last == stage::at_sink) { // this process ends
+    respond(error_response(
+      502, "this node ended while the results were on their way to the sink, which may or may not have them",
+      error_form::collector));
+    return;
+  }
   whole_->forget_stop();
   const bool can_repeat = last == stage::taken && is_idempotent(in.method) && is_whole();
   if (can_repeat)
@@ -85,8 +91,15 @@ void attempt::handed_to_sink() noexcept {
     whole_->where->handed_to_sink(place_);
 }
 
+void attempt::collect(queue_results results) noexcept {
+  if (!move(stage::taken, stage::at_sink))
+    return;
+  whole_->forget_stop();
+  whole_->where->collect(shared_from_this(), place_, std::move(results));
+}
+
 void attempt::respond(response answer) noexcept {
-  if (!move(stage::taken, stage::ended))
+  if (!move(stage::taken, stage::ended) && !move(stage::at_sink, stage::ended))
     return;
   const auto status = answer.status;
   whole_->forget_stop();

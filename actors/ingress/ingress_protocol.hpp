@@ -71,6 +71,7 @@ struct processor_load {
   std::uint64_t turned_away_total = 0;        ///< queue full, or deadline passed in it; server errors as well
   std::uint64_t room_messages_lost_total = 0; ///< did not get to another node; counted per node
   latency_histogram latency = {};             ///< from the whole request to its answer
+  std::string sink_error = {}; ///< why a queue did not take what a collector made last; empty = it did
 
   friend bool operator==(const processor_load&, const processor_load&) = default;
 };

@@ -1,5 +1,6 @@
 #include "actors/ingress/lane.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::ingress {
@@ -55,6 +56,7 @@ void lane::pump() {
     std::optional<assigned> next;
     {
       std::lock_guard lock{mutex_};
+      look_at_sinks();
       if (state_.waiting() != 0)
         next = state_.next(options_->now());
     }
@@ -77,6 +79,7 @@ void lane::submit(exchange_ptr client) {
   bool is_failed = false;
   {
     std::lock_guard lock{mutex_};
+    look_at_sinks();
     is_failed = state_.is_failed();
     admitted = state_.admit(request, options_->now(), next);
     if (admitted == admission::queue_full || admitted == admission::draining)
@@ -119,8 +122,16 @@ std::shared_ptr<rooms::member> lane::enter(std::shared_ptr<websocket_session> se
 void lane::update(const route_entry& entry) {
   std::vector<pending_ptr> refused;
   route_state::leftovers old;
+  decltype(collectors_)
+    sinks; // another version may have another one, and the one before shall not hold it up
+  std::set<flow_version> versions;
+  for (const auto& target : entry.targets)
+    versions.insert(target.version);
   {
     std::lock_guard lock{mutex_};
+    if (versions != versions_)
+      sinks.swap(collectors_);
+    versions_.swap(versions);
     old = state_.update(entry, options_->here, options_->reach);
     if (state_.is_draining())
       refused = state_.take_all();
@@ -132,8 +143,11 @@ void lane::update(const route_entry& entry) {
 void lane::close() {
   std::vector<pending_ptr> refused;
   route_state::leftovers old;
+  decltype(collectors_) sinks;
   {
     std::lock_guard lock{mutex_};
+    is_closed_ = true;
+    sinks.swap(collectors_);
     old = state_.close();
     refused = state_.take_all();
   }
@@ -169,7 +183,11 @@ void lane::refuse_all(const std::vector<pending_ptr>& requests, const failure& w
 
 route_statistics lane::statistics() const {
   std::lock_guard lock{mutex_};
-  return state_.statistics(options_->now());
+  auto out = state_.statistics(options_->now());
+  for (const auto& [queue, sink] : collectors_)
+    if (auto why = sink->trouble(); !why.empty())
+      out.sink_error = std::move(why);
+  return out;
 }
 
 // ---- from targets -----------------------------------------------------------------------
@@ -183,6 +201,47 @@ void lane::handed_to_sink(target_place& place) noexcept {
   pump();
 }
 
+void lane::collect(exchange_ptr request, target_place& place, queue_results results) noexcept {
+  auto to = collector_for(results.queue);
+  if (!to) // this process ends
+    return;
+  bool has_room = false;
+  {
+    std::lock_guard lock{mutex_};
+    has_room = state_.note_at_sink(place) && state_.waiting() != 0;
+  }
+  to->add(std::move(request), std::move(results));
+  if (has_room)
+    pump();
+}
+
+collect::collector_ptr lane::collector_for(const queue_name& queue) {
+  const auto known = [&] {
+    return std::ranges::find(collectors_, queue, &decltype(collectors_)::value_type::first);
+  };
+  flow_name flow;
+  processor_name processor;
+  {
+    std::lock_guard lock{mutex_};
+    if (auto found = known(); found != collectors_.end())
+      return found->second;
+    flow = state_.flow();
+    processor = state_.processor();
+  }
+  auto made = options_->collector ? options_->collector(flow, processor, queue) : nullptr;
+  if (!made)
+    return nullptr;
+  std::lock_guard lock{mutex_};
+  if (!is_closed_ && known() == collectors_.end())
+    collectors_.emplace_back(queue, made);
+  return made;
+}
+
+/// Under the lock: whether so much waits for a sink that no request is to begin.
+void lane::look_at_sinks() {
+  state_.hold_back(std::ranges::any_of(collectors_, [](const auto& each) { return each.second->is_full(); }));
+}
+
 void lane::answered(target_place& place, unsigned status, std::optional<time_point> since) noexcept {
   std::optional<assigned> next;
   const auto now = options_->now();
@@ -192,6 +251,7 @@ void lane::answered(target_place& place, unsigned status, std::optional<time_poi
     state_.count_answer(status);
     if (since)
       state_.count_latency(now - *since);
+    look_at_sinks();
     if (state_.waiting() != 0)
       next = state_.next(now);
   }

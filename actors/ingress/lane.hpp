@@ -6,7 +6,10 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 /// The moving parts of the router, private to this folder.
 namespace sluice::ingress {
@@ -39,6 +42,8 @@ public:
 
   // What becomes of a request at a target.
   void handed_to_sink(target_place& place) noexcept;
+  /// Its results go to a queue, and `request` is answered when they are there.
+  void collect(exchange_ptr request, target_place& place, queue_results results) noexcept;
   /// @param since when the request came; none: it does not tell how quick the route is
   void answered(target_place& place, unsigned status, std::optional<time_point> since = {}) noexcept;
   void refused(const std::shared_ptr<call>& request, target_place& place, failure why) noexcept;
@@ -52,10 +57,15 @@ private:
   void count_unwanted(const call& request) noexcept;
   void note_waiting() const;
   std::string name() const;
+  collect::collector_ptr collector_for(const queue_name& queue);
+  void look_at_sinks();
 
   const std::shared_ptr<const router_options> options_;
   mutable std::mutex mutex_;
   route_state state_;
+  bool is_closed_ = false;
+  std::set<flow_version> versions_;                                       ///< of its replicas
+  std::vector<std::pair<queue_name, collect::collector_ptr>> collectors_; ///< of these versions
 };
 
 /// One request: the client's exchange and where it stands, over all attempts.
@@ -86,13 +96,15 @@ private:
   bool is_cancelled_ = false;
 };
 
-/// A request at one target. Ends once: by an answer, by being refused, or by being dropped.
-class attempt final : public exchange {
+/// A request at one target. Ends once: by an answer, by being refused, or by being dropped. One whose results are on their way to
+/// a queue needs the target no more.
+class attempt final : public exchange, public std::enable_shared_from_this<attempt> {
 public:
   attempt(std::shared_ptr<call> whole, slot_ptr target, bool wants_sink_notice);
   ~attempt() override;
 
   void handed_to_sink() noexcept override;
+  void collect(queue_results results) noexcept override;
   void respond(response answer) noexcept override;
   void refuse(failure why) noexcept override;
   void begin(response head) noexcept override;
@@ -105,7 +117,7 @@ public:
   void when_cancelled(std::function<void()> stop) noexcept override;
 
 private:
-  enum class stage : std::uint8_t { taken, begun, ended };
+  enum class stage : std::uint8_t { taken, begun, at_sink, ended };
 
   bool move(stage from, stage to) noexcept { return stage_.compare_exchange_strong(from, to); }
   bool is_whole() const noexcept;

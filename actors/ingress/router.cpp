@@ -130,6 +130,8 @@ std::vector<processor_load> router::loads() const {
     sum.server_errors_total += route.answered_total[5] + route.answered_total[0];
     sum.turned_away_total += route.queue_full_total + route.expired_total;
     sum.latency.add(route.latency);
+    if (!route.sink_error.empty())
+      sum.sink_error = route.sink_error;
   }
   std::vector<processor_load> out;
   out.reserve(sums.size());

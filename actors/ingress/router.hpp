@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/collect/collector_port.hpp"
 #include "actors/ingress/http_port.hpp"
 #include "actors/ingress/ingress_protocol.hpp"
 #include "actors/ingress/rooms.hpp"
@@ -34,6 +35,8 @@ struct router_options {
 
   /// Of the WebSockets here; none = the router makes its own, which no other ingress knows.
   std::shared_ptr<ingress::rooms> rooms = {};
+  /// Whose sink is a queue; any thread. None = no route has one.
+  collect::find_collector collector = {};
   /// Called whenever a request begins to wait: `tick` is needed again. Any thread; must not block nor call back.
   std::function<void()> on_waiting = {};
 

@@ -76,7 +76,8 @@ bool route_state::choose(time_point now, assigned& out) {
     look_at_pace(target, now);
     return is_open(target, now) ? std::optional{occupied(target)} : std::nullopt;
   };
-  auto chosen = choose_target(local_count_, targets_.size(), load_of, next_random(random_));
+  auto chosen = is_held_back_ ? std::nullopt
+                              : choose_target(local_count_, targets_.size(), load_of, next_random(random_));
   if (!chosen)
     return false;
   out.target = targets_[*chosen];

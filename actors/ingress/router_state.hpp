@@ -102,6 +102,7 @@ struct route_statistics {
   std::uint64_t refused_total = 0;    ///< by a replica, then given to another
   std::uint64_t lost_total = 0;       ///< with a replica, repeated or not
   latency_histogram latency = {};     ///< of requests that a replica answered
+  std::string sink_error = {};        ///< why a queue did not take what was made last; empty = it did
 };
 
 /// How long a target takes nothing after it has failed to.
@@ -152,6 +153,9 @@ public:
 
   /// Back to the front of the queue. Returns false if the flow drains: then it is to be refused.
   bool put_back(pending_ptr request);
+
+  /// While held back, all wait.
+  void hold_back(bool on) noexcept { is_held_back_ = on; }
 
   /// Takes out a request that waits. Returns false if it does not.
   bool cancel(pending& request, bool is_expired) noexcept;
@@ -205,6 +209,7 @@ private:
   token_rate rate_; ///< none if it is 0
   token_bucket tokens_;
   error_form errors_ = error_form::plain;
+  bool is_held_back_ = false;
   bool is_draining_ = false;
   bool is_websocket_ = false;
   bool is_collector_ = false;

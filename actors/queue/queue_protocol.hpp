@@ -51,16 +51,12 @@ struct append_request {
   std::string producer;
   std::uint64_t producer_seq = 0;
   std::uint64_t fingerprint = 0; ///< of what the producer was asked for; 0 = do not compare
-  /// Requests that the sender has from the process on the way (`exchange::number_elsewhere`), which may answer them itself
-  /// once all is stored. Goes no farther.
-  std::vector<std::uint64_t> answers = {};
 };
 
 /// The records are on disk.
 struct append_reply {
   using actor_message = void;
   std::uint64_t count = 0;
-  bool has_answered = false; ///< the requests named by the append
 };
 
 /// Takes up to `count_max` records or `size_bytes_max` bytes (at least one record,

@@ -86,7 +86,7 @@ public:
     std::deque<exchange_ptr> dropped;
     std::lock_guard lock{mutex_};
     open_ = false;
-    opts_.work.done = [](collected) {};
+    opts_.work.done = [](const collected&) { return false; };
     opts_.work.idle = [] {};
     dropped.swap(waiting_);
   }
@@ -180,10 +180,8 @@ private:
 
   // On the executor.
   void on_end(flight& which, bool to_sink) {
-    if (to_sink) {
-      opts_.work.done({which.call, std::move(which.results)});
+    if (to_sink && opts_.work.done({which.call, which.results.block()}))
       which.call->handed_to_sink();
-    }
     std::lock_guard lock{mutex_};
     (which.abandoned ? abandoned_ : active_).erase(which.at);
     ++handled_total_;

@@ -3,6 +3,7 @@
 #include "actors/ingress/target_port.hpp"
 #include "actors/replica/replica_port.hpp"
 
+#include <sluice/core/record_block.hpp>
 #include <sluice/processor/request_body.hpp>
 
 #include <chrono>
@@ -12,11 +13,10 @@
 
 namespace sluice::replica {
 
-/// What a collector made of one request, on its way to the sink. The exchange is still open:
-/// it is answered when the sink has confirmed.
+/// What a collector made of one request, on its way to the sink. The exchange is still open.
 struct collected {
   exchange_ptr call;
-  encoded_results results;
+  record_block records; ///< may be empty
 };
 
 /// Counters since the replica started; in_flight counts those that wait, too.
@@ -53,8 +53,9 @@ struct request_work_options {
   std::uint32_t num_concurrency = 1;
   /// Requests that may wait for user code; more are refused as `overloaded`.
   std::size_t waiting_max = 0;
-  /// Collectors only. Both are called from any thread and must not block.
-  std::function<void(collected)> done;
+  /// Both are called from any thread and must not block. `done`, of collectors only, returns whether the exchange waits here for
+  /// its sink: then `exchange::handed_to_sink` is due.
+  std::function<bool(collected)> done;
   std::function<void()> idle;
   log::speaker who = {}; ///< whom user code speaks for
 };

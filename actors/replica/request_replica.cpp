@@ -1,8 +1,7 @@
 #include "actors/replica/request_replica.hpp"
 
+#include "actors/collect/collect_calls.hpp"
 #include "actors/inline_executor.hpp"
-#include "actors/replica/collect_inbox.hpp"
-#include "actors/replica/collect_state.hpp"
 #include "actors/replica/replica_shell.hpp"
 #include "actors/replica/request_coroutines.hpp"
 #include "actors/replica/request_state.hpp"
@@ -15,41 +14,29 @@
 #include <exception>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 namespace sluice::replica {
 
 namespace {
 
-/// A write to the queue whose answer takes longer is repeated.
-constexpr std::chrono::seconds append_timeout{15};
-
-/// Calls of one write whose answers are left to the process that brought them, which saves their way back. More of them would hold
-/// up the reply that the next write waits for.
-constexpr std::size_t answered_elsewhere_max = 2;
-
-/// Longer than a tick, and the way to the client.
-constexpr std::chrono::milliseconds late_answer_ahead{300};
-
 using self_type =
   handle::extend<caf::reacts_to<tick_atom>, caf::reacts_to<executor_call>, caf::reacts_to<executor_later>>;
 
-response failure_answer(unsigned status, std::string_view text) {
-  return error_response(status, text, error_form::collector);
-}
-
-/// The client's mistake, not one of the sink: as the draft of the header's standard wants it (draft-ietf-httpapi-idempotency-key-header).
-response reused_answer(std::string_view key) {
-  return failure_answer(422,
-                        "Idempotency-Key '" + std::string{key}
-                          + "' belongs to another request: with one key, method, path, query and body must "
-                            "be the same each time");
-}
-
-queue_name sink_queue_of(const processor_spec& spec) {
+std::optional<queue_name> queue_sink_of(const processor_spec& spec) {
+  if (spec.sink.kind != "queue")
+    return std::nullopt;
   auto found = spec.sink.options.find("name");
   return queue_name{found == spec.sink.options.end() ? std::string{} : found->second};
+}
+
+/// Whoever has the client writes to it: the host need not live on.
+void bring_to_queue(const queue_name& queue, collected& what) {
+  queue_results results{queue, std::move(what.records), {}, what.call->fingerprint};
+  if (results.fingerprint != 0)
+    if (auto key = what.call->in.headers.find("Idempotency-Key"))
+      results.key = *key;
+  what.call->collect(std::move(results));
 }
 
 class request_actor
@@ -68,7 +55,8 @@ public:
   void perform(request_actions todo) {
     for (auto& one : todo)
       std::visit([this](auto& what) { this->apply(what); }, one);
-    send_writes();
+    calls_->turn(now());
+    work_->hold_back(calls_->size_bytes() > results_waiting_bytes_max);
   }
   host::replica_report report() const;
   static bool exhausted() noexcept { return false; }
@@ -79,7 +67,6 @@ public:
 
 private:
   std::uint64_t seed() const { return opts_.owner.host.value ^ opts_.owner.replica.value; }
-  bool sinks_to_queue() const { return !opts_.to && opts_.processor.sink.kind == "queue"; }
 
   void apply(const make_body&);
   void apply(const open_sink&);
@@ -89,16 +76,7 @@ private:
   void apply(const finish&) { finished_ = true; }
 
   void dismiss_clients();
-  void take_collected();
-  void repeat_unanswered();
-  void answer_late();
-  void on_collected(collected what);
-  void send_writes();
-  void send_write(std::uint64_t id);
-  void send_append(std::uint64_t id);
-  void on_stored(std::uint64_t id, const result<void>& outcome, bool is_answered = false);
-  void answer(const std::vector<std::uint64_t>& calls, const response& with);
-  void end_answered(const std::vector<std::uint64_t>& calls);
+  void write(std::uint64_t id);
 
   log::speaker speaker() const {
     return {opts_.processor.name, opts_.owner.replica, opts_.processor.log_level};
@@ -112,11 +90,18 @@ private:
     // A collector's calls wait for a write to the sink, which takes many of them at once.
     out.waiting_max = opts_.processor.kind == pattern::collector ? limits::block_count_max
                                                                  : requests_waiting_max(out.num_concurrency);
-    out.done = [this, inbox = inbox_, to = executor_](collected what) {
-      if (what.results.count() == 0)
+    out.done = [this, to = executor_, inbox = opts_.to ? calls_->inbox() : nullptr,
+                queue = opts_.to ? std::nullopt : queue_sink_of(opts_.processor)](collected what) {
+      if (what.records.empty() || (!inbox && !queue)) {
         what.call->respond(collected_response());
-      else if (inbox->add(std::move(what)))
-        to->run_event([this] { handle_event([](request_state&) { return request_actions{}; }); });
+      } else if (queue) {
+        bring_to_queue(*queue, what);
+      } else {
+        if (inbox->add({std::move(what.call), std::move(what.records)}))
+          to->run_event([this] { handle_event([](request_state&) { return request_actions{}; }); });
+        return true;
+      }
+      return false;
     };
     out.idle = [this, to = executor_] {
       to->post_event([this] { handle_event([](request_state& s) { return s.on_idle(); }); });
@@ -125,14 +110,10 @@ private:
   }
 
   std::optional<request_state> state_;
-  std::optional<collect_state> collect_;
-  std::shared_ptr<collect_inbox> inbox_ = std::make_shared<collect_inbox>();
-  std::unordered_map<std::uint64_t, exchange_ptr> calls_; ///< wait for their results to be written
-  std::uint64_t call_last_ = 0;
+  std::optional<collect::collect_calls> calls_; ///< wait for their sink, where it is written to from here
   std::unique_ptr<request_work_port> work_;
   std::unique_ptr<runner_port> sink_runner_;
   std::shared_ptr<request_body> body_;
-  std::uint64_t refused_by_sink_ = 0;
   bool sink_is_open_ = false;
   bool is_closing_ = false; ///< clients that are connected are told to go
 };
@@ -141,7 +122,10 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
   self_ = self;
   opts_ = std::move(opts);
   state_.emplace(opts_.to != nullptr, seed(), limits::drain_max(opts_.processor.timeout));
-  collect_.emplace(sinks_to_queue(), seed());
+  calls_.emplace(collect::collect_calls::options{
+    .seed = seed(),
+    .write = [this](std::uint64_t id) { write(id); },
+    .answer_together = [this](const auto& work) { opts_.threads->answer_together(work); }});
   executor_ = std::make_shared<replica_executor>(caf::weak_actor_ptr{self->ctrl()}, self->clock(),
                                                  opts_.threads->http_client(), speaker());
   work_ = opts_.threads->make_request_work(work_options());
@@ -154,11 +138,9 @@ self_type::behavior_type request_actor::start(self_type::pointer self, request_o
     [this](tick_atom) {
       start_ticking();
       handle_event([this](request_state& s) {
-        take_collected();
-        repeat_unanswered();
-        answer_late();
+        calls_->on_tick(now());
         dismiss_clients();
-        return s.on_tick(collect_->empty(), now());
+        return s.on_tick(calls_->empty(), now());
       });
     },
     [this](executor_call& call) { run_call(call); },
@@ -204,132 +186,15 @@ void request_actor::dismiss_clients() {
     body_->connections()->dismiss(now(), seed());
 }
 
-void request_actor::take_collected() {
-  for (auto& each : inbox_->take())
-    on_collected(std::move(each));
-}
-
-void request_actor::repeat_unanswered() {
-  if (!sinks_to_queue()) // a write to another sink takes as long as it takes
-    return;
-  for (auto id : collect_->unanswered(now(), append_timeout))
-    on_stored(id, fail(errc::timeout, "the queue did not answer in time"));
-}
-
-/// A moment before the ingress gives up, which does not know why.
-void request_actor::answer_late() {
-  const bool is_retrying = collect_->is_retrying();
-  const auto until = is_retrying ? now() + late_answer_ahead : now();
-  const auto why = is_retrying && !state_->last_error().empty() ? ": " + state_->last_error() : std::string{};
-  answer(collect_->take_late(until), failure_answer(503, "the sink did not take the results in time" + why));
-  if (!is_retrying)
-    return;
-  std::vector<std::uint64_t> late; // in a write that is tried again
-  for (const auto& [id, call] : calls_)
-    if (call->deadline <= until)
-      late.push_back(id);
-  answer(late, failure_answer(503, "the sink did not take the results in time, and may yet take them" + why));
-}
-
-void request_actor::on_collected(collected what) {
-  const auto id = ++call_last_;
-  idempotency sent;
-  if (auto given = what.call->in.headers.find("Idempotency-Key"))
-    sent = {std::string{*given}, what.call->fingerprint};
-  collect_->add(id, std::move(what.results), std::move(sent), what.call->deadline);
-  calls_.emplace(id, std::move(what.call));
-}
-
-void request_actor::send_writes() {
-  do {
-    take_collected();
-    for (auto id : collect_->next(now()))
-      send_write(id);
-  } while (!inbox_->rest(collect_->is_out()));
-  work_->hold_back(collect_->size_bytes() > results_waiting_bytes_max);
-}
-
-void request_actor::send_write(std::uint64_t id) {
-  if (sinks_to_queue())
-    send_append(id);
-  else if (opts_.to)
-    run_on(
-      *sink_runner_, "sink",
-      [to = opts_.to, records = collect_->group(id).records] { return to->push(records); },
-      [this, id](request_state&, const result<void>& outcome) {
-        on_stored(id, outcome);
-        return request_actions{};
-      });
-  else
-    on_stored(id, {}); // the sink is "empty"
-}
-
-void request_actor::send_append(std::uint64_t id) {
-  const auto& group = collect_->group(id);
-  const auto whose = opts_.consumer.flow.value + "/" + opts_.consumer.processor.value;
-  queue::append_request request;
-  request.queue = sink_queue_of(opts_.processor);
-  request.records = group.records;
-  request.producer = group.key.empty() ? "collector/" + whose + "/" + std::to_string(opts_.owner.host.value)
-                                           + "/" + std::to_string(opts_.owner.replica.value)
-                                       : "key/" + whose + "/" + group.key;
-  request.fingerprint = group.fingerprint;
-  request.producer_seq = group.seq;
-  if (group.calls.size() <= answered_elsewhere_max)
-    for (auto call : group.calls)
-      if (auto found = calls_.find(call); found != calls_.end() && found->second->number_elsewhere() != 0)
-        request.answers.push_back(found->second->number_elsewhere());
-  auto stored = [this, id](const result<void>& outcome, bool is_answered) {
-    handle_event([&](request_state&) {
-      on_stored(id, outcome, is_answered);
+void request_actor::write(std::uint64_t id) {
+  run_on(
+    *sink_runner_, "sink", [to = opts_.to, records = calls_->group(id).records] { return to->push(records); },
+    [this, id](request_state& s, const result<void>& outcome) {
+      if (!outcome)
+        s.note_error(outcome.error().message);
+      calls_->on_stored(id, outcome, now());
       return request_actions{};
     });
-  };
-  // The timeouts of the actor system would cost its clock two turns for each write; the tick looks after those.
-  self_->request(opts_.queue, caf::infinite, std::move(request))
-    .then([stored](const queue::append_reply& reply) { stored({}, reply.has_answered); },
-          [stored](const caf::error& why) { stored(tl::unexpected{from_caf(why)}, false); });
-}
-
-void request_actor::on_stored(std::uint64_t id, const result<void>& outcome, bool is_answered) {
-  auto told = collect_->on_stored(id, outcome, now());
-  if (is_answered)
-    end_answered(told.stored);
-  else
-    answer(told.stored, collected_response());
-  if (!told.reused_key.empty()) {
-    answer(told.failed, reused_answer(told.reused_key));
-    return;
-  }
-  if (!outcome)
-    state_->note_error(outcome.error().message);
-  if (told.failed.empty())
-    return;
-  refused_by_sink_ += told.failed.size();
-  answer(told.failed, failure_answer(500, "the sink refuses the results: " + told.why.message));
-}
-
-void request_actor::answer(const std::vector<std::uint64_t>& calls, const response& with) {
-  opts_.threads->answer_together([&] {
-    for (auto id : calls) {
-      auto found = calls_.find(id);
-      if (found == calls_.end())
-        continue;
-      auto call = std::move(found->second);
-      calls_.erase(found);
-      call->respond(with);
-    }
-  });
-}
-
-void request_actor::end_answered(const std::vector<std::uint64_t>& calls) {
-  for (auto id : calls)
-    if (auto call = calls_.extract(id)) {
-      if (call.mapped()->number_elsewhere() != 0)
-        call.mapped()->answered_elsewhere();
-      else // of this process, and so not named
-        call.mapped()->respond(collected_response());
-    }
 }
 
 void request_actor::apply(const tear_down&) {
@@ -344,11 +209,11 @@ host::replica_report request_actor::report() const {
   out.processor = opts_.processor.name;
   out.phase = state_->phase();
   out.processed_total = load.handled_total - std::min(load.handled_total, load.failed_total);
-  out.failed_total = load.failed_total + refused_by_sink_;
-  out.in_flight = load.in_flight + static_cast<std::uint32_t>(calls_.size() + inbox_->count());
+  out.failed_total = load.failed_total + calls_->refused_total();
+  out.in_flight = load.in_flight + static_cast<std::uint32_t>(calls_->count());
   out.busy_longest = std::max(load.busy_longest, setup_age(out.phase));
   out.last_error = state_->last_error();
-  out.retrying = state_->is_retrying() || (collect_ && collect_->is_retrying());
+  out.retrying = state_->is_retrying() || calls_->is_retrying();
   return out;
 }
 

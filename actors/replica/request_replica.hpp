@@ -21,7 +21,6 @@ struct request_options {
   processor_spec processor;
   queue::consumer_id consumer;
   queue::owner_id owner; ///< its `replica` is this replica's id
-  queue::handle queue;   ///< where a collector with a queue as sink writes
   request_body_factory make_body;
   std::shared_ptr<sink> to; ///< collectors: none = the sink is a queue, or there is none
   std::shared_ptr<threads_port> threads;
@@ -32,7 +31,8 @@ struct request_options {
 /// Spawns one running copy of a processor that answers requests.
 ///
 /// The actor is its life only: it sets user code up, opens and closes the way for requests,
-/// writes what collectors give to the sink and answers them, and reports. Requests go from the
+/// writes what collectors give to a sink of their own and answers them, and reports. What is to go to a queue goes back to who
+/// has the client (`exchange::collect`). Requests go from the
 /// router to user code without it, unless that is a coroutine. It ends as other replicas do: after
 /// `drain`, or a failure, with a last `status`; an exit message ends it at once and drops
 /// the requests it had.

@@ -7,6 +7,7 @@
 #include "runtime/http_front.hpp"
 #include "transport/process/process_launcher.hpp"
 #include "transport/process/resources.hpp"
+#include "actors/collect/collectors.hpp"
 #include "actors/ingress/rooms.hpp"
 
 #include <sluice/core/version.hpp>
@@ -30,6 +31,11 @@ constexpr std::chrono::seconds requests_drain_max{10};
 
 namespace {
 
+std::uint64_t random_id() {
+  std::random_device source;
+  return std::uint64_t{source()} << 32 | source();
+}
+
 fs::path access_log_dir(const worker_part::settings& what) {
   return fs::path{what.options.state_dir} / "access-log";
 }
@@ -39,12 +45,15 @@ fs::path access_log_dir(const worker_part::settings& what) {
 // In this order: what is destroyed first may use what stands above it.
 struct worker_part::parts {
   parts(caf::actor_system& sys, const link::io_thread& io, const settings& what)
-    : links(sys, io, what.id, what.queue), logs(fs::path{what.options.state_dir} / "logs") {
+    : links(sys, io, what.id, what.queue),
+      collectors(std::make_shared<collect::collectors>(sys, what.queue, random_id())),
+      logs(fs::path{what.options.state_dir} / "logs") {
     if (what.options.access_log)
       logs.add_access_log(access_log_dir(what));
   }
 
   host_links links;
+  std::shared_ptr<collect::collectors> collectors; ///< shared with the threads that bring requests
   process::log_directory logs;
   process::work_thread housekeeping{housekeeping_jobs_max};
   std::shared_ptr<process::log_store> log_reader;
@@ -96,7 +105,8 @@ result<std::unique_ptr<node_links>> link_nodes(const worker_part::settings& what
 /// The public listener of this node. Its port is taken: any other will do, unless somebody chose it.
 result<std::unique_ptr<runtime::http_front>>
 listen(const worker_part::settings& what, const link::io_thread& io, const host_links& links,
-       node_links& others, const std::shared_ptr<ingress::rooms>& rooms, http::listen_address at) {
+       node_links& others, const std::shared_ptr<ingress::rooms>& rooms,
+       const std::shared_ptr<collect::collectors>& collectors, http::listen_address at) {
   const auto settings = [&] {
     runtime::http_front::settings out;
     out.server.addresses = {at};
@@ -113,6 +123,10 @@ listen(const worker_part::settings& what, const link::io_thread& io, const host_
     out.docs = what.options.http_docs;
     out.here = what.id;
     out.rooms = rooms;
+    out.collector = [collectors](const flow_name& flow, const processor_name& processor,
+                                 const queue_name& queue) {
+      return collectors->find(flow, processor, queue);
+    };
     out.reach = [here = what.id, &links, &others](const ingress::route_target& to) {
       return to.node == here ? links.reach(to.flow, to.version, to.replica) : others.reach(to);
     };
@@ -175,7 +189,7 @@ result<std::unique_ptr<worker_part>> worker_part::start(caf::actor_system& sys, 
   auto at = runtime::parse_http_address(what.options.http);
   if (!at)
     return fail(at.error().code, "http: " + at.error().message);
-  auto front = listen(what, io, its->links, *its->others, its->rooms, *at);
+  auto front = listen(what, io, its->links, *its->others, its->rooms, its->collectors, *at);
   if (!front)
     return fail(front);
   its->front = std::move(*front);
@@ -230,6 +244,7 @@ void worker_part::stop() {
   self->wait_for(agent_);
   agent_ = node::agent_handle{};
   its_->front->stop();
+  its_->collectors->close();
   its_.reset();
 }
 

@@ -38,7 +38,7 @@ EXEMPT_CALLS = [
     (r"^tests/support/programs/", r"sleep"),         # user code that is slow on purpose
     (r"^tests/support/subprocess\.cpp$", r"sleep"),  # the one loop that polls other processes
     (r"^tests/bench/", r"sleep"),                    # measures, and asserts nothing
-    (r"^actors/replica/request_replica\.cpp$", r"infinite"),  # its tick repeats what is not answered
+    (r"^actors/collect/collectors\.cpp$", r"infinite"),  # its tick repeats what is not answered
     (r"^transport/peer/peer\.cpp$", r"infinite"),   # of a request that came in: who asks gives up by itself
     (r"^tests/unit/transport/store/queue_store_faults_test\.cpp$", r"usleep"),  # a kill falls at any moment
 ]

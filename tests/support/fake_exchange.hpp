@@ -67,8 +67,9 @@ public:
   bool is_upgraded() const {
     return locked([&] { return is_upgraded_; });
   }
-  bool is_answered_elsewhere() const {
-    return locked([&] { return is_answered_elsewhere_; });
+  /// What is to go to a queue; the exchange has ended with it.
+  std::optional<queue_results> collected() const {
+    return locked([&] { return collected_; });
   }
   /// The exchange was dropped without an end.
   bool is_cut() const {
@@ -101,6 +102,7 @@ private:
   mutable std::condition_variable changed_;
   std::optional<response> answer_;
   std::optional<failure> refusal_;
+  std::optional<queue_results> collected_;
   std::string streamed_;
   std::size_t write_count_ = 0;
   std::size_t waiting_bytes_ = 0;
@@ -112,7 +114,6 @@ private:
   bool is_gone_ = false;
   bool is_cancelled_ = false;
   bool is_upgraded_ = false;
-  bool is_answered_elsewhere_ = false;
 };
 
 /// A client's request: stands in for the HTTP server, keeps what it is told. `seen` outlives it. Any thread.
@@ -151,11 +152,9 @@ public:
     ++seen->sink_notices_;
     seen->changed_.notify_all();
   }
-  std::uint64_t number_elsewhere() const noexcept override { return number; }
-  void answered_elsewhere() noexcept override {
-    status = 200;
+  void collect(queue_results results) noexcept override {
     std::lock_guard lock{seen->mutex_};
-    seen->is_answered_elsewhere_ = true;
+    seen->collected_ = std::move(results);
     seen->end();
   }
   void refuse(failure why) noexcept override {
@@ -224,7 +223,6 @@ public:
 
   bool holds = false;                         ///< reads nothing until the test says `take`
   bool asks_for_upgrade = false;              ///< asks for a WebSocket
-  std::uint64_t number = 0;                   ///< of the process that brought it
   std::shared_ptr<websocket_session> session; ///< whose it is then
 
   /// Reads all that waits.

@@ -50,8 +50,6 @@ struct fake_queue {
   std::size_t renewals = 0;
   std::vector<queue::release_request> releases;
   std::vector<std::size_t> commit_sizes;
-  std::vector<std::vector<std::uint64_t>> answers; ///< of each append
-  bool answers_for_others = false;                 ///< as a process on the way does
 
   /// What becomes of the next requests: refused before, or the answer lost after they were
   /// done. The front is used up; empty = all is well.
@@ -102,8 +100,7 @@ struct fake_queue {
     fingerprint = request.fingerprint;
     for (auto record : request.records)
       put(request.queue.value, std::string{record.payload});
-    answers.push_back(request.answers);
-    return queue::append_reply{request.records.count(), !request.answers.empty() && answers_for_others};
+    return queue::append_reply{request.records.count()};
   }
 
   queue::lease_reply lease(const queue::lease_request& request) {

@@ -129,7 +129,7 @@ public:
     ++load_.handled_total;
     load_.failed_total += call->status >= 500 ? 1 : 0;
     if (to_sink)
-      opts_.done({call, std::move(results)});
+      opts_.done({call, results.block()});
   }
 
   bool held_back = false;

@@ -203,29 +203,6 @@ void stamp(self_ptr self, T& message) {
   }
 }
 
-/// Of a collector's append the requests whose clients are here. They go no farther.
-template <class T>
-std::vector<std::uint64_t> take_answers(self_ptr self, T& message) {
-  std::vector<std::uint64_t> answers;
-  if constexpr (requires { message.answers; }) {
-    answers = std::exchange(message.answers, {});
-    if (const auto& beside = self->state.opts.beside; !beside || !beside->has_clients())
-      answers.clear();
-  }
-  return answers;
-}
-
-/// They are answered from here: this process hears first that the results are stored.
-template <class Reply>
-void answer_clients(self_ptr self, const std::vector<std::uint64_t>& answers, Reply& reply) {
-  if constexpr (requires { reply.has_answered; }) {
-    if (answers.empty())
-      return;
-    reply.has_answered = true;
-    self->state.opts.beside->answer_collected(answers);
-  }
-}
-
 template <class T, class Target>
 void serve(self_ptr self, link::frame& in, const Target& target) {
   auto from = self->state.connection;
@@ -242,13 +219,11 @@ void serve(self_ptr self, link::frame& in, const Target& target) {
   if constexpr (std::is_void_v<typename wire<T>::reply>) {
     self->send(target, std::move(message));
   } else {
-    auto answers = take_answers(self, message);
     // Without a timeout, which would cost the clock of all actors two turns: who asks gives up by itself, and what comes later
     // is not missed.
     self->request(target, caf::infinite, std::move(message))
       .then(
-        [self, from, id = in.id, answers = std::move(answers)](typename wire<T>::reply& reply) {
-          answer_clients(self, answers, reply);
+        [self, from, id = in.id](const typename wire<T>::reply& reply) {
           reply_with(self, from, link::frame_kind::reply, id, encode(reply));
         },
         [self, from, id = in.id](const caf::error& why) {
@@ -331,6 +306,7 @@ void dispatch(self_ptr self, link::frame& in) {
   case method::http_cancel:
   case method::http_taken:
   case method::http_handed_to_sink:
+  case method::http_collected:
   case method::websocket_accept:
   case method::websocket_opened:
   case method::websocket_text:
@@ -426,8 +402,10 @@ void open_link(self_ptr self, link::connection_ptr connection) {
         send_inline(me, inbound{generation, std::move(quick)});
       else if (!quick.empty())
         caf::anon_send(me, inbound{generation, std::move(quick)});
-      if (beside)
+      if (beside) {
+        const inline_hold together; // collectors write what all these bring in one piece
         std::erase_if(frames, [&](link::frame& each) { return beside->take(each); });
+      }
       if (!frames.empty())
         caf::anon_send(me, inbound{generation, std::move(frames)});
     },

@@ -71,10 +71,6 @@ public:
   virtual void opened(link::connection_ptr connection) = 0;
   /// Takes a frame if it is for it. On the link's thread, must not block.
   virtual bool take(link::frame& in) = 0;
-  /// Whether it has the clients of the requests that the other end handles.
-  virtual bool has_clients() const noexcept { return false; }
-  /// The results of these requests are stored: answers those that still wait. On the peer's actor.
-  virtual void answer_collected(const std::vector<std::uint64_t>& ids) { static_cast<void>(ids); }
   /// There is none any more; on the link's thread.
   virtual void closed(const failure& why) = 0;
 };

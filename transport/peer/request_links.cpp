@@ -1,6 +1,7 @@
 #include "transport/peer/request_links.hpp"
 
 #include "transport/link/link_state.hpp"
+#include "actors/inline_executor.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -145,6 +146,7 @@ private:
       caller_->opened(*made);
       (*made)->start(
         {[caller = caller_](std::vector<link::frame> frames) {
+           const inline_hold together; // collectors write what all these bring in one piece
            for (auto& each : frames)
              caller->take(each);
          },

@@ -98,6 +98,26 @@ result<response> decode_answer(std::string_view bytes) {
   return out;
 }
 
+std::string encode_results(const queue_results& what) {
+  pb::HttpCollected header;
+  header.set_queue(what.queue.value);
+  header.set_idempotency_key(what.key);
+  header.set_fingerprint(what.fingerprint);
+  return with_body(header, what.records.bytes());
+}
+
+result<queue_results> decode_results(std::string_view bytes) {
+  pb::HttpCollected header;
+  auto rest = detail::parse_header(bytes, header);
+  if (!rest)
+    return fail(rest);
+  auto records = record_block::from_bytes(std::string{*rest});
+  if (!records)
+    return fail(records);
+  return queue_results{queue_name{std::move(*header.mutable_queue())}, std::move(*records),
+                       std::move(*header.mutable_idempotency_key()), header.fingerprint()};
+}
+
 bool says_not_begun(errc code) noexcept {
   return code == errc::overloaded || code == errc::shutting_down || code == errc::unavailable;
 }
@@ -224,19 +244,18 @@ bool request_caller::take(link::frame& in) {
     if (auto call = find(in.id))
       call->handed_to_sink();
     return true;
+  case method::http_collected:
+    if (auto call = remove(in.id)) {
+      if (auto results = decode_results(in.body))
+        call->collect(std::move(*results));
+    }
+    return true;
   case method::websocket_accept:
     accept_websocket(in.id);
     return true;
   default:
     return websockets_->take(in);
   }
-}
-
-void request_caller::answer_collected(const std::vector<std::uint64_t>& ids) {
-  link::send_cork cork; // those of another node leave together
-  for (auto id : ids)
-    if (auto call = remove(id))
-      call->respond(collected_response());
 }
 
 void request_caller::accept_websocket(std::uint64_t id) {
@@ -380,25 +399,14 @@ public:
     status = static_cast<std::uint16_t>(answer.status);
     if (has_begun_ || !end())
       return;
-    auto bytes = encode_answer(answer);
-    const auto size = bytes.size();
-    if (send(link::frame_kind::reply, {}, std::move(bytes)))
-      return;
-    // A link that is gone takes this no more than that. One that is full has room for short frames.
-    if (size > limits::frame_size_bytes_max)
-      send(link::frame_kind::reply, {},
-           encode_answer(error_response(500, "the answer has " + std::to_string(size) + " bytes, at most "
-                                               + std::to_string(limits::frame_size_bytes_max)
-                                               + " can be sent in one piece: stream it")));
-    else
-      send(link::frame_kind::error, {}, encode_failure({errc::internal, "the answer was lost"}));
+    send_or_say(link::frame_kind::reply, {}, encode_answer(answer), "the answer has ",
+                " can be sent in one piece: stream it");
   }
 
-  std::uint64_t number_elsewhere() const noexcept override { return id_; }
-
-  void answered_elsewhere() noexcept override {
-    status = 200;
-    ended_ = true;
+  void collect(queue_results results) noexcept override {
+    if (!has_begun_ && end())
+      send_or_say(link::frame_kind::notice, method::http_collected, encode_results(results),
+                  "the results have ", " can go to the sink at once", error_form::collector);
   }
 
   void handed_to_sink() noexcept override {
@@ -505,6 +513,23 @@ public:
 
 private:
   bool end() noexcept { return !ended_.exchange(true); }
+
+  /// What ends the exchange. If the link does not take it the other end hears why.
+  void send_or_say(link::frame_kind kind, method what, std::string bytes, std::string_view before,
+                   std::string_view after, error_form form = error_form::plain) {
+    const auto size = bytes.size();
+    if (send(kind, what, std::move(bytes)))
+      return;
+    // A link that is gone takes this no more than that. One that is full has room for short frames.
+    if (size > limits::frame_size_bytes_max)
+      send(link::frame_kind::reply, {},
+           encode_answer(error_response(500,
+                                        std::string{before} + std::to_string(size) + " bytes, at most "
+                                          + std::to_string(limits::frame_size_bytes_max) + std::string{after},
+                                        form)));
+    else
+      send(link::frame_kind::error, {}, encode_failure({errc::internal, "the answer was lost"}));
+  }
 
   bool send(link::frame_kind kind, method what, std::string body) {
     return send_one(connection_, {kind, static_cast<std::uint16_t>(what), id_, 0, std::move(body)})

@@ -16,8 +16,8 @@
 /// Requests over a link, beside its peer actor. One frame brings the request, one the whole answer;
 /// a streamed answer is a `begin`, parts and an `end`, held back by what the client has taken.
 ///
-/// A collector's replica may tell, before its answer, that user code is done with the request. Where its sink is a queue it may
-/// leave the answer to the end that has the client: that end is the first to hear that the results are stored (`answer_collected`).
+/// A collector's replica may tell, before its answer, that user code is done with the request. Where its sink is a queue one frame brings
+/// back what it made instead of an answer: the end that has the client sees to the rest.
 ///
 /// An `error` frame as answer with `overloaded`, `shutting_down` or `unavailable` says that user
 /// code has not begun; any other that the request was lost. A request may also become a WebSocket:
@@ -44,8 +44,6 @@ public:
 
   void opened(link::connection_ptr connection) override;
   bool take(link::frame& in) override;
-  bool has_clients() const noexcept override { return true; }
-  void answer_collected(const std::vector<std::uint64_t>& ids) override;
   void closed(const failure& why) override;
 
 private:

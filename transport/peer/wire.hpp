@@ -58,6 +58,7 @@ enum class method : std::uint16_t {
   websocket_release = 66,
   room_message = 67, ///< between nodes
   http_handed_to_sink = 68,
+  http_collected = 69,
 };
 
 /// Reads a piece of an artifact from the head's store.

@@ -161,6 +161,7 @@ void pack(const ingress::processor_load& from, pb::ProcessorLoad& to) {
   to.set_server_errors_total(from.server_errors_total);
   to.set_turned_away_total(from.turned_away_total);
   to.set_room_messages_lost_total(from.room_messages_lost_total);
+  to.set_sink_error(from.sink_error);
   // What follows the last one that counts is 0 anyway.
   auto size = from.latency.counts.size();
   while (size > 0 && from.latency.counts[size - 1] == 0)
@@ -181,6 +182,7 @@ ingress::processor_load unpack(const pb::ProcessorLoad& from) {
   to.server_errors_total = from.server_errors_total();
   to.turned_away_total = from.turned_away_total();
   to.room_messages_lost_total = from.room_messages_lost_total();
+  to.sink_error = from.sink_error();
   const auto size = std::min(to.latency.counts.size(), static_cast<std::size_t>(from.latency_counts_size()));
   for (std::size_t i = 0; i < size; ++i)
     to.latency.counts[i] = from.latency_counts(static_cast<int>(i));

@@ -37,7 +37,6 @@ std::string encode(const queue::append_request& x) {
   header.set_producer(x.producer);
   header.set_producer_seq(x.producer_seq);
   header.set_fingerprint(x.fingerprint);
-  header.mutable_answers()->Add(x.answers.begin(), x.answers.end());
   body_writer out{header, x.records.bytes().size()};
   out.add(x.records);
   return out.finish();
@@ -52,14 +51,12 @@ result<void> decode(std::string_view bytes, queue::append_request& x) {
   x.producer = header.producer();
   x.producer_seq = header.producer_seq();
   x.fingerprint = header.fingerprint();
-  x.answers.assign(header.answers().begin(), header.answers().end());
   return take_block(*rest, x.records);
 }
 
 std::string encode(const queue::append_reply& x) {
   pb::Appended out;
   out.set_count(x.count);
-  out.set_has_answered(x.has_answered);
   return out.SerializeAsString();
 }
 
@@ -68,7 +65,6 @@ result<void> decode(std::string_view bytes, queue::append_reply& x) {
   if (auto ok = parse(bytes, in); !ok)
     return ok;
   x.count = in.count();
-  x.has_answered = in.has_answered();
   return {};
 }
 

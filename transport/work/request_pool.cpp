@@ -172,21 +172,18 @@ private:
         continue;
       }
       results.clear();
-      const bool to_sink = call_body(me.call, results);
-      const bool wants_notice = to_sink && me.call->wants_sink_notice;
-      const bool is_quick = !wants_notice || clock::now() - me.began <= quick_call_max;
+      const bool is_made = call_body(me.call, results);
+      const bool is_quick = !is_made || clock::now() - me.began <= quick_call_max;
       lock.lock();
       auto finished = std::move(me.call);
       const bool is_last = waiting_.empty();
-      auto deliver = to_sink ? opts_.done : nullptr;
+      auto deliver = is_made ? opts_.done : nullptr;
       ++handled_total_;
       failed_total_ += finished->status >= 500 ? 1 : 0;
       // Not under the lock: the end of an exchange may bring the next one here.
       lock.unlock();
-      if (wants_notice)
-        at_sink.push_back(finished);
-      if (deliver)
-        deliver({std::move(finished), results});
+      if (deliver && deliver({finished, results.block()}) && finished->wants_sink_notice)
+        at_sink.push_back(std::move(finished));
       finished.reset();
       if (!at_sink.empty() && (is_last || !is_quick || at_sink.size() >= notices_max))
         tell_at_sink(at_sink);

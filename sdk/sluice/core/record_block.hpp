@@ -77,6 +77,11 @@ class record_block_builder {
 public:
   void add(std::uint64_t seq, std::uint32_t attempts, std::string_view payload);
   void add(std::string_view payload) { add(0, 0, payload); }
+  /// All of `records`, as they are.
+  void add(const record_block& records) {
+    bytes_.append(records.bytes());
+    count_ += records.count();
+  }
 
   std::size_t count() const noexcept { return count_; }
   std::size_t size_bytes() const noexcept { return bytes_.size(); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sluice/core/executor.hpp>
+#include <sluice/core/record_block.hpp>
 #include <sluice/core/result.hpp>
 #include <sluice/processor/reduction.hpp>
 
@@ -30,6 +31,15 @@ public:
   std::string_view operator[](std::size_t i) const noexcept {
     auto begin = i == 0 ? 0 : ends_[i - 1];
     return std::string_view{bytes_}.substr(begin, ends_[i] - begin);
+  }
+
+  /// All of them as records.
+  record_block block() const {
+    record_block_builder out;
+    out.reserve(bytes_.size() + count() * record_overhead_bytes);
+    for (std::size_t i = 0; i < count(); ++i)
+      out.add((*this)[i]);
+    return out.finish();
   }
 
 private:

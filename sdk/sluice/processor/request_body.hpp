@@ -1,6 +1,8 @@
 #pragma once
 
 #include <sluice/core/executor.hpp>
+#include <sluice/core/ids.hpp>
+#include <sluice/core/record_block.hpp>
 #include <sluice/core/result.hpp>
 #include <sluice/http/message.hpp>
 #include <sluice/processor/body.hpp>
@@ -19,9 +21,17 @@ namespace sluice {
 
 class websocket_session;
 
+/// What a collector made of one request, for the queue that is its sink.
+struct queue_results {
+  queue_name queue;
+  record_block records;          ///< not empty
+  std::string key;               ///< the client's Idempotency-Key; empty = it has none
+  std::uint64_t fingerprint = 0; ///< of its request, if it has a key
+};
+
 /// One HTTP request on its way to user code, and the way back of its answer.
 ///
-/// Whoever holds it last ends it with exactly one of `respond`, `refuse`, or `begin` …
+/// Whoever holds it last ends it with exactly one of `respond`, `refuse`, `collect`, or `begin` …
 /// `finish`. One that is dropped before that was lost with who held it: it is given to another
 /// replica if that is harmless, else the client gets 502. All functions may be called from any thread,
 /// never block and never throw; what comes after the end is ignored.
@@ -52,11 +62,9 @@ public:
   /// Of a collector: user code is done with it and free for the next one; the answer comes when the sink has the results.
   virtual void handed_to_sink() noexcept {}
 
-  /// Of one that another process has brought: its number there, by which that can be told to answer it itself, with
-  /// `collected_response`. 0 = of this process.
-  virtual std::uint64_t number_elsewhere() const noexcept { return 0; }
-  /// Ends it: the process that brought it has answered so.
-  virtual void answered_elsewhere() noexcept {}
+  /// Ends it for whoever holds it, of a collector whose sink is a queue: user code is done with it, and who has the client brings the
+  /// results to the queue and answers. One that does not know how is lost.
+  virtual void collect(queue_results results) noexcept { static_cast<void>(results); }
 
   virtual void respond(response answer) noexcept = 0;
 

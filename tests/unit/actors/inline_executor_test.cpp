@@ -141,6 +141,24 @@ TEST_CASE_FIXTURE(world, "whether an actor may is asked each time") {
   CHECK(seen == texts{"f1", "f2"});
 }
 
+TEST_CASE_FIXTURE(world, "what a thread holds back is handled at the end, in its order") {
+  const auto b = spawn("b");
+  const auto a = spawn("a", b);
+  run();
+  {
+    const inline_hold outer;
+    send_inline(a, note{2});
+    {
+      const inline_hold inner;
+      send_inline(b, note{9});
+    }
+    CHECK(seen.empty());
+  }
+  CHECK(seen == texts{"a2", "b1", "b9"});
+  send_inline(b, note{8});
+  CHECK(seen.back() == "b8");
+}
+
 TEST_CASE_FIXTURE(world, "an actor that the scheduler has at hand is left to it") {
   const auto a = spawn("a");
   run();

@@ -113,6 +113,22 @@ TEST_CASE_FIXTURE(fixture,
     == "read: 0 done in 1.0 s\n  last error: teardown: no\nwork: 0 done in 1.0 s\n  last error: no space\n");
 }
 
+TEST_CASE_FIXTURE(fixture, "what a queue does not take of a collector is its trouble, too") {
+  replica("work").last_error = "of a record";
+  auto all = progress_of(spec, report, stats);
+  ingress::processor_load load;
+  load.flow = flow_name{"f"};
+  load.processor = processor_name{"work"};
+  add_sink_errors(all, {load});
+  CHECK(all[1].trouble.empty());
+  CHECK(all[1].last_error == "of a record");
+  load.sink_error = "no space";
+  add_sink_errors(all, {load});
+  CHECK(all[0].trouble.empty());
+  CHECK(all[1].trouble == "no space");
+  CHECK(all[1].last_error == "no space");
+}
+
 TEST_CASE_FIXTURE(fixture, "a drain is held up when nothing is left but what does not work") {
   CHECK_FALSE(is_held_up(report));
   replica("read").phase = host::replica_phase::down;

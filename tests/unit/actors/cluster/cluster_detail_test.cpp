@@ -1,6 +1,7 @@
 // Goal: what a flow waits for is told with its reason.
 
 #include "actors/cluster/cluster_state.hpp"
+#include "actors/cluster/cluster_view.hpp"
 
 #include <doctest/doctest.h>
 
@@ -17,8 +18,9 @@ struct fixture {
   cluster_state state;
   moment at{time_point{1h}, std::chrono::system_clock::time_point{1h}};
   node::desired_state told;
+  std::vector<ingress::processor_load> loads; ///< with the next report
 
-  fixture() {
+  explicit fixture(bool collects = false) {
     node_registers node;
     node.info.id = node_id{"a"};
     node.info.started = incarnation{{1, 0}};
@@ -33,6 +35,11 @@ struct fixture {
       one.name = processor_name{name};
       one.source = {"queue", {{"name", "in"}}};
       one.sink = {"queue", {{"name", "out"}}};
+      if (collects) {
+        one.kind = pattern::collector;
+        one.source = {};
+        one.http = http_spec{.route = std::string{"/"} + name, .method = method::post};
+      }
       what.spec.processors.push_back(one);
     }
     does(what);
@@ -67,6 +74,7 @@ struct fixture {
       host.replicas.push_back(replica);
     }
     report->hosts.push_back(host);
+    report->requests = loads;
     does(std::shared_ptr<const node::node_report>{report});
     does(tick{});
   }
@@ -90,4 +98,20 @@ TEST_CASE_FIXTURE(fixture, "a setup that takes long is named, with how long") {
   CHECK(flow().detail == "starts on a");
   starts("", 75s);
   CHECK(flow().detail == "second starts on a: its setup has taken 75 s");
+}
+
+TEST_CASE("what a queue does not take of a collector is the last error of it, while that lasts") {
+  fixture with{true};
+  auto last_error = [&] {
+    return make_view(with.state, {}, with.at.now)->flows.at(0).processors.at(1).last_error;
+  };
+  with.loads.resize(1);
+  with.loads[0].flow = orders;
+  with.loads[0].processor = processor_name{"second"};
+  with.loads[0].sink_error = "the disk is full";
+  with.starts("");
+  CHECK(last_error() == "the disk is full");
+  with.loads[0].sink_error.clear();
+  with.starts("");
+  CHECK(last_error().empty());
 }

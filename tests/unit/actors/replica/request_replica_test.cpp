@@ -2,12 +2,12 @@
 // sink has confirmed.
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/fake_exchange.hpp"
-#include "tests/support/fake_queue.hpp"
 #include "tests/support/fake_threads.hpp"
 #include "actors/replica/request_replica.hpp"
 
 #include <sluice/core/limits.hpp>
 
+#include <caf/typed_event_based_actor.hpp>
 #include <doctest/doctest.h>
 
 using namespace sluice;
@@ -86,13 +86,11 @@ struct memory_sink final : sink {
 
 class fixture : public deterministic_system {
 public:
-  std::shared_ptr<fake_queue> queues = std::make_shared<fake_queue>();
   std::shared_ptr<probe::shared> code = std::make_shared<probe::shared>();
   std::shared_ptr<ingress::local_targets> targets = std::make_shared<ingress::local_targets>();
   std::shared_ptr<memory_sink> sink;
   std::vector<host::replica_report> reports;
   replica::handle replica;
-  std::uint64_t number = 0; ///< of the requests to come, at the process that brings them
 
   ~fixture() { code->open_calls.clear(); } // they hold the body, which holds them
 
@@ -104,7 +102,6 @@ public:
     opts.processor.sink = {"queue", {{"name", "out"}}};
     opts.consumer = {flow_name{"f"}, processor_name{"p"}};
     opts.owner = {node_id{"n"}, host_id{3}, replica_id{5}};
-    opts.queue = own(spawn_fake_queue(sys, queues));
     opts.make_body = [code = code] { return std::make_unique<probe>(code); };
     opts.to = sink;
     opts.threads = std::make_shared<fake_threads>();
@@ -122,10 +119,11 @@ public:
   std::shared_ptr<test::fake_answer> send(std::string body, std::string key = {}) {
     request in;
     in.body = std::move(body);
+    const std::uint64_t fingerprint = key.empty() ? 0 : 17;
     if (!key.empty())
       in.headers.add("Idempotency-Key", std::move(key));
     auto call = std::make_shared<test::fake_exchange>(std::move(in), sched.clock().now() + 30s);
-    call->number = number;
+    call->fingerprint = fingerprint;
     auto log = call->seen;
     auto target = targets->find(replica_id{5});
     REQUIRE(target);
@@ -197,109 +195,75 @@ TEST_CASE_FIXTURE(fixture, "a replica that is killed is no target any more") {
   CHECK_FALSE(targets->find(replica_id{5}));
 }
 
-TEST_CASE_FIXTURE(fixture, "a collector answers when the queue has its results") {
+TEST_CASE_FIXTURE(fixture, "what a collector makes for a queue goes back to who has the client") {
   code->collects = true;
   start(pattern::collector);
   auto log = send("one");
-  CHECK(status_of(log) == 200);
-  CHECK(log->body() == R"({"success":true})");
-  CHECK(queues->payloads("out") == std::vector<std::string>{"one"});
-}
-
-TEST_CASE_FIXTURE(fixture,
-                  "a collector leaves an answer to the process that brought the request, if that gives it") {
-  code->collects = true;
-  start(pattern::collector);
-  number = 77;
-  auto own = send("one");
-  CHECK(own->body() == R"({"success":true})"); // nobody else did
-  queues->answers_for_others = true;
-  auto theirs = send("two");
-  CHECK(theirs->is_answered_elsewhere());
-  CHECK(theirs->ends() == 1);
-  CHECK(theirs->body().empty());
-  number = 0;
-  CHECK(status_of(send("three")) == 200);
-  CHECK(queues->answers == std::vector<std::vector<std::uint64_t>>{{77}, {77}, {}});
-  CHECK(queues->payloads("out") == std::vector<std::string>{"one", "two", "three"});
+  const auto made = log->collected();
+  REQUIRE(made);
+  CHECK(made->queue == queue_name{"out"});
+  REQUIRE(made->records.count() == 1);
+  CHECK((*made->records.begin()).payload == "one");
+  CHECK(made->key.empty());
+  CHECK_FALSE(log->answer());
   drain();
   advance(1s);
-  CHECK(reports.back().phase == replica_phase::down); // none of them is waited for
+  CHECK(reports.back().phase == replica_phase::down); // it is not waited for
 }
 
-TEST_CASE_FIXTURE(fixture, "of many calls in one write none is left to another process") {
+TEST_CASE_FIXTURE(fixture, "with it go the key of the client and what tells whether another request has it") {
   code->collects = true;
   start(pattern::collector);
-  queues->answers_for_others = true;
-  queues->append_faults = {fake_queue::fault::refuse}; // what comes until the next try goes together
-  number = 1;
-  std::vector<std::shared_ptr<test::fake_answer>> logs;
-  for (int i = 0; i < 4; ++i)
-    logs.push_back(send("x"));
-  advance(2s);
-  CHECK(logs[0]->is_answered_elsewhere());
-  for (int i = 1; i < 4; ++i)
-    CHECK(status_of(logs[i]) == 200);
-  for (const auto& log : logs)
-    CHECK(log->ends() == 1);
-  CHECK(queues->answers == std::vector<std::vector<std::uint64_t>>{{1}, {}});
-}
-
-TEST_CASE_FIXTURE(fixture, "of calls in one write those that another process cannot name are answered here") {
-  code->collects = true;
-  start(pattern::collector);
-  queues->answers_for_others = true;
-  queues->append_faults = {fake_queue::fault::refuse};
-  send("first");
-  number = 5;
-  auto named = send("named");
-  number = 0;
-  auto own = send("own");
-  advance(2s);
-  CHECK(named->is_answered_elsewhere());
-  CHECK(own->body() == R"({"success":true})");
-  CHECK(queues->answers == std::vector<std::vector<std::uint64_t>>{{}, {5}});
+  const auto made = send("one", "k-1")->collected();
+  REQUIRE(made);
+  CHECK(made->key == "k-1");
+  CHECK(made->fingerprint == 17);
 }
 
 TEST_CASE_FIXTURE(fixture, "a collector without results answers at once") {
   code->collects = true;
   start(pattern::collector);
-  CHECK(status_of(send("nothing")) == 200);
-  CHECK(queues->appends == 0);
-}
-
-TEST_CASE_FIXTURE(fixture, "an append whose answer is lost is repeated and stored once") {
-  code->collects = true;
-  queues->append_faults = {fake_queue::fault::lose_answer};
-  start(pattern::collector);
-  auto log = send("one");
-  CHECK(status_of(log) == 0);
-  advance(5s);
+  auto log = send("nothing");
   CHECK(status_of(log) == 200);
-  CHECK(queues->appends == 2);
-  CHECK(queues->payloads("out") == std::vector<std::string>{"one"});
+  CHECK(log->body() == R"({"success":true})");
+  CHECK_FALSE(log->collected());
 }
 
-TEST_CASE_FIXTURE(fixture, "a queue that refuses for good is an error, and a success is never claimed") {
+TEST_CASE_FIXTURE(
+  fixture, "a coroutine of a collector is at its sink where that is written to from here, else it is done") {
   code->collects = true;
-  queues->fault_code = errc::invalid_argument;
-  queues->append_faults = {fake_queue::fault::refuse};
+  code->is_async = true;
+  auto run_one = [&] {
+    auto log = send("one");
+    auto call = std::move(code->open_calls.at(0));
+    code->open_calls.clear();
+    call();
+    run();
+    return log;
+  };
+  start(pattern::collector);
+  auto to_queue = run_one();
+  CHECK(to_queue->collected());
+  CHECK(to_queue->sink_notices() == 0);
+  kill(replica);
+  sink = std::make_shared<memory_sink>();
+  start(pattern::collector);
+  auto to_sink = run_one();
+  CHECK(status_of(to_sink) == 200);
+  CHECK(to_sink->sink_notices() == 1);
+}
+
+TEST_CASE_FIXTURE(fixture, "a sink that refuses for good is an error, and a success is never claimed") {
+  code->collects = true;
+  sink = std::make_shared<memory_sink>();
+  sink->push_result = fail(errc::invalid_argument, "no such column");
   start(pattern::collector);
   auto log = send("one");
   CHECK(status_of(log) == 500);
-  CHECK(log->body().starts_with(R"({"success":false,"error":)"));
-  CHECK(queues->payloads("out").empty());
+  CHECK(log->body() == R"({"success":false,"error":"the sink refuses the results: no such column"})");
+  CHECK(sink->written.empty());
   advance(limits::heartbeat_interval);
   CHECK(reports.back().failed_total == 1);
-}
-
-TEST_CASE_FIXTURE(fixture, "the retry of a client with the same key is stored once") {
-  code->collects = true;
-  start(pattern::collector);
-  CHECK(status_of(send("one", "k-1")) == 200);
-  CHECK(status_of(send("one", "k-1")) == 200);
-  CHECK(status_of(send("two", "k-2")) == 200);
-  CHECK(queues->payloads("out") == std::vector<std::string>{"one", "two"});
 }
 
 TEST_CASE_FIXTURE(fixture, "a collector writes to any sink, and tells what it refuses") {

@@ -127,7 +127,7 @@ TEST_CASE("peers must agree on protocol and cluster and have a name and an incar
   auto self = sample();
   CHECK(check_hello(self, sample()));
   auto other = sample();
-  other.protocol_version = 2;
+  other.protocol_version = 7;
   CHECK(check_hello(self, other).error().code == errc::unsupported);
   other = sample();
   other.cluster_id = "cluster-2";

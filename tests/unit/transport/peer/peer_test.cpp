@@ -54,8 +54,7 @@ struct two_processes {
   peer::handle there_peer; ///< stands for this side, over there
   peer::handle peer;       ///< stands for that side, here
 
-  explicit two_processes(std::optional<queue::owner_id> acts_as = {}, bool serves_queue = true,
-                         std::shared_ptr<peer::side_channel> beside = {}) {
+  explicit two_processes(std::optional<queue::owner_id> acts_as = {}, bool serves_queue = true) {
     auto [mine, theirs] = link::make_memory_link_pair(hello_of(link::peer_role::host, "5"),
                                                       hello_of(link::peer_role::node, "node-a"));
     there_end = theirs;
@@ -64,7 +63,6 @@ struct two_processes {
     if (serves_queue)
       remote.local.queue = queue;
     remote.acts_as = acts_as;
-    remote.beside = std::move(beside);
     there_peer = peer::spawn(there, std::move(remote));
     peer::options local;
     local.established = mine;
@@ -111,49 +109,6 @@ TEST_CASE("a request is answered by the actor on the other side") {
   REQUIRE(reply);
   CHECK(reply->count == 2);
   CHECK(both.ask<std::string>(queue::cursor_request{"key"}) == result<std::string>{"key"});
-}
-
-namespace {
-
-/// Has clients, and notes whom it is to answer.
-struct clients final : peer::side_channel {
-  std::vector<std::uint64_t> answered;
-
-  void opened(link::connection_ptr) override {}
-  bool take(link::frame&) override { return false; }
-  bool has_clients() const noexcept override { return true; }
-  void answer_collected(const std::vector<std::uint64_t>& ids) override {
-    answered.insert(answered.end(), ids.begin(), ids.end());
-  }
-  void closed(const failure&) override {}
-};
-
-} // namespace
-
-TEST_CASE("who relays an append answers the requests that it names, once it is stored, and says so") {
-  auto beside = std::make_shared<clients>();
-  {
-    two_processes both{{}, true, beside};
-    auto named = append_of("in");
-    named.answers = {7, 9};
-    auto reply = both.ask<queue::append_reply>(named);
-    REQUIRE(reply);
-    CHECK(reply->has_answered);
-    CHECK_FALSE(both.ask<queue::append_reply>(append_of("in"))->has_answered);
-    auto refused = append_of("full");
-    refused.answers = {8};
-    CHECK_FALSE(both.ask<queue::append_reply>(refused));
-  }
-  CHECK(beside->answered == std::vector<std::uint64_t>{7, 9});
-}
-
-TEST_CASE("who has no clients leaves the answers to the other end") {
-  two_processes both;
-  auto named = append_of("in");
-  named.answers = {7};
-  auto reply = both.ask<queue::append_reply>(named);
-  REQUIRE(reply);
-  CHECK_FALSE(reply->has_answered);
 }
 
 TEST_CASE("a failure keeps its code and text across the link") {

@@ -129,26 +129,40 @@ TEST_CASE("that user code is done with a request is told if it was asked for, an
   CHECK(log->body() == "stored");
 }
 
-TEST_CASE(
-  "a collector's request may be answered by the end that has its client, and then no more by the other") {
+TEST_CASE("what a collector made for a queue comes to the end that has the client, once") {
   relay r;
   auto log = r.send(sample());
-  auto other = r.send(sample());
-  const auto number = r.replica->calls[0]->number_elsewhere();
-  CHECK(number != 0);
-  CHECK(r.replica->calls[1]->number_elsewhere() != number);
-  r.caller->answer_collected({number, number + 1'000});
-  CHECK(log->status() == 200);
-  CHECK(log->body() == R"({"success":true})");
-  CHECK(log->ends() == 1);
-  r.replica->calls[0]->answered_elsewhere();
+  queue_results made{queue_name{"orders"}, {}, "key-1", 0xfedc'ba98'7654'3210};
+  record_block_builder records;
+  records.add("one");
+  records.add(std::string("\0z", 2));
+  made.records = records.finish();
+  r.replica->calls[0]->collect(made);
+  const auto got = log->collected();
+  REQUIRE(got);
+  CHECK(got->queue == made.queue);
+  CHECK(got->records.bytes() == made.records.bytes());
+  CHECK(got->records.count() == 2);
+  CHECK(got->key == "key-1");
+  CHECK(got->fingerprint == made.fingerprint);
+  r.replica->calls[0]->collect(made);
   r.replica->calls[0]->respond({500, {}, "late"});
-  r.replica->calls.erase(r.replica->calls.begin()); // says nothing of a lost request
-  r.caller->answer_collected({number});
+  r.replica->calls.clear(); // says nothing of a lost request
   CHECK(log->ends() == 1);
-  CHECK(other->ends() == 0);
-  r.replica->calls[0]->respond({200, {}, "its own"});
-  CHECK(other->body() == "its own");
+  CHECK_FALSE(log->answer());
+}
+
+TEST_CASE("more results than a frame holds are an error that says so") {
+  relay r;
+  auto log = r.send(sample());
+  queue_results made{queue_name{"orders"}, {}, {}, 0};
+  record_block_builder records;
+  records.add(std::string(limits::frame_size_bytes_max + 1, 'x'));
+  made.records = records.finish();
+  r.replica->calls[0]->collect(std::move(made));
+  CHECK(log->status() == 500);
+  CHECK(log->body().find(R"("success":false,"error":"the results have )") != std::string::npos);
+  CHECK_FALSE(log->collected());
 }
 
 TEST_CASE("what comes after the end of an exchange is ignored") {

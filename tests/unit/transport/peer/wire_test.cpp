@@ -79,15 +79,6 @@ TEST_CASE("an append keeps what makes a repeat known") {
   CHECK(back.producer == x.producer);
   CHECK(back.producer_seq == 1);
   CHECK(back.fingerprint == x.fingerprint);
-  CHECK(back.answers.empty());
-}
-
-TEST_CASE("an append names the requests that may be answered for it, and its reply says whether they are") {
-  queue::append_request x{queue_name{"orders"}, block_of({"one"}), "", 0};
-  x.answers = {std::uint64_t{1} << 63 | 5, 6};
-  CHECK(round_trip(x).answers == x.answers);
-  CHECK_FALSE(round_trip(queue::append_reply{3}).has_answered);
-  CHECK(round_trip(queue::append_reply{3, true}).has_answered);
 }
 
 TEST_CASE("a lease reply carries its records untouched") {
@@ -229,6 +220,7 @@ TEST_CASE("a node's report keeps hosts, replicas and the last crash") {
   load.server_errors_total = 2;
   load.turned_away_total = 1;
   load.room_messages_lost_total = 6;
+  load.sink_error = "no room";
   load.latency.add(5ms);
   load.latency.add(70s);
   x.requests = {load, {}};

@@ -63,6 +63,7 @@ struct pool {
   work::worker_threads threads;
   std::promise<void> idle;
   std::atomic<int> collected{0};
+  bool waits_for_sink = true; ///< where user code was
   std::unique_ptr<replica::request_work_port> work;
 
   explicit pool(std::uint32_t num_concurrency, std::size_t waiting_max = 1000) {
@@ -70,8 +71,9 @@ struct pool {
     opts.num_concurrency = num_concurrency;
     opts.waiting_max = waiting_max;
     opts.done = [this](const replica::collected& what) {
-      collected += static_cast<int>(what.results.count());
+      collected += static_cast<int>(what.records.count());
       what.call->respond({200, {}, "stored"});
+      return waits_for_sink;
     };
     opts.idle = [this] { idle.set_value(); };
     work = threads.make_request_work(std::move(opts));

@@ -1,4 +1,4 @@
-#include "actors/replica/collect_state.hpp"
+#include "actors/collect/collect_state.hpp"
 
 #include "actors/replica/replica_policy.hpp"
 #include "actors/replica/replica_state.hpp"
@@ -6,33 +6,20 @@
 #include <algorithm>
 #include <utility>
 
-namespace sluice::replica {
+namespace sluice::collect {
 
 namespace {
 
 /// A write that is out may be repeated for as long as its clients wait, so soon.
 constexpr std::chrono::milliseconds store_backoff_max{1000};
 
-std::size_t size_of(const encoded_results& results) {
-  std::size_t total = 0;
-  for (std::size_t i = 0; i < results.count(); ++i)
-    total += results[i].size() + record_overhead_bytes;
-  return total;
-}
-
-void add_records(record_block_builder& to, const encoded_results& results) {
-  for (std::size_t i = 0; i < results.count(); ++i)
-    to.add(results[i]);
-}
-
 } // namespace
 
 collect_state::collect_state(bool keyed, std::uint64_t seed) : keyed_(keyed), random_(seed) {}
 
-void collect_state::add(std::uint64_t call, encoded_results results, idempotency sent, time_point deadline) {
-  const auto size = size_of(results);
-  size_bytes_ += size;
-  waiting_.push_back({call, std::move(results), size, keyed_ ? std::move(sent) : idempotency{}, deadline});
+void collect_state::add(std::uint64_t call, record_block records, idempotency sent, time_point deadline) {
+  size_bytes_ += records.bytes().size();
+  waiting_.push_back({call, std::move(records), keyed_ ? std::move(sent) : idempotency{}, deadline});
 }
 
 // A key's write is its own, whatever else waits: the repeat of a client must meet the same one.
@@ -43,14 +30,11 @@ void collect_state::cut_keyed() {
       continue;
     }
     collect_group made;
-    record_block_builder records;
-    add_records(records, at->results);
     made.seq = 1;
     made.key = std::move(at->sent.key);
     made.fingerprint = at->sent.fingerprint;
-    made.records = records.finish();
+    made.records = std::move(at->records);
     made.calls = {at->call};
-    made.size_bytes = at->size_bytes;
     groups_.emplace(next_group_++, std::move(made));
     at = waiting_.erase(at);
   }
@@ -58,20 +42,29 @@ void collect_state::cut_keyed() {
 
 void collect_state::cut() {
   collect_group made;
-  record_block_builder records;
-  while (!waiting_.empty()) {
-    const auto& front = waiting_.front();
-    const bool fits = records.count() + front.results.count() <= group_count_max
-                      && records.size_bytes() + front.size_bytes <= group_bytes_max;
-    if (!fits && records.count() > 0)
+  std::size_t count = 0;
+  std::size_t size_bytes = 0;
+  auto end = waiting_.begin();
+  for (; end != waiting_.end(); ++end) {
+    const bool fits = count + end->records.count() <= replica::group_count_max
+                      && size_bytes + end->records.bytes().size() <= replica::group_bytes_max;
+    if (!fits && count > 0)
       break;
-    add_records(records, front.results);
-    made.calls.push_back(front.call);
-    made.size_bytes += front.size_bytes;
-    waiting_.pop_front();
+    count += end->records.count();
+    size_bytes += end->records.bytes().size();
+    made.calls.push_back(end->call);
   }
   made.seq = ++seq_last_;
-  made.records = records.finish();
+  if (made.calls.size() == 1)
+    made.records = std::move(waiting_.front().records);
+  else {
+    record_block_builder all;
+    all.reserve(size_bytes);
+    for (auto at = waiting_.begin(); at != end; ++at)
+      all.add(at->records);
+    made.records = all.finish();
+  }
+  waiting_.erase(waiting_.begin(), end);
   groups_.emplace(next_group_++, std::move(made));
 }
 
@@ -101,8 +94,10 @@ collect_outcome collect_state::on_stored(std::uint64_t id, const result<void>& o
   auto& group = found->second;
   group.waiting = false;
   const bool is_reused = !outcome && !group.key.empty() && outcome.error().code == errc::conflict;
-  if (!outcome && !is_reused && is_transient(outcome.error().code)) {
-    group.not_before = now + backoff_delay(group.tries, next_random(random_), backoff_min, store_backoff_max);
+  if (!outcome && !is_reused && replica::is_transient(outcome.error().code)) {
+    group.not_before = now
+                       + replica::backoff_delay(group.tries, replica::next_random(random_),
+                                                replica::backoff_min, store_backoff_max);
     return out;
   }
   if (outcome)
@@ -113,7 +108,7 @@ collect_outcome collect_state::on_stored(std::uint64_t id, const result<void>& o
     if (is_reused)
       out.reused_key = std::move(group.key);
   }
-  size_bytes_ -= std::min(size_bytes_, group.size_bytes);
+  size_bytes_ -= std::min(size_bytes_, group.records.bytes().size());
   groups_.erase(found);
   return out;
 }
@@ -143,10 +138,10 @@ std::vector<std::uint64_t> collect_state::take_late(time_point now) {
     if (now < each.deadline)
       return false;
     late.push_back(each.call);
-    size_bytes_ -= std::min(size_bytes_, each.size_bytes);
+    size_bytes_ -= std::min(size_bytes_, each.records.bytes().size());
     return true;
   });
   return late;
 }
 
-} // namespace sluice::replica
+} // namespace sluice::collect

@@ -1,10 +1,7 @@
 #pragma once
 
-#include "actors/replica/settle_state.hpp"
-
 #include <sluice/core/record_block.hpp>
 #include <sluice/core/result.hpp>
-#include <sluice/processor/body.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -14,7 +11,9 @@
 #include <string>
 #include <vector>
 
-namespace sluice::replica {
+namespace sluice::collect {
+
+using time_point = std::chrono::steady_clock::time_point;
 
 /// What a client says makes its request the same as another one.
 struct idempotency {
@@ -30,7 +29,6 @@ struct collect_group {
   std::uint64_t fingerprint = 0; ///< of that call
   record_block records;
   std::vector<std::uint64_t> calls;
-  std::size_t size_bytes = 0;
   bool waiting = false; ///< an answer is due
   time_point sent{};
   std::uint32_t tries = 0;
@@ -55,8 +53,8 @@ public:
   /// `keyed` = the sink recognises idempotency keys; otherwise they are ignored.
   collect_state(bool keyed, std::uint64_t seed);
 
-  /// `results` must not be empty. A call past its `deadline` that is in no write yet is dropped.
-  void add(std::uint64_t call, encoded_results results, idempotency sent, time_point deadline);
+  /// `records` must not be empty. A call past its `deadline` that is in no write yet is dropped.
+  void add(std::uint64_t call, record_block records, idempotency sent, time_point deadline);
 
   /// The writes to send now, by id. Each is then asked for by `group`.
   std::vector<std::uint64_t> next(time_point now);
@@ -80,8 +78,7 @@ public:
 private:
   struct waiting_call {
     std::uint64_t call = 0;
-    encoded_results results;
-    std::size_t size_bytes = 0;
+    record_block records;
     idempotency sent;
     time_point deadline;
   };
@@ -98,4 +95,4 @@ private:
   std::size_t size_bytes_ = 0;
 };
 
-} // namespace sluice::replica
+} // namespace sluice::collect

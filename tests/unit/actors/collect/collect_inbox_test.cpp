@@ -1,5 +1,5 @@
-// Goal: a replica is told of what was collected whenever it can do something with it, and never of what it cannot.
-#include "actors/replica/collect_inbox.hpp"
+// Goal: a writer is told of what was collected whenever it can do something with it, and never of what it cannot.
+#include "actors/collect/collect_inbox.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,20 +8,19 @@
 #include <thread>
 
 using namespace sluice;
-using namespace sluice::replica;
+using namespace sluice::collect;
 
 namespace {
 
-collected made(std::size_t size_bytes = 1) {
-  collected out;
-  out.results.bytes() += std::string(size_bytes, 'x');
-  out.results.finish_one();
-  return out;
+collected_call made(std::size_t size_bytes = 1) {
+  record_block_builder records;
+  records.add(std::string(size_bytes, 'x'));
+  return {nullptr, records.finish()};
 }
 
 } // namespace
 
-TEST_CASE("a replica that rests is told once, however much comes before it looks") {
+TEST_CASE("a writer that rests is told once, however much comes before it looks") {
   collect_inbox inbox;
   CHECK(inbox.add(made()));
   CHECK_FALSE(inbox.add(made()));
@@ -31,7 +30,7 @@ TEST_CASE("a replica that rests is told once, however much comes before it looks
   CHECK(inbox.add(made()));
 }
 
-TEST_CASE("one whose writes are all out is not told; what has come it finds when one is back") {
+TEST_CASE("one whose write is out is not told; what has come it finds when one is back") {
   collect_inbox inbox;
   REQUIRE(inbox.rest(true));
   CHECK_FALSE(inbox.add(made()));
@@ -40,7 +39,7 @@ TEST_CASE("one whose writes are all out is not told; what has come it finds when
   CHECK(inbox.rest(false));
 }
 
-TEST_CASE("one whose writes are all out is told of much, so that it can hold back what comes") {
+TEST_CASE("one whose write is out is told of much, so that it can hold back what comes") {
   collect_inbox inbox;
   REQUIRE(inbox.rest(true));
   CHECK_FALSE(inbox.add(made(1u << 19)));
@@ -50,7 +49,7 @@ TEST_CASE("one whose writes are all out is told of much, so that it can hold bac
   CHECK_FALSE(inbox.add(made(1u << 19)));
 }
 
-TEST_CASE("between many threads and a replica that only looks when it is told nothing is left lying") {
+TEST_CASE("between many threads and a writer that only looks when it is told nothing is left lying") {
   constexpr int threads = 3;
   constexpr int each = 20000;
   collect_inbox inbox;

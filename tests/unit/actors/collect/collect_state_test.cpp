@@ -1,6 +1,8 @@
 // Goal: a collector's results go to the sink in groups, each call is told once and truly, and a
 // repeat after an unknown outcome is the same write.
-#include "actors/replica/collect_state.hpp"
+#include "actors/collect/collect_state.hpp"
+
+#include <sluice/core/limits.hpp>
 
 #include <doctest/doctest.h>
 
@@ -9,20 +11,18 @@
 #include <set>
 
 using namespace sluice;
-using namespace sluice::replica;
+using namespace sluice::collect;
 using namespace std::chrono_literals;
 
 namespace {
 
 const time_point start{};
 
-encoded_results results_of(std::vector<std::string> texts) {
-  encoded_results out;
-  for (auto& each : texts) {
-    out.bytes() += each;
-    out.finish_one();
-  }
-  return out;
+record_block results_of(const std::vector<std::string>& texts) {
+  record_block_builder out;
+  for (const auto& each : texts)
+    out.add(each);
+  return out.finish();
 }
 
 void add(collect_state& s, std::uint64_t call, std::string key = {}, time_point deadline = start + 1h) {
