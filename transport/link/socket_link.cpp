@@ -75,7 +75,9 @@ void socket_link::on_readable() {
     if (step_ == step::down || !read_once())
       break;
   in_read_ = false;
-  flush();
+  // Not for nothing: a thread that writes an answer may hold the lock, and what it is about makes this thread wait for it.
+  if (std::exchange(wants_flush_, false) || with_.tls)
+    flush();
   wait_readable();
 }
 
@@ -204,7 +206,9 @@ result<void> socket_link::send(std::vector<frame>& frames) {
     return {};
   case send_queue::outcome::wake:
     if (with_.core->on_thread()) {
-      if (!in_read_)
+      if (in_read_)
+        wants_flush_ = true;
+      else
         flush_later();
     } else if (auto* cork = send_cork::current()) {
       cork->hold(shared_from_this());
@@ -275,6 +279,7 @@ void socket_link::push_control(frame_kind kind, std::uint64_t id, std::string bo
   f.id = id;
   f.body = std::move(body);
   queue_.push_control(f);
+  wants_flush_ = wants_flush_ || in_read_;
 }
 
 void socket_link::flush_later() {
@@ -306,6 +311,7 @@ void socket_link::write_at_once() {
 }
 
 void socket_link::flush() {
+  wants_flush_ = wants_flush_ || in_read_;
   if (write_blocked_ || write_shut_ || in_read_ || step_ == step::down)
     return;
   auto shared = shared_from_this(); // callbacks may drop the last other reference

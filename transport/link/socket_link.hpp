@@ -151,7 +151,8 @@ private:
   std::size_t cipher_plain_ = 0;               ///< bytes of the queue that output() stands for
   bool reading_ = false;                       ///< a wait for reading is out
   bool write_blocked_ = false;                 ///< a wait for writing is out
-  bool in_read_ = false;                       ///< `flush` comes at the end of it
+  bool in_read_ = false;
+  bool wants_flush_ = false; ///< at the end of the read
   bool pong_queued_ = false;
   bool room_untold_ = false; ///< there is room again, and nobody to tell yet
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <deque>
 #include <exception>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -64,18 +65,23 @@ public:
   }
 
   void submit(exchange_ptr call) override {
-    failure why;
+    std::optional<failure> refused;
+    bool wakes = false;
     {
       std::lock_guard lock{mutex_};
-      if (open_ && !held_back_ && waiting_.size() < opts_.waiting_max) {
-        waiting_.push_back(std::move(call));
-        if (sleeping_ > 0)
-          changed_.notify_one();
-        return;
-      }
-      why = open_ ? failure{errc::overloaded, "the replica is full"} : not_taking();
+      if (!open_)
+        refused = not_taking();
+      else if (held_back_ || waiting_.size() >= opts_.waiting_max)
+        refused = failure{errc::overloaded, "the replica is full"};
+      else
+        waiting_.emplace_back().swap(call); // its last owner is who works on it
+      wakes = !refused && sleeping_ > 0;
     }
-    call->refuse(std::move(why));
+    // Not under the lock: who is woken may get this very processor, and would wait for it at once.
+    if (refused)
+      call->refuse(std::move(*refused));
+    else if (wakes)
+      changed_.notify_one();
   }
 
   void close() {
@@ -146,11 +152,15 @@ public:
 
 private:
   void add_turn(std::function<void()> turn) {
-    std::lock_guard lock{mutex_};
-    if (ended_)
-      return;
-    turns_.push_back(std::move(turn));
-    if (sleeping_ > 0)
+    bool wakes = false;
+    {
+      std::lock_guard lock{mutex_};
+      if (ended_)
+        return;
+      turns_.push_back(std::move(turn));
+      wakes = sleeping_ > 0;
+    }
+    if (wakes)
       changed_.notify_one();
   }
 
