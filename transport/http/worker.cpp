@@ -1,7 +1,6 @@
 #include "transport/http/worker.hpp"
 
 #include "transport/http/connection.hpp"
-#include "transport/link/send_cork.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -13,19 +12,7 @@ namespace sluice::http {
 
 namespace {
 
-constexpr int handlers_per_turn = 64;
 constexpr auto tick_length = std::chrono::milliseconds{50};
-
-/// Requests that come in together leave together for where their replicas are. On the thread of the links themselves these
-/// see to it.
-void run_in_turns(boost::asio::io_context& context) {
-  for (bool goes_on = true; goes_on;) {
-    link::send_cork cork;
-    goes_on = context.run_one() > 0;
-    for (int i = 0; i < handlers_per_turn && context.poll_one() > 0; ++i)
-      continue;
-  }
-}
 
 } // namespace
 
@@ -33,8 +20,9 @@ worker::worker(std::shared_ptr<environment> shared, std::shared_ptr<link::io_cor
   : shared_(std::move(shared)), io_(std::move(io)), wheel_(tick_length, now_), ticker_(io_->context()) {}
 
 std::shared_ptr<worker> worker::start(std::shared_ptr<environment> shared) {
-  auto made =
-    std::make_shared<worker>(std::move(shared), std::make_shared<link::io_core>("sluice-http", run_in_turns));
+  // Requests that come in together leave together for where their replicas are. On the thread of the links themselves these see to it.
+  auto made = std::make_shared<worker>(
+    std::move(shared), std::make_shared<link::io_core>("sluice-http", link::io_core::handlers_per_turn));
   made->owns_io_ = true;
   return made;
 }

@@ -1,32 +1,39 @@
 #include "transport/link/io_core.hpp"
 
 #include "transport/link/io_thread.hpp"
-#include "transport/process/blocked_signals.hpp"
+#include "transport/link/send_cork.hpp"
 
 #include <sluice/core/limits.hpp>
 
-#include <pthread.h>
 #include <vector>
 
 namespace sluice::link {
 
 thread_local io_core* io_core::current_ = nullptr;
 
-io_core::io_core(const char* name, loop run) : work_(context_.get_executor()) {
-  process::blocked_signals while_starting; // signals are for the process's own handling
-  thread_ = std::thread{[this, name, run] {
-    pthread_setname_np(pthread_self(), name);
-    current_ = this;
-    run(context_);
-  }};
+io_core::io_core(const char* name, int handlers) : work_(context_.get_executor()) {
+  loop_.emplace(name, [this, handlers] { return turn(handlers); });
 }
 
-void io_core::run_until_idle(boost::asio::io_context& context) { context.run(); }
+bool io_core::turn(int handlers) {
+  current_ = this;
+  bool goes_on = false;
+  if (handlers == 1) {
+    goes_on = context_.run_one() > 0;
+  } else {
+    send_cork cork;
+    goes_on = context_.run_one() > 0;
+    for (int i = 1; i < handlers && context_.poll_one() > 0; ++i)
+      continue;
+  }
+  current_ = nullptr;
+  return goes_on;
+}
 
 io_core::~io_core() { stop(); }
 
 void io_core::stop() {
-  if (!thread_.joinable())
+  if (!loop_)
     return;
   post([this] {
     stopping_ = true;
@@ -44,7 +51,8 @@ void io_core::stop() {
     });
     wake_when_empty();
   });
-  thread_.join();
+  loop_->join();
+  loop_.reset();
   {
     std::lock_guard lock{post_mutex_};
     stopped_ = true;

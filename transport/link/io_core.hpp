@@ -1,5 +1,7 @@
 #pragma once
 
+#include "transport/link/led_loop.hpp"
+
 #include <sluice/core/result.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -9,8 +11,8 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
-#include <thread>
 #include <unordered_set>
 
 namespace sluice::link {
@@ -25,16 +27,19 @@ public:
 
 /// What the parts of `transport/link`, and connections of `transport/http` beside them, share on one io thread. For
 /// these folders; the public face is `io_thread`.
+///
+/// Which thread that is may change between two handlers (`led_loop`), which are never run by two at once.
 class io_core {
 public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
 
-  /// Runs handlers until the context has no work left. On the io thread.
-  using loop = void (*)(boost::asio::io_context&);
+  /// Handlers in one turn, of those that are ready together. What they send leaves together if they are many.
+  static constexpr int handlers_per_turn = 64;
 
-  /// Starts the thread. All signals are blocked on it.
+  /// Starts the thread, which inherits the mask of signals.
   /// @param name of the thread, at most 15 letters
-  explicit io_core(const char* name = "sluice-link", loop run = run_until_idle);
+  /// @param handlers in one turn at most
+  explicit io_core(const char* name = "sluice-link", int handlers = 1);
   ~io_core();
 
   /// Not on the io thread. Safe to repeat.
@@ -65,7 +70,7 @@ public:
   std::span<char> plain_buffer() noexcept { return {plain_buffer_.get(), buffer_bytes}; }
 
 private:
-  static void run_until_idle(boost::asio::io_context& context);
+  bool turn(int handlers);
   void wake_when_empty();
 
   boost::asio::io_context context_{1};
@@ -79,7 +84,7 @@ private:
   bool stopped_ = false;
   boost::asio::steady_timer last_resort_{context_};
   static thread_local io_core* current_;
-  std::thread thread_;
+  std::optional<led_loop> loop_; ///< until it has ended
 };
 
 } // namespace sluice::link

@@ -14,7 +14,7 @@ class io_core;
 /// Connections may outlive it: they are closed by then and refuse to send.
 class io_thread {
 public:
-  /// Starts the thread. All signals are blocked on it.
+  /// Starts the thread, which inherits the mask of signals.
   io_thread();
 
   /// Stops it if `stop` was not called. Never on the thread itself.

@@ -1,5 +1,6 @@
 #include "transport/work/request_pool.hpp"
 
+#include "transport/link/led_loop.hpp"
 #include "transport/link/send_cork.hpp"
 #include "transport/process/crash_handler.hpp"
 #include "transport/work/thread_counter.hpp"
@@ -19,7 +20,27 @@ using clock = std::chrono::steady_clock;
 
 /// User code that takes longer than this is not made to wait for more notices to go with its own.
 constexpr std::chrono::microseconds quick_call_max{50};
-constexpr std::size_t notices_max = 16; ///< in one system call
+
+/// Whether user code is quick enough for io threads. It earns that by calls, loses some of it by one that is not quick (which may be the
+/// machine's fault), and all by one that an io thread would have been relieved of.
+class quick_credit {
+public:
+  bool is_enough() const noexcept { return credit_ >= credit_max / 2; }
+
+  void note(clock::duration call) noexcept {
+    if (call <= quick_call_max)
+      credit_ = std::min(credit_ + 1, credit_max);
+    else
+      credit_ = call < link::led_loop::tick ? std::max(credit_ - 8, 0) : 0;
+  }
+
+private:
+  static constexpr int credit_max = 64;
+  int credit_ = 0;
+};
+
+constexpr std::size_t visit_calls_max = 16; ///< by an io thread, which has other things to do
+constexpr std::size_t notices_max = 16;     ///< in one system call
 
 failure not_taking() { return {errc::shutting_down, "the replica takes no requests"}; }
 
@@ -29,11 +50,17 @@ struct worker {
   std::function<void()> turn; ///< or this: of a connection
   bool in_turn = false;
   clock::time_point began{};
+
+  // Its own, without the mutex.
+  encoded_results results;
+  std::vector<exchange_ptr> at_sink; ///< of which nobody has been told yet
 };
 
 } // namespace
 
-class request_pool::shared : public ingress::target_port, public std::enable_shared_from_this<shared> {
+class request_pool::shared : public ingress::target_port,
+                             public link::after_turn,
+                             public std::enable_shared_from_this<shared> {
 public:
   shared(std::shared_ptr<worker_threads::counter> counter, replica::request_work_options opts)
     : counter_(std::move(counter)), opts_(std::move(opts)), workers_(std::max(opts_.num_concurrency, 1u)) {}
@@ -75,12 +102,32 @@ public:
         refused = failure{errc::overloaded, "the replica is full"};
       else
         waiting_.emplace_back().swap(call); // its last owner is who works on it
-      wakes = !refused && sleeping_ > 0;
+      wakes = !refused && wakes_worker();
     }
     // Not under the lock: who is woken may get this very processor, and would wait for it at once.
     if (refused)
       call->refuse(std::move(*refused));
     else if (wakes)
+      changed_.notify_one();
+  }
+
+  /// On an io thread.
+  void run_after_turn() override {
+    static thread_local process::crash_stack stack_of_crash;
+    const counted_visit visit{*counter_};
+    const log::speaking in_its_name{opts_.who};
+    bool wakes = false;
+    {
+      std::unique_lock lock{mutex_};
+      is_visit_planned_ = false;
+      if (!std::exchange(is_visited_, true)) {
+        for (std::size_t i = 0; i < visit_calls_max && take(visitor_, lock); ++i)
+          work_on(visitor_, lock);
+        is_visited_ = false;
+      }
+      wakes = sleeping_ > 0 && has_work();
+    }
+    if (wakes)
       changed_.notify_one();
   }
 
@@ -127,11 +174,13 @@ public:
       out.handled_total = connections.handled_total; // messages; requests only open the way for them
       out.failed_total = connections.failed_total;
     }
-    for (const auto& each : workers_) {
+    const auto look_at = [&](const worker& each) {
       if (each.in_turn || (each.call && !each.call->is_streaming))
         out.busy_longest =
           std::max(out.busy_longest, std::chrono::duration_cast<std::chrono::milliseconds>(now - each.began));
-    }
+    };
+    std::ranges::for_each(workers_, look_at);
+    look_at(visitor_);
     return out;
   }
 
@@ -158,33 +207,88 @@ private:
       if (ended_)
         return;
       turns_.push_back(std::move(turn));
-      wakes = sleeping_ > 0;
+      wakes = wakes_worker();
     }
     if (wakes)
       changed_.notify_one();
+  }
+
+  bool has_work() const { return !waiting_.empty() || !turns_.empty(); }
+
+  /// Something was added. False if somebody comes for it: a worker that is awake, whoever leaves user code, or this thread after its turn.
+  bool wakes_worker() {
+    if (sleeping_ == 0 || inside_ == workers_.size())
+      return false;
+    const auto count = waiting_.size() + turns_.size();
+    if (is_visit_planned_ && workers_.size() == 1)
+      return count > visit_calls_max;
+    if (inside_ > 0 || count > 1 || !credit_.is_enough() || !link::led_loop::leave(shared_from_this()))
+      return true;
+    is_visit_planned_ = true;
+    return false;
   }
 
   void work(std::size_t index) {
     auto& me = workers_[index];
     process::crash_stack stack_of_crash; // user code may run out of stack
     const log::speaking in_its_name{opts_.who};
-    encoded_results results;
-    std::vector<exchange_ptr> at_sink; ///< of which nobody has been told yet
     std::unique_lock lock{mutex_};
-    while (take(lock, index, me)) {
-      lock.unlock();
-      if (me.in_turn) {
-        std::exchange(me.turn, nullptr)();
+    while (!ended_) {
+      if (index == 0 && !jobs_.empty()) {
+        auto job = std::move(jobs_.front());
+        jobs_.pop_front();
+        lock.unlock();
+        job();
+        job = nullptr;
         lock.lock();
-        me.in_turn = false;
-        --inside_;
-        tell_if_idle();
-        continue;
+      } else if (take(me, lock)) {
+        work_on(me, lock);
+      } else if (!ended_ && !(index == 0 && !jobs_.empty())) {
+        ++sleeping_;
+        changed_.wait(lock);
+        --sleeping_;
       }
-      results.clear();
-      const bool is_made = call_body(me.call, results);
-      const bool is_quick = !is_made || clock::now() - me.began <= quick_call_max;
+    }
+  }
+
+  /// What is next, if there is a place for it in user code.
+  bool take(worker& me, std::unique_lock<std::mutex>& lock) {
+    while (body_ && !waiting_.empty() && inside_ < workers_.size()) {
+      auto call = std::move(waiting_.front());
+      waiting_.pop_front();
+      me.began = clock::now();
+      if (call->deadline > me.began) {
+        me.call = std::move(call);
+        ++inside_;
+        return true;
+      }
+      lock.unlock();
+      call->refuse({errc::timeout, "the deadline passed before the replica came to it"});
+      call.reset();
       lock.lock();
+    }
+    if (turns_.empty() || inside_ == workers_.size())
+      return false;
+    me.turn = std::move(turns_.front());
+    turns_.pop_front();
+    me.in_turn = true;
+    me.began = clock::now();
+    ++inside_;
+    return true;
+  }
+
+  void work_on(worker& me, std::unique_lock<std::mutex>& lock) {
+    lock.unlock();
+    if (me.in_turn) {
+      std::exchange(me.turn, nullptr)();
+      lock.lock();
+      note_time(me);
+      me.in_turn = false;
+    } else {
+      me.results.clear();
+      const bool is_made = call_body(me.call, me.results);
+      lock.lock();
+      const bool is_quick = note_time(me);
       auto finished = std::move(me.call);
       const bool is_last = waiting_.empty();
       auto deliver = is_made ? opts_.done : nullptr;
@@ -192,16 +296,23 @@ private:
       failed_total_ += finished->status >= 500 ? 1 : 0;
       // Not under the lock: the end of an exchange may bring the next one here.
       lock.unlock();
-      if (deliver && deliver({finished, results.block()}) && finished->wants_sink_notice)
-        at_sink.push_back(std::move(finished));
+      if (deliver && deliver({finished, me.results.block()}) && finished->wants_sink_notice)
+        me.at_sink.push_back(std::move(finished));
       finished.reset();
-      if (!at_sink.empty() && (is_last || !is_quick || at_sink.size() >= notices_max))
-        tell_at_sink(at_sink);
+      if (!me.at_sink.empty() && (is_last || !is_quick || me.at_sink.size() >= notices_max))
+        tell_at_sink(me.at_sink);
       deliver = nullptr;
       lock.lock();
-      --inside_;
-      tell_if_idle();
     }
+    --inside_;
+    tell_if_idle();
+  }
+
+  /// Of user code that has returned.
+  bool note_time(const worker& me) {
+    const auto taken = clock::now() - me.began;
+    credit_.note(taken);
+    return taken <= quick_call_max;
   }
 
   /// Together: one system call.
@@ -210,49 +321,6 @@ private:
     for (auto& each : all)
       each->handed_to_sink();
     all.clear();
-  }
-
-  /// Waits for the next request. Runs jobs, on the first thread. False: the end.
-  bool take(std::unique_lock<std::mutex>& lock, std::size_t index, worker& me) {
-    for (;;) {
-      if (ended_)
-        return false;
-      if (index == 0 && !jobs_.empty()) {
-        auto job = std::move(jobs_.front());
-        jobs_.pop_front();
-        lock.unlock();
-        job();
-        job = nullptr;
-        lock.lock();
-        continue;
-      }
-      if (body_ && !waiting_.empty()) {
-        auto call = std::move(waiting_.front());
-        waiting_.pop_front();
-        me.began = clock::now();
-        if (call->deadline <= me.began) {
-          lock.unlock();
-          call->refuse({errc::timeout, "the deadline passed before the replica came to it"});
-          call.reset();
-          lock.lock();
-          continue;
-        }
-        me.call = std::move(call);
-        ++inside_;
-        return true;
-      }
-      if (!turns_.empty()) {
-        me.turn = std::move(turns_.front());
-        turns_.pop_front();
-        me.in_turn = true;
-        me.began = clock::now();
-        ++inside_;
-        return true;
-      }
-      ++sleeping_;
-      changed_.wait(lock);
-      --sleeping_;
-    }
   }
 
   // The body contains what user code throws; anything else would take the process down.
@@ -276,6 +344,7 @@ private:
   replica::request_work_options opts_;
   std::shared_ptr<request_body> body_; ///< set before the first request is taken
   std::vector<worker> workers_;
+  worker visitor_; ///< an io thread
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -283,7 +352,10 @@ private:
   std::deque<exchange_ptr> waiting_;
   std::deque<std::function<void()>> turns_; ///< of connections
   std::size_t sleeping_ = 0;
-  std::size_t inside_ = 0; ///< requests inside user code
+  std::size_t inside_ = 0; ///< requests and turns inside user code
+  bool is_visit_planned_ = false;
+  bool is_visited_ = false;
+  quick_credit credit_;
   std::uint64_t handled_total_ = 0;
   std::uint64_t failed_total_ = 0;
   bool open_ = false;

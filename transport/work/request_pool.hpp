@@ -10,6 +10,9 @@ namespace sluice::work {
 /// Threads of one replica with a sync endpoint, collector or WebSocket: `num_concurrency` of them take
 /// requests, and what happens on connections, from one queue. Each costs a lock on each side and, if a thread sleeps,
 /// its wake-up.
+///
+/// While user code is quick, the io thread that brings a lone request to a pool at rest calls it itself (`link::led_loop`): the wake-up
+/// would take longer.
 class request_pool final : public replica::request_work_port {
 public:
   request_pool(std::shared_ptr<worker_threads::counter> counter, replica::request_work_options opts);

@@ -1,6 +1,7 @@
 // Goal: requests reach user code on its own threads, each ends exactly once, and closing refuses what has
 // not begun.
 #include "tests/support/fake_exchange.hpp"
+#include "tests/support/task_loop.hpp"
 #include "transport/work/worker_threads.hpp"
 #include "actors/replica/request_port.hpp"
 
@@ -21,7 +22,8 @@ namespace {
 /// Answers with the body; "wait" waits for the test, "throw" throws, "collect" is for the sink.
 struct probe final : request_body {
   bool handle(const exchange_ptr& call, encoded_results& results) override {
-    ++inside;
+    inside_max = std::max(inside_max.load(), ++inside);
+    last_thread = std::this_thread::get_id();
     if (call->in.body == "wait") {
       std::unique_lock lock{mutex};
       ++waiting;
@@ -52,6 +54,8 @@ struct probe final : request_body {
   }
 
   std::atomic<int> inside{0};
+  std::atomic<int> inside_max{0}; ///< exact where 1 is the most there may be
+  std::atomic<std::thread::id> last_thread{};
   std::mutex mutex;
   std::condition_variable changed;
   int waiting = 0;
@@ -215,4 +219,104 @@ TEST_CASE(
   }
   CHECK(all[50]->sink_notices() == 0);
   CHECK(plain->wait_ended().sink_notices() == 0); // it went to no sink
+}
+
+namespace {
+
+/// Sends from a turn of the loop, one after another, until user code is called by the loop's own thread.
+void warm_up(pool& p, test::task_loop& loop) {
+  std::thread::id leader;
+  do {
+    std::shared_ptr<test::fake_answer> log;
+    loop.run([&] {
+      leader = std::this_thread::get_id();
+      log = p.send("quick");
+    });
+    log->wait_ended();
+  } while (p.body->last_thread.load() != leader);
+}
+
+} // namespace
+
+TEST_CASE(
+  "quick user code is called by the io thread that brings a lone request, once it has shown to be quick") {
+  pool p{1};
+  test::task_loop loop;
+  std::thread::id leader;
+  std::shared_ptr<test::fake_answer> log;
+  loop.run([&] {
+    leader = std::this_thread::get_id();
+    log = p.send("first");
+  });
+  CHECK(log->wait_ended().body() == "first");
+  CHECK(p.body->last_thread.load() != leader); // nothing is known of it yet
+  warm_up(p, loop);
+}
+
+TEST_CASE(
+  "an io thread that calls user code which does not return holds up neither its loop nor other requests") {
+  pool p{2};
+  test::task_loop loop;
+  std::shared_ptr<test::fake_answer> stuck;
+  std::thread::id leader;
+  warm_up(p, loop);
+  loop.run([&] {
+    leader = std::this_thread::get_id();
+    stuck = p.send("wait");
+  });
+  p.body->wait_for_waiting(1);
+  for (int i = 0; i < 3; ++i) {
+    std::shared_ptr<test::fake_answer> log;
+    loop.run([&] { log = p.send("next"); });
+    CHECK(log->wait_ended().body() == "next");
+  }
+  CHECK(p.work->load().in_flight >= 1);
+  CHECK_FALSE(stuck->answer());
+  p.body->release();
+  CHECK(stuck->wait_ended().status() == 200);
+}
+
+TEST_CASE(
+  "an io thread inside user code counts: for num_concurrency, for the replica's end and for the process's") {
+  auto p = std::make_unique<pool>(1);
+  test::task_loop loop;
+  warm_up(*p, loop);
+  std::shared_ptr<test::fake_answer> stuck;
+  std::shared_ptr<test::fake_answer> next;
+  loop.run([&] { stuck = p->send("wait"); });
+  p->body->wait_for_waiting(1);
+  loop.run([&] { next = p->send("next"); });
+  p->work->close();
+  CHECK(next->wait_ended().refused() == errc::shutting_down);
+  CHECK(p->body->inside == 1);
+  auto idle = p->idle.get_future();
+  CHECK(idle.wait_for(0s) == std::future_status::timeout);
+  p->body->release();
+  idle.wait();
+  CHECK(stuck->wait_ended().status() == 200);
+}
+
+TEST_CASE("from many io threads at once, every request ends exactly once and one is inside at a time") {
+  pool p{1, 100'000};
+  constexpr int each = 3000;
+  std::atomic<int> answered{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 3; ++i)
+    clients.emplace_back([&] {
+      test::task_loop loop;
+      std::vector<std::shared_ptr<test::fake_answer>> logs;
+      for (int k = 0; k < each; ++k)
+        loop.run([&] { logs.push_back(p.send(k % 5 == 0 ? "collect" : "x")); });
+      for (const auto& log : logs) {
+        CHECK(log->wait_ended().ends() == 1);
+        answered += log->answer() ? 1 : 0;
+      }
+    });
+  for (auto& client : clients)
+    client.join();
+  CHECK(answered == 3 * each);
+  CHECK(p.body->inside_max == 1);
+  p.work->close();
+  p.idle.get_future().wait();
+  CHECK(p.work->load().handled_total == 3u * each);
 }
