@@ -14,6 +14,9 @@ namespace sluice::link {
 namespace {
 
 constexpr int quiet_ticks_max = 16; ///< then who stands by sleeps until there is work again
+constexpr int good_ticks_max =
+  64; ///< with work that was never there for a whole one: then they become longer
+constexpr auto long_tick = 8 * led_loop::tick;
 
 } // namespace
 
@@ -72,13 +75,18 @@ struct led_loop::shared : std::enable_shared_from_this<shared> {
   step stand_by() {
     std::unique_lock lock{mutex};
     stands_by = true;
-    for (int quiet = 0; !is_over;) {
+    auto pause = tick;
+    for (int quiet = 0, good = 0; !is_over;) {
       changed.wait(lock, [this] { return looks || is_over; });
       const auto before = at.load();
-      changed.wait_for(lock, tick, [this] { return is_over; });
+      changed.wait_for(lock, pause, [this] { return is_over; });
       auto now = at.load();
       if (now != before) {
         quiet = 0;
+        if (++good == good_ticks_max && pause < long_tick) {
+          good = 0;
+          pause *= 2;
+        }
       } else if (is_inside(now)) {
         stands_by = false;
         is_away = true;

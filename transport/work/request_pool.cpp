@@ -21,14 +21,18 @@ using clock = std::chrono::steady_clock;
 /// User code that takes longer than this is not made to wait for more notices to go with its own.
 constexpr std::chrono::microseconds quick_call_max{50};
 
-/// Whether user code is quick enough for io threads. It earns that by calls, loses some of it by one that is not quick (which may be the
+/// Of what an io thread does for a pool before it looks at its sockets again, and of a call that it may do. Calls that are few and far between
+/// take several times what they take in a row, as nothing of them is in the processor's caches; so this is much more than a quick function needs.
+constexpr std::chrono::microseconds visit_max{150};
+
+/// Whether user code is quick enough for io threads. It earns that by calls, loses some of it by one that is not (which may be the
 /// machine's fault), and all by one that an io thread would have been relieved of.
 class quick_credit {
 public:
   bool is_enough() const noexcept { return credit_ >= credit_max / 2; }
 
   void note(clock::duration call) noexcept {
-    if (call <= quick_call_max)
+    if (call <= visit_max)
       credit_ = std::min(credit_ + 1, credit_max);
     else
       credit_ = call < link::led_loop::tick ? std::max(credit_ - 8, 0) : 0;
@@ -121,7 +125,8 @@ public:
       std::unique_lock lock{mutex_};
       is_visit_planned_ = false;
       if (!std::exchange(is_visited_, true)) {
-        for (std::size_t i = 0; i < visit_calls_max && take(visitor_, lock); ++i)
+        const auto until = clock::now() + visit_max;
+        for (std::size_t i = 0; i < visit_calls_max && clock::now() < until && take(visitor_, lock); ++i)
           work_on(visitor_, lock);
         is_visited_ = false;
       }
