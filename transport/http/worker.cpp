@@ -12,6 +12,7 @@ namespace sluice::http {
 
 namespace {
 
+constexpr int handlers_per_turn = 64;
 constexpr auto tick_length = std::chrono::milliseconds{50};
 
 } // namespace
@@ -21,8 +22,8 @@ worker::worker(std::shared_ptr<environment> shared, std::shared_ptr<link::io_cor
 
 std::shared_ptr<worker> worker::start(std::shared_ptr<environment> shared) {
   // Requests that come in together leave together for where their replicas are. On the thread of the links themselves these see to it.
-  auto made = std::make_shared<worker>(
-    std::move(shared), std::make_shared<link::io_core>("sluice-http", link::io_core::handlers_per_turn));
+  auto made = std::make_shared<worker>(std::move(shared),
+                                       std::make_shared<link::io_core>("sluice-http", handlers_per_turn));
   made->owns_io_ = true;
   return made;
 }

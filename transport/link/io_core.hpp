@@ -33,12 +33,9 @@ class io_core {
 public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
 
-  /// Handlers in one turn, of those that are ready together. What they send leaves together if they are many.
-  static constexpr int handlers_per_turn = 64;
-
   /// Starts the thread, which inherits the mask of signals.
   /// @param name of the thread, at most 15 letters
-  /// @param handlers in one turn at most
+  /// @param handlers in one turn, of those that are ready together; what more than one of them send leaves together
   explicit io_core(const char* name = "sluice-link", int handlers = 1);
   ~io_core();
 

@@ -5,8 +5,7 @@
 
 namespace sluice::process {
 
-/// No signal reaches this thread while it lives. A thread that is made meanwhile starts with the same mask and
-/// keeps it: signals belong to the process's own handling. A child that is forked runs none of our handlers.
+/// No signal reaches this thread while it lives: a child that is forked meanwhile runs none of our handlers.
 class blocked_signals {
 public:
   blocked_signals() {

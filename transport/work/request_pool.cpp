@@ -128,6 +128,7 @@ public:
         const auto until = clock::now() + visit_max;
         for (std::size_t i = 0; i < visit_calls_max && clock::now() < until && take(visitor_, lock); ++i)
           work_on(visitor_, lock);
+        tell_at_sink(visitor_, lock);
         is_visited_ = false;
       }
       wakes = sleeping_ > 0 && has_work();
@@ -248,12 +249,15 @@ private:
         lock.lock();
       } else if (take(me, lock)) {
         work_on(me, lock);
-      } else if (!ended_ && !(index == 0 && !jobs_.empty())) {
+      } else if (!me.at_sink.empty()) { // somebody else took what it was going to wait for
+        tell_at_sink(me, lock);
+      } else if (!ended_ && !(index == 0 && !jobs_.empty())) { // `take` may have let go of the lock
         ++sleeping_;
         changed_.wait(lock);
         --sleeping_;
       }
     }
+    tell_at_sink(me, lock);
   }
 
   /// What is next, if there is a place for it in user code.
@@ -305,7 +309,7 @@ private:
         me.at_sink.push_back(std::move(finished));
       finished.reset();
       if (!me.at_sink.empty() && (is_last || !is_quick || me.at_sink.size() >= notices_max))
-        tell_at_sink(me.at_sink);
+        tell_together(me.at_sink);
       deliver = nullptr;
       lock.lock();
     }
@@ -320,8 +324,17 @@ private:
     return taken <= quick_call_max;
   }
 
-  /// Together: one system call.
-  static void tell_at_sink(std::vector<exchange_ptr>& all) {
+  /// Whom it has not told yet. Before it sleeps or leaves.
+  static void tell_at_sink(worker& me, std::unique_lock<std::mutex>& lock) {
+    if (me.at_sink.empty())
+      return;
+    lock.unlock();
+    tell_together(me.at_sink);
+    lock.lock();
+  }
+
+  /// One system call.
+  static void tell_together(std::vector<exchange_ptr>& all) {
     link::send_cork cork;
     for (auto& each : all)
       each->handed_to_sink();

@@ -320,3 +320,18 @@ TEST_CASE("from many io threads at once, every request ends exactly once and one
   p.idle.get_future().wait();
   CHECK(p.work->load().handled_total == 3u * each);
 }
+
+TEST_CASE("an io thread that leaves while requests wait has told who wants to hear that user code is done") {
+  pool p{1};
+  test::task_loop loop;
+  warm_up(p, loop);
+  const auto no_deadline = std::chrono::steady_clock::time_point::max();
+  std::vector<std::shared_ptr<test::fake_answer>> all;
+  loop.run([&] { // more than one visit does, and the first ends with fewer notices than are sent together
+    all.push_back(p.send("plain"));
+    for (int i = 0; i < 40; ++i)
+      all.push_back(p.send("collect", no_deadline, true));
+  });
+  for (std::size_t i = 1; i < all.size(); ++i)
+    CHECK(all[i]->wait_at_sink().sink_notices() == 1);
+}
