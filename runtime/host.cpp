@@ -83,7 +83,7 @@ int run_host(const process::host_environment& who, const flow_spec& spec,
   auto registry = std::make_shared<connector_registry>();
   connectors::add_builtin_connectors(*registry);
 
-  link::io_thread io;
+  link::io_thread io{false}; // user code has the processor
   actor_config config;
   caf::actor_system sys{config};
   caf::scoped_actor self{sys};

@@ -12,7 +12,6 @@ namespace sluice::http {
 
 namespace {
 
-constexpr int handlers_per_turn = 64;
 constexpr auto tick_length = std::chrono::milliseconds{50};
 
 } // namespace
@@ -21,9 +20,7 @@ worker::worker(std::shared_ptr<environment> shared, std::shared_ptr<link::io_cor
   : shared_(std::move(shared)), io_(std::move(io)), wheel_(tick_length, now_), ticker_(io_->context()) {}
 
 std::shared_ptr<worker> worker::start(std::shared_ptr<environment> shared) {
-  // Requests that come in together leave together for where their replicas are. On the thread of the links themselves these see to it.
-  auto made = std::make_shared<worker>(std::move(shared),
-                                       std::make_shared<link::io_core>("sluice-http", handlers_per_turn));
+  auto made = std::make_shared<worker>(std::move(shared), std::make_shared<link::io_core>("sluice-http"));
   made->owns_io_ = true;
   return made;
 }
@@ -116,7 +113,12 @@ void worker::take_deliveries_later() {
 
 /// Under the inbox's lock.
 void worker::look_into_inbox_soon() {
-  if (!std::exchange(woken_, true))
+  if (std::exchange(woken_, true))
+    return;
+  auto* cork = on_thread() ? link::send_cork::current() : nullptr;
+  if (cork != nullptr) // the end of this turn is soon enough
+    cork->hold(shared_from_this());
+  else
     boost::asio::post(io_->context(), [self = shared_from_this()] { self->take_deliveries(); });
 }
 

@@ -4,6 +4,7 @@
 #include "transport/http/environment.hpp"
 #include "transport/http/timer_wheel.hpp"
 #include "transport/link/io_core.hpp"
+#include "transport/link/send_cork.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -39,13 +40,13 @@ struct delivery {
 /// One io thread of the server and the connections that live on it from accept to close, so
 /// that these need no locks. The thread is its own, or that of links: then a request goes to a host and its answer to the
 /// client without a change of threads.
-class worker : public std::enable_shared_from_this<worker> {
+class worker : public std::enable_shared_from_this<worker>, public link::corked {
 public:
   /// On a thread of its own.
   static std::shared_ptr<worker> start(std::shared_ptr<environment> shared);
   /// On the thread of `io`, which is stopped later.
   worker(std::shared_ptr<environment> shared, std::shared_ptr<link::io_core> io);
-  ~worker();
+  ~worker() override;
 
   /// Closes all connections and ends the thread if it is its own. Not on it. No callback runs once this has returned.
   void stop();
@@ -77,6 +78,7 @@ public:
   /// What came in without waking the thread. Before anything that depends on a connection's state.
   void take_deliveries();
   void take_deliveries_later();
+  void pull() override { take_deliveries(); }
   std::string next_request_id();
   void remove(connection& which);
 

@@ -5,29 +5,71 @@
 
 #include <sluice/core/limits.hpp>
 
+#include <thread>
 #include <vector>
 
 namespace sluice::link {
 
+namespace {
+
+constexpr int handlers_per_turn = 64;
+constexpr int pulls_per_turn = 4; ///< what is let out may make more
+
+} // namespace
+
 thread_local io_core* io_core::current_ = nullptr;
 
-io_core::io_core(const char* name, int handlers) : work_(context_.get_executor()) {
-  loop_.emplace(name, [this, handlers] { return turn(handlers); });
+io_core::io_core(const char* name, bool may_poll)
+  : work_(context_.get_executor()), may_poll_(may_poll && std::thread::hardware_concurrency() > 1) {
+  loop_.emplace(name, [this] { return turn(); });
 }
 
-bool io_core::turn(int handlers) {
+bool io_core::turn() {
   current_ = this;
   bool goes_on = false;
-  if (handlers == 1) {
-    goes_on = context_.run_one() > 0;
-  } else {
+  {
     send_cork cork;
-    goes_on = context_.run_one() > 0;
-    for (int i = 1; i < handlers && context_.poll_one() > 0; ++i)
-      continue;
+    auto waited = loop_pace::wait::none;
+    goes_on = run_first(waited);
+    int handlers = 1;
+    if (!pace_.is_lone())
+      while (handlers < handlers_per_turn && context_.poll_one() > 0)
+        ++handlers;
+    is_dry_ = !pace_.is_lone() && handlers < handlers_per_turn;
+    pace_.turned(waited, handlers);
+    for (int round = 0; round < pulls_per_turn && cork.holds(); ++round)
+      cork.pull();
   }
   current_ = nullptr;
   return goes_on;
+}
+
+/// False if there is no more.
+bool io_core::run_first(loop_pace::wait& waited) {
+  if (!is_dry_ && context_.poll_one() > 0)
+    return true;
+  const auto began = clock::now();
+  if (may_poll_ && pace_.should_poll()) {
+    if (poll(began)) {
+      waited = loop_pace::wait::brief;
+      return true;
+    }
+    waited = loop_pace::wait::lasting;
+    return context_.run_one() > 0;
+  }
+  const bool goes_on = context_.run_one() > 0;
+  waited =
+    clock::now() - began < loop_pace::brief_sleep_max ? loop_pace::wait::brief : loop_pace::wait::lasting;
+  return goes_on;
+}
+
+/// True if something came.
+bool io_core::poll(clock::time_point began) {
+  do
+    if (context_.poll_one() > 0)
+      return true;
+  while (!context_.stopped() && clock::now() - began < loop_pace::poll_max);
+  return false;
 }
 
 io_core::~io_core() { stop(); }
@@ -82,7 +124,7 @@ bool io_core::add(stoppable& what) {
   return true;
 }
 
-io_thread::io_thread() : core_(std::make_shared<io_core>()) {}
+io_thread::io_thread(bool may_poll) : core_(std::make_shared<io_core>("sluice-link", may_poll)) {}
 
 io_thread::~io_thread() { core_->stop(); }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "transport/link/led_loop.hpp"
+#include "transport/link/loop_pace.hpp"
 
 #include <sluice/core/result.hpp>
 
@@ -9,6 +10,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,15 +30,16 @@ public:
 /// What the parts of `transport/link`, and connections of `transport/http` beside them, share on one io thread. For
 /// these folders; the public face is `io_thread`.
 ///
-/// Which thread that is may change between two handlers (`led_loop`), which are never run by two at once.
+/// Which thread that is may change between two turns (`led_loop`), which are never made by two at once. A turn is the handlers that are ready
+/// together, under a `send_cork`: what they send leaves at its end.
 class io_core {
 public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
 
   /// Starts the thread, which inherits the mask of signals.
   /// @param name of the thread, at most 15 letters
-  /// @param handlers in one turn, of those that are ready together; what more than one of them send leaves together
-  explicit io_core(const char* name = "sluice-link", int handlers = 1);
+  /// @param may_poll where that is worth while (`loop_pace`); otherwise it always sleeps
+  explicit io_core(const char* name = "sluice-link", bool may_poll = true);
   ~io_core();
 
   /// Not on the io thread. Safe to repeat.
@@ -67,7 +70,11 @@ public:
   std::span<char> plain_buffer() noexcept { return {plain_buffer_.get(), buffer_bytes}; }
 
 private:
-  bool turn(int handlers);
+  using clock = std::chrono::steady_clock;
+
+  bool turn();
+  bool run_first(loop_pace::wait& waited);
+  bool poll(clock::time_point began);
   void wake_when_empty();
 
   boost::asio::io_context context_{1};
@@ -77,6 +84,9 @@ private:
   std::unique_ptr<char[]> plain_buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
   std::unordered_set<stoppable*> live_;
   bool stopping_ = false;
+  const bool may_poll_;
+  loop_pace pace_;
+  bool is_dry_ = false; ///< nothing was ready when the last turn ended
   std::mutex post_mutex_;
   bool stopped_ = false;
   boost::asio::steady_timer last_resort_{context_};

@@ -15,7 +15,9 @@ class io_core;
 class io_thread {
 public:
   /// Starts the thread, which inherits the mask of signals.
-  io_thread();
+  /// @param may_poll for a moment before it sleeps, where that is worth while. Not where user code needs the processor
+  explicit io_thread(bool may_poll);
+  io_thread() : io_thread(true) {}
 
   /// Stops it if `stop` was not called. Never on the thread itself.
   ~io_thread();

@@ -41,6 +41,8 @@ public:
   /// Of this thread; none if there is none.
   static send_cork* current() noexcept { return current_; }
 
+  bool holds() const noexcept { return !waiting_.empty(); }
+
   void hold(std::shared_ptr<corked> what) { waiting_.push_back(std::move(what)); }
 
 private:

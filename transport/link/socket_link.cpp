@@ -205,11 +205,8 @@ result<void> socket_link::send(std::vector<frame>& frames) {
   case send_queue::outcome::queued:
     return {};
   case send_queue::outcome::wake:
-    if (with_.core->on_thread()) {
-      if (in_read_)
-        wants_flush_ = true;
-      else
-        flush_later();
+    if (with_.core->on_thread() && in_read_) {
+      wants_flush_ = true;
     } else if (auto* cork = send_cork::current()) {
       cork->hold(shared_from_this());
     } else {
@@ -286,7 +283,7 @@ void socket_link::flush_later() {
   with_.core->post([self = shared_from_this()] { self->flush(); });
 }
 
-/// Not on the io thread, by whose cork is pulled and who was told to wake the writer. What the socket does not take is left to the io thread.
+/// Not on the io thread, by whose cork is pulled. What the socket does not take is left to the io thread.
 void socket_link::write_at_once() {
   bool has_room = false;
   bool is_done = false;

@@ -55,7 +55,7 @@ public:
 
   void on_stop(const failure& why) override { close(why); }
 
-  void pull() override { write_at_once(); }
+  void pull() override { with_.core->on_thread() ? flush() : write_at_once(); }
 
   /// Any thread.
   const hello& peer() const noexcept { return peer_; }

@@ -304,6 +304,37 @@ TEST_CASE("what a thread sends under a cork leaves when that is pulled or ends, 
   CHECK(there.closed->take() == failure{errc::shutting_down, "bye"});
 }
 
+/// Answers each frame from where it is handed over, with the next number; `seen` has every thousandth.
+void answer_at_once(const connection_ptr& link, inbox<std::uint64_t>& seen) {
+  link->start({[to = std::weak_ptr{link}, &seen](std::vector<frame> got) {
+                 for (auto& each : got)
+                   if (++each.id % 1000 == 0)
+                     seen.put(each.id);
+                 if (auto open = to.lock())
+                   static_cast<void>(open->send(std::move(got)));
+               },
+               [](const failure&) {}, [] {}});
+}
+
+TEST_CASE("one frame after the other, each sent when the last one came, goes on through thousands of turns "
+          "until the loops end") {
+  inbox<std::uint64_t> seen;
+  io_thread here; // of the kind that polls once it knows what comes
+  io_thread yonder{false};
+  server head{yonder, plain_listener()};
+  auto node = connect(here, head.port(), plain_client()).value();
+  auto there = head.links.take().value();
+  answer_at_once(there, seen);
+  answer_at_once(node, seen);
+  std::vector<frame> first(1);
+  first[0] = {frame_kind::request, 1, 0, 0, {}};
+  REQUIRE(node->send(std::move(first)));
+  for (std::uint64_t wanted = 1000; wanted <= 6000; wanted += 1000)
+    CHECK(seen.take() == wanted);
+  here.stop(); // in the midst of it
+  yonder.stop();
+}
+
 TEST_CASE("threads that send at once each keep their order") {
   io_thread io;
   server head{io, plain_listener()};

@@ -63,6 +63,22 @@ TEST_CASE("what a client writes ends neither text nor line, and is always good J
   CHECK(std::string{value.at("path").as_string()}.starts_with("/a\",\"status"));
 }
 
+TEST_CASE("the longest of everything fits into a line") {
+  auto entry = sample();
+  const std::string worst(300, '\x01');
+  entry.id = entry.client = entry.method = entry.path = entry.processor = worst;
+  entry.status = UINT_MAX;
+  entry.bytes_in = entry.bytes = entry.replica = UINT64_MAX;
+  entry.attempts = UINT32_MAX;
+  entry.taken = std::chrono::microseconds::max();
+  const auto line = access_line(entry, std::chrono::system_clock::time_point::max());
+  CHECK(line.size() > 5 * 6 * worst.size());
+  const auto value = boost::json::parse(line).as_object();
+  CHECK(value.at("processor").as_string() == worst);
+  CHECK(value.at("bytes_out").as_uint64() == UINT64_MAX);
+  CHECK(value.at("duration_us").as_int64() == INT64_MAX);
+}
+
 TEST_CASE("all lines are on disk when the log ends, in order") {
   temp_dir dir;
   {
