@@ -6,6 +6,7 @@
 #include <sluice/core/limits.hpp>
 
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace sluice::link {
@@ -13,7 +14,8 @@ namespace sluice::link {
 namespace {
 
 constexpr int handlers_per_turn = 64;
-constexpr int pulls_per_turn = 4; ///< what is let out may make more
+constexpr std::chrono::microseconds turn_max{200}; ///< until no more is looked for
+constexpr int pulls_per_turn = 4;                  ///< what is let out may make more
 
 } // namespace
 
@@ -31,12 +33,8 @@ bool io_core::turn() {
     send_cork cork;
     auto waited = loop_pace::wait::none;
     goes_on = run_first(waited);
-    int handlers = 1;
-    if (!pace_.is_lone())
-      while (handlers < handlers_per_turn && context_.poll_one() > 0)
-        ++handlers;
-    is_dry_ = !pace_.is_lone() && handlers < handlers_per_turn;
-    pace_.turned(waited, handlers);
+    const auto more = pace_.is_lone() ? 0 : run_more();
+    pace_.turned(waited, 1 + more);
     for (int round = 0; round < pulls_per_turn && cork.holds(); ++round)
       cork.pull();
   }
@@ -46,7 +44,7 @@ bool io_core::turn() {
 
 /// False if there is no more.
 bool io_core::run_first(loop_pace::wait& waited) {
-  if (!is_dry_ && context_.poll_one() > 0)
+  if (!std::exchange(is_dry_, false) && context_.poll_one() > 0)
     return true;
   const auto began = clock::now();
   if (may_poll_ && pace_.should_poll()) {
@@ -61,6 +59,20 @@ bool io_core::run_first(loop_pace::wait& waited) {
   waited =
     clock::now() - began < loop_pace::brief_sleep_max ? loop_pace::wait::brief : loop_pace::wait::lasting;
   return goes_on;
+}
+
+/// How many handlers that was. A link that brings more and more must not keep back what others are to get.
+int io_core::run_more() {
+  const auto end = clock::now() + turn_max;
+  for (int count = 0; count < handlers_per_turn; ++count) {
+    if (context_.poll_one() == 0) {
+      is_dry_ = true;
+      return count;
+    }
+    if (clock::now() > end)
+      return count + 1;
+  }
+  return handlers_per_turn;
 }
 
 /// True if something came.

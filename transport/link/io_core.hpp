@@ -75,6 +75,7 @@ private:
   bool turn();
   bool run_first(loop_pace::wait& waited);
   bool poll(clock::time_point began);
+  int run_more();
   void wake_when_empty();
 
   boost::asio::io_context context_{1};

@@ -19,7 +19,7 @@ public:
   /// How long to poll; what comes later is slept for.
   static constexpr std::chrono::microseconds poll_max{50};
   /// The same for a wait that was slept through, with what it brought and being woken.
-  static constexpr std::chrono::microseconds brief_sleep_max{100};
+  static constexpr std::chrono::microseconds brief_sleep_max{75};
 
   enum class wait : std::uint8_t { none, brief, lasting };
 

@@ -19,11 +19,16 @@ using clock = std::chrono::steady_clock;
 /// Taken parts are told of in pieces of about this size.
 constexpr std::size_t taken_told_bytes = stream_window_bytes / 4;
 
-/// A message of this thread, empty: what it has allocated for one request serves the next.
+/// A message of this thread, empty: what it has allocated for one request serves the next. Not for ever what a huge one needed.
 template <class Message>
 Message& blank() {
+  constexpr int kept_fields_max = 128;
+  constexpr int kept_bytes_max = 64 << 10;
   thread_local Message message;
-  message.Clear();
+  if (message.headers_size() > kept_fields_max || message.GetCachedSize() > kept_bytes_max)
+    message = Message{};
+  else
+    message.Clear();
   return message;
 }
 

@@ -2,6 +2,8 @@
 
 #include "transport/link/asio_link.hpp"
 
+#include <doctest/doctest.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -128,6 +130,38 @@ inline result<connection_ptr> connect(connector& by) {
 inline result<connection_ptr> connect(const io_thread& io, std::uint16_t port, link_options options) {
   auto by = make_tcp_connector(io, "127.0.0.1", port, std::move(options));
   return connect(*by);
+}
+
+/// Sends on `to` what comes on `from`, from where that is handed over.
+inline void forward(const connection_ptr& from, const connection_ptr& to) {
+  from->start({[weak = std::weak_ptr{to}](std::vector<frame> got) {
+                 if (auto open = weak.lock())
+                   static_cast<void>(open->send(std::move(got)));
+               },
+               [](const failure&) {}});
+}
+
+/// What comes from one of two nodes goes to the other: all of it, in order, short frames and long ones, both ways at once.
+inline void check_forwarding(server& middle, const connection_ptr& first, const connection_ptr& second) {
+  auto one = middle.links.take().value();
+  auto other = middle.links.take().value();
+  forward(one, other);
+  forward(other, one);
+  end_point a{first};
+  end_point b{second};
+  constexpr std::uint64_t count = 3000;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::string body(i % 100 == 0 ? 70'000 : i % 50, 'x');
+    REQUIRE(a.send(i, body));
+    REQUIRE(b.send(i, body));
+  }
+  for (auto* at : {&a, &b})
+    for (std::uint64_t i = 0; i < count; ++i) {
+      auto got = at->frames->take();
+      REQUIRE(got);
+      REQUIRE(got->id == i);
+      REQUIRE(got->body.size() == (i % 100 == 0 ? 70'000 : i % 50));
+    }
 }
 
 inline std::size_t open_descriptors() {

@@ -335,6 +335,15 @@ TEST_CASE("one frame after the other, each sent when the last one came, goes on 
   yonder.stop();
 }
 
+TEST_CASE("one thread's links send what came on each other") {
+  io_thread here;
+  io_thread yonder{false};
+  server middle{here, plain_listener()};
+  auto first = connect(yonder, middle.port(), plain_client("node-1")).value();
+  auto second = connect(yonder, middle.port(), plain_client("node-2")).value();
+  check_forwarding(middle, first, second);
+}
+
 TEST_CASE("threads that send at once each keep their order") {
   io_thread io;
   server head{io, plain_listener()};

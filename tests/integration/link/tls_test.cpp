@@ -104,6 +104,16 @@ private:
   std::thread thread_;
 };
 
+TEST_CASE("one thread's links send what came on each other, in cipher") {
+  io_thread here;
+  io_thread yonder{false};
+  server middle{here, tls_listener()};
+  auto first = connect(yonder, middle.port(), good_client()).value();
+  auto second =
+    connect(yonder, middle.port(), tls_client(credentials({"c1", "node", "node-2"}), "node-2")).value();
+  check_forwarding(middle, first, second);
+}
+
 TEST_CASE("frames cross TLS in order, short and long, both ways") {
   io_thread io;
   server head{io, tls_listener()};
