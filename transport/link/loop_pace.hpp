@@ -18,8 +18,9 @@ class loop_pace {
 public:
   /// How long to poll; what comes later is slept for.
   static constexpr std::chrono::microseconds poll_max{50};
-  /// The same for a wait that was slept through, with what it brought and being woken.
-  static constexpr std::chrono::microseconds brief_sleep_max{75};
+  /// The same for a wait that was slept through, with being woken and what it brought, which take 30 to 45 µs of it. Too much only makes some
+  /// polls vain; too little, and no wait is ever brief.
+  static constexpr std::chrono::microseconds brief_sleep_max{100};
 
   enum class wait : std::uint8_t { none, brief, lasting };
 
