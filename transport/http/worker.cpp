@@ -124,6 +124,7 @@ void worker::look_into_inbox_soon() {
 
 void worker::take_deliveries() {
   look_at_clock();
+  io_->expect_more();
   auto taken = std::exchange(taken_, {}); // keeps its room
   {
     std::lock_guard lock{inbox_mutex_};

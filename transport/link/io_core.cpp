@@ -14,8 +14,7 @@ namespace sluice::link {
 namespace {
 
 constexpr int handlers_per_turn = 64;
-constexpr std::chrono::microseconds turn_max{200}; ///< until no more is looked for
-constexpr int pulls_per_turn = 4;                  ///< what is let out may make more
+constexpr int pulls_per_turn = 4; ///< what is let out may make more
 
 } // namespace
 
@@ -44,10 +43,11 @@ bool io_core::turn() {
 
 /// False if there is no more.
 bool io_core::run_first(loop_pace::wait& waited) {
-  if (!std::exchange(is_dry_, false) && context_.poll_one() > 0)
+  const bool polls = std::exchange(expects_more_, false) && may_poll_ && pace_.should_poll();
+  if (context_.poll_one() > 0)
     return true;
   const auto began = clock::now();
-  if (may_poll_ && pace_.should_poll()) {
+  if (polls) {
     if (poll(began)) {
       waited = loop_pace::wait::brief;
       return true;
@@ -61,18 +61,14 @@ bool io_core::run_first(loop_pace::wait& waited) {
   return goes_on;
 }
 
-/// How many handlers that was. A link that brings more and more must not keep back what others are to get.
+/// What was ready together with the first: how many handlers that was. What becomes ready meanwhile is for the next turn, so a link that
+/// brings more and more does not keep back what others are to get.
 int io_core::run_more() {
-  const auto end = clock::now() + turn_max;
-  for (int count = 0; count < handlers_per_turn; ++count) {
-    if (context_.poll_one() == 0) {
-      is_dry_ = true;
-      return count;
-    }
-    if (clock::now() > end)
-      return count + 1;
-  }
-  return handlers_per_turn;
+  boost::asio::post(context_, [this, round = ++round_] { round_over_ = round; });
+  int count = 0;
+  while (count < handlers_per_turn && context_.poll_one() > 0 && round_over_ != round_)
+    ++count;
+  return count;
 }
 
 /// True if something came.

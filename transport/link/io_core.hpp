@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -64,6 +65,10 @@ public:
   bool add(stoppable& what);
   void remove(stoppable& what);
 
+  /// Io thread: what was done in this turn is often followed by more at once, as a lone request is by its answer and by the client's next one.
+  /// The loop may poll for it then.
+  void expect_more() noexcept { expects_more_ = true; }
+
   /// Io thread: where bytes are read to and decrypted to. One pair for all sockets, as
   /// only one reads at a time.
   std::span<char> read_buffer() noexcept { return {read_buffer_.get(), buffer_bytes}; }
@@ -87,7 +92,9 @@ private:
   bool stopping_ = false;
   const bool may_poll_;
   loop_pace pace_;
-  bool is_dry_ = false; ///< nothing was ready when the last turn ended
+  bool expects_more_ = false;
+  std::uint64_t round_ = 0;      ///< of handlers that are ready together
+  std::uint64_t round_over_ = 0; ///< up to which one they have run
   std::mutex post_mutex_;
   bool stopped_ = false;
   boost::asio::steady_timer last_resort_{context_};
