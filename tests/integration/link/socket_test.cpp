@@ -1,4 +1,5 @@
 #include "tests/integration/link/link_fixture.hpp"
+#include "transport/link/io_core.hpp"
 #include "transport/link/send_cork.hpp"
 
 #include <doctest/doctest.h>
@@ -304,9 +305,10 @@ TEST_CASE("what a thread sends under a cork leaves when that is pulled or ends, 
   CHECK(there.closed->take() == failure{errc::shutting_down, "bye"});
 }
 
-/// Answers each frame from where it is handed over, with the next number; `seen` has every thousandth.
-void answer_at_once(const connection_ptr& link, inbox<std::uint64_t>& seen) {
-  link->start({[to = std::weak_ptr{link}, &seen](std::vector<frame> got) {
+/// Answers each frame from where it is handed over, with the next number, and says that more follows; `seen` has every thousandth.
+void answer_at_once(const io_thread& io, const connection_ptr& link, inbox<std::uint64_t>& seen) {
+  link->start({[to = std::weak_ptr{link}, &seen, &core = *io.core()](std::vector<frame> got) {
+                 core.expect_more();
                  for (auto& each : got)
                    if (++each.id % 1000 == 0)
                      seen.put(each.id);
@@ -319,13 +321,13 @@ void answer_at_once(const connection_ptr& link, inbox<std::uint64_t>& seen) {
 TEST_CASE("one frame after the other, each sent when the last one came, goes on through thousands of turns "
           "until the loops end") {
   inbox<std::uint64_t> seen;
-  io_thread here; // of the kind that polls once it knows what comes
+  io_thread here; // polls once it knows what comes
   io_thread yonder{false};
   server head{yonder, plain_listener()};
   auto node = connect(here, head.port(), plain_client()).value();
   auto there = head.links.take().value();
-  answer_at_once(there, seen);
-  answer_at_once(node, seen);
+  answer_at_once(yonder, there, seen);
+  answer_at_once(here, node, seen);
   std::vector<frame> first(1);
   first[0] = {frame_kind::request, 1, 0, 0, {}};
   REQUIRE(node->send(std::move(first)));
