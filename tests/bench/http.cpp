@@ -7,6 +7,9 @@
 // count; the latency is that of a queue), and "at_even_load", requests at one rate for all, evenly spread over the connections and timed from when they
 // were due (the latency counts; requests that a server holds up are not left out of it).
 //
+// Each case is measured in short rounds, all servers in turn: a machine that is shared is a fifth faster or slower from one second to the next. What
+// is said of a server is the median of its rounds, and of a comparison the median of those made within a round.
+//
 // At the end what 10000 idle connections cost a node, what a load feels of them, and 2000 busy ones.
 // Prints one JSON object. "cpu_us" is the processor time of all processes of a server per request: it changes least when the
 // machine does other things.

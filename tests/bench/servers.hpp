@@ -6,6 +6,7 @@
 #include "tests/support/http_load.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -35,7 +36,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 inline constexpr double even_per_s_max = 2000; ///< leaves most of two processors idle, of collectors too
-inline constexpr int rounds = 3; ///< the best counts, so that what else the machine does falls on each alike
+inline constexpr std::size_t rounds = 9; ///< of which the median counts
 
 inline fs::path bin() { return fs::read_symlink("/proc/self/exe").parent_path(); }
 
@@ -252,44 +253,77 @@ inline void print(const std::string& name, const figures& f) {
 
 using servers = std::vector<std::unique_ptr<served>>;
 
-/// All servers in turns; of each the run that `is_better` than the others. `measure(served)` gives figures.
-template <class Measure, class IsBetter>
-std::vector<figures> best_of(const servers& all, Measure measure, IsBetter is_better) {
-  std::vector<figures> best(all.size());
-  for (int round = 0; round < rounds; ++round)
+/// Of one server, by round.
+using series = std::vector<figures>;
+
+/// All servers in turns, in the other order each time: what the machine is slower or faster by for a while falls on neighbours alike.
+/// `measure(served)` gives figures.
+template <class Measure>
+std::vector<series> in_turns(const servers& all, Measure measure) {
+  std::vector<series> out(all.size(), series(rounds));
+  for (std::size_t round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto now = measure(*all[i]);
-      if (round == 0 || is_better(now, best[i]))
-        best[i] = now;
+      const auto which = round % 2 == 0 ? i : all.size() - 1 - i;
+      out[which][round] = measure(*all[which]);
     }
-  return best;
+  return out;
+}
+
+/// The median over the rounds of what `value(round)` says.
+template <class Value>
+double median(Value value) {
+  std::array<double, rounds> all;
+  for (std::size_t round = 0; round < rounds; ++round)
+    all[round] = value(round);
+  std::ranges::nth_element(all, all.begin() + rounds / 2);
+  return all[rounds / 2];
+}
+
+/// Each figure's own median; of the failures the sum.
+inline figures typical(const series& of) {
+  const auto middle = [&](auto member) {
+    return median([&](std::size_t round) { return of[round].*member; });
+  };
+  figures out{middle(&figures::per_s), middle(&figures::p50_us), middle(&figures::p99_us),
+              middle(&figures::cpu_us), 0};
+  for (const auto& each : of)
+    out.failed += each.failed;
+  return out;
 }
 
 inline bool is_ours(const served& who) { return who.name == "local" || who.name == "node"; }
 
-/// The figures of the bare Beast server among them; of none, zeros.
-inline figures beast_of(const servers& all, const std::vector<figures>& of) {
+/// The index of the bare Beast server.
+inline std::size_t beast_in(const servers& all) {
+  const auto found = std::ranges::find(all, std::string_view{"beast"}, &served::name);
+  return static_cast<std::size_t>(found - all.begin());
+}
+
+/// Prints what each server did, and for each of ours the median over the rounds of `compared(its figures, Beast's of the same round)`.
+/// @param figure the name of what `compared` gives, behind the server's
+template <class Compare>
+void print_all(const servers& all, const std::vector<series>& of, const char* separator, const char* figure,
+               Compare compared) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::printf("%s", separator);
+    print(all[i]->name, typical(of[i]));
+  }
+  const auto& bare = of[beast_in(all)];
   for (std::size_t i = 0; i < all.size(); ++i)
-    if (all[i]->name == "beast")
-      return of[i];
-  return {};
+    if (is_ours(*all[i])) {
+      const auto value = median([&](std::size_t round) { return compared(of[i][round], bare[round]); });
+      std::printf("%s\"%s_%s\": %.2f", separator, all[i]->name.c_str(), figure, value);
+    }
 }
 
 /// All servers under one load that keeps them full. `measure(served)` gives figures; `what` is a JSON member that says which load it is.
 template <class Measure>
-std::vector<figures> print_full(const servers& all, const std::string& what, Measure measure) {
-  auto best = best_of(all, measure, [](const figures& a, const figures& b) { return a.per_s > b.per_s; });
+std::vector<series> print_full(const servers& all, const std::string& what, Measure measure) {
+  auto full = in_turns(all, measure);
   std::printf("    {%s", what.c_str());
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    std::printf(",\n     ");
-    print(all[i]->name, best[i]);
-  }
-  const auto bare = beast_of(all, best);
-  for (std::size_t i = 0; i < all.size(); ++i)
-    if (is_ours(*all[i]))
-      std::printf(",\n     \"%s_of_beast\": %.2f, \"%s_added_p50_when_full_us\": %.1f", all[i]->name.c_str(),
-                  best[i].per_s / bare.per_s, all[i]->name.c_str(), best[i].p50_us - bare.p50_us);
-  return best;
+  print_all(all, full, ",\n     ", "of_beast",
+            [](const figures& own, const figures& bare) { return own.per_s / bare.per_s; });
+  return full;
 }
 
 template <class Measure>
@@ -305,23 +339,14 @@ void print_case(const servers& all, const std::string& what, Measure measure) {
 template <class Measure>
 void print_case_and_latency(const servers& all, const std::string& what, Measure measure) {
   const auto full = print_full(all, what, [&](const served& who) { return measure(who, 0.0); });
-  double per_s = 0;
+  auto per_s = even_per_s_max;
   for (std::size_t i = 0; i < all.size(); ++i)
-    if (!all[i]->is_foreign || all[i]->name == "beast")
-      per_s = per_s == 0 ? full[i].per_s : std::min(per_s, full[i].per_s);
-  per_s = std::min(per_s / 2, even_per_s_max);
-  const auto even = best_of(
-    all, [&](const served& who) { return measure(who, per_s); },
-    [](const figures& a, const figures& b) { return a.p50_us < b.p50_us; });
+    if (!all[i]->is_foreign || i == beast_in(all))
+      per_s = std::min(per_s, typical(full[i]).per_s / 2);
+  const auto even = in_turns(all, [&](const served& who) { return measure(who, per_s); });
   std::printf(",\n     \"at_even_load\": {\"per_s\": %.0f", per_s);
-  const auto bare = beast_of(all, even);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    std::printf(",\n      ");
-    print(all[i]->name, even[i]);
-  }
-  for (std::size_t i = 0; i < all.size(); ++i)
-    if (is_ours(*all[i]))
-      std::printf(",\n      \"%s_added_p50_us\": %.1f", all[i]->name.c_str(), even[i].p50_us - bare.p50_us);
+  print_all(all, even, ",\n      ", "added_p50_us",
+            [](const figures& own, const figures& bare) { return own.p50_us - bare.p50_us; });
   std::printf("}}");
   std::fflush(stdout);
 }
