@@ -69,7 +69,8 @@ void connection::close() {
   home_->shared().ledger.leave(key_);
   home_->remove(*this);
   if (cut)
-    log(status_, answer_bytes_, home_->now());
+    log(home_->now());
+  log_answered();
   if (websocket_)
     report_close(websocket_code::lost, {});
   if (auto call = exchange_.lock())
@@ -106,6 +107,10 @@ void connection::wait_readable() {
   if (waiting_readable_ || phase_ == phase::closed || reading_paused())
     return;
   waiting_readable_ = true;
+  home_->io().wait_later(shared_from_this());
+}
+
+void connection::begin_wait() {
   watch_.async_wait(watch_.wait_read,
                     [self = shared_from_this()](const boost::system::error_code& cancelled) {
                       self->waiting_readable_ = false;
@@ -328,6 +333,11 @@ std::size_t connection::consume_requests(std::string_view bytes) {
 // --- out -------------------------------------------------------------------------
 
 void connection::flush() {
+  write_out();
+  log_answered();
+}
+
+void connection::write_out() {
   if (out_.bytes() == 0 || phase_ == phase::closed)
     return;
   while (out_.bytes() > 0) {

@@ -8,7 +8,7 @@
 #include "transport/http/timer_wheel.hpp"
 #include "transport/http/worker.hpp"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
 
 #include <memory>
 #include <optional>
@@ -31,10 +31,10 @@ class server_exchange;
 ///   6: refused, or the answer was the last ─► closing (when all is sent) ─► lingering ─► closed
 ///   8: upgraded: handling ─► websocket ─► lingering, when both sides have said that they are done
 ///   7: client gone, too slow, stop ─► closed, from anywhere; handshake (TLS) comes before idle
-class connection : public std::enable_shared_from_this<connection> {
+class connection : public std::enable_shared_from_this<connection>, public link::late_waiter {
 public:
   connection(worker& home, int fd, const client_key& key, std::string client);
-  ~connection();
+  ~connection() override;
 
   void start();
   /// Part of an answer, or its end. After some of these `pump`.
@@ -47,6 +47,7 @@ public:
   void close_if_streaming();
   void on_deadline();
   void close();
+  void begin_wait() override;
 
   worker& home() noexcept { return *home_; }
   /// The handler is running: what it delivers is taken at once.
@@ -82,7 +83,8 @@ private:
   std::string allowed_methods();
   void answer_without_handler(response answer);
   void after_answer(time_point at);
-  void log(unsigned status, std::uint64_t bytes, time_point until);
+  void log_answered();
+  void log(time_point until);
 
   // connection_websocket.cpp
   struct websocket_state;
@@ -103,6 +105,7 @@ private:
   void tell_session(Call call);
 
   void flush();
+  void write_out();
   void on_sent(std::size_t bytes);
   void count_answer_bytes();
   void on_all_sent();
@@ -119,7 +122,7 @@ private:
   client_key key_;
   std::string client_;
   std::optional<channel> channel_;
-  boost::asio::posix::stream_descriptor watch_;
+  boost::asio::posix::basic_stream_descriptor<link::io_core::executor> watch_;
   owned_timer timer_;
   phase phase_ = phase::idle;
   bool waiting_readable_ = false;
@@ -152,6 +155,7 @@ private:
   std::uint32_t attempts_ = 0;
   unsigned status_ = 0;
   std::uint64_t answer_bytes_ = 0;
+  std::optional<time_point> answered_at_; ///< and not logged yet
 
   answer_gate gate_;
   out_queue out_;

@@ -12,6 +12,7 @@
 namespace sluice::http {
 
 void connection::begin_refused() {
+  log_answered();
   ++call_;
   call_began_ = home_->now();
   form_ = {};
@@ -222,7 +223,7 @@ void connection::answer_without_handler(response answer) {
 
 /// @param at when it was there
 void connection::after_answer(time_point at) {
-  log(status_, answer_bytes_, at);
+  answered_at_ = at;
   reader_.next();
   exchange_.reset();
   window_.reset();
@@ -238,7 +239,13 @@ void connection::after_answer(time_point at) {
   }
 }
 
-void connection::log(unsigned status, std::uint64_t bytes, time_point until) {
+/// Not before what there is of the answer has been sent: the client does not wait for a line in a file.
+void connection::log_answered() {
+  if (answered_at_)
+    log(*std::exchange(answered_at_, std::nullopt));
+}
+
+void connection::log(time_point until) {
   const auto& on_access = home_->shared().options.on_access;
   if (!on_access)
     return;
@@ -247,9 +254,9 @@ void connection::log(unsigned status, std::uint64_t bytes, time_point until) {
              .path = logged_path_,
              .id = form_.request_id,
              .processor = processor_ ? std::string_view{*processor_} : std::string_view{},
-             .status = status,
+             .status = status_,
              .bytes_in = body_received_,
-             .bytes = bytes,
+             .bytes = answer_bytes_,
              .taken = std::chrono::duration_cast<std::chrono::microseconds>(until - call_began_),
              .replica = replica_,
              .attempts = attempts_});

@@ -143,7 +143,7 @@ void connection::report_close(std::uint16_t code, std::string_view reason) {
       session->on_close(code, reason);
     } catch (...) { // it has ended already
     }
-    log(status_, answer_bytes_, home_->now());
+    log(home_->now());
   }
 }
 

@@ -64,6 +64,7 @@ public:
   /// How many connections it has; for who deals out new ones.
   std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
 
+  link::io_core& io() noexcept { return *io_; }
   boost::asio::io_context& context() noexcept { return io_->context(); }
   bool on_thread() const noexcept { return io_->on_thread(); }
 

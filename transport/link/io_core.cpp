@@ -27,6 +27,7 @@ io_core::io_core(const char* name, bool may_poll)
 
 bool io_core::turn() {
   current_ = this;
+  begin_waits();
   bool goes_on = false;
   {
     send_cork cork;
@@ -39,6 +40,12 @@ bool io_core::turn() {
   }
   current_ = nullptr;
   return goes_on;
+}
+
+void io_core::begin_waits() {
+  for (const auto& each : late_waiters_)
+    each->begin_wait();
+  late_waiters_.clear();
 }
 
 /// False if there is no more.
@@ -111,6 +118,7 @@ void io_core::stop() {
   current_ = this;
   context_.restart();
   context_.poll();
+  late_waiters_.clear();
   current_ = nullptr;
 }
 

@@ -17,6 +17,8 @@
 #include <optional>
 #include <span>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 namespace sluice::link {
 
@@ -28,6 +30,15 @@ public:
   virtual void on_stop(const failure& why) = 0;
 };
 
+/// Something that waits for its socket to be readable, but not before its loop looks for more work: to begin to wait is a system call, and what
+/// was read is answered first.
+class late_waiter {
+public:
+  virtual ~late_waiter() = default;
+  /// On the io thread. Unless that ends before.
+  virtual void begin_wait() = 0;
+};
+
 /// What the parts of `transport/link`, and connections of `transport/http` beside them, share on one io thread. For
 /// these folders; the public face is `io_thread`.
 ///
@@ -36,6 +47,9 @@ public:
 class io_core {
 public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
+
+  /// Not type-erased as Asio's default is, which costs some hundred instructions for each wait.
+  using executor = boost::asio::io_context::executor_type;
 
   /// Starts the thread, which inherits the mask of signals.
   /// @param name of the thread, at most 15 letters
@@ -65,6 +79,9 @@ public:
   bool add(stoppable& what);
   void remove(stoppable& what);
 
+  /// Io thread: `who` begins to wait before the next turn does.
+  void wait_later(std::shared_ptr<late_waiter> who) { late_waiters_.push_back(std::move(who)); }
+
   /// Io thread: what was done in this turn is often followed by more at once, as a lone request is by its answer and by the client's next one.
   /// The loop may poll for it then.
   void expect_more() noexcept { expects_more_ = true; }
@@ -81,14 +98,16 @@ private:
   bool run_first(loop_pace::wait& waited);
   bool poll(clock::time_point began);
   int run_more();
+  void begin_waits();
   void wake_when_empty();
 
   boost::asio::io_context context_{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::executor_work_guard<executor> work_;
   // Not zeroed: what no link uses costs no memory.
   std::unique_ptr<char[]> read_buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
   std::unique_ptr<char[]> plain_buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes);
   std::unordered_set<stoppable*> live_;
+  std::vector<std::shared_ptr<late_waiter>> late_waiters_;
   bool stopping_ = false;
   const bool may_poll_;
   loop_pace pace_;

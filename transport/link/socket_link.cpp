@@ -61,6 +61,10 @@ void socket_link::wait_readable() {
   if (reading_ || step_ == step::await_start || step_ == step::down)
     return;
   reading_ = true;
+  with_.core->wait_later(shared_from_this());
+}
+
+void socket_link::begin_wait() {
   descriptor_.async_wait(descriptor_.wait_read,
                          [self = shared_from_this()](const boost::system::error_code& error) {
                            self->reading_ = false;

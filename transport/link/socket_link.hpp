@@ -7,7 +7,7 @@
 #include "transport/link/send_queue.hpp"
 #include "transport/link/tls_session.hpp"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
@@ -22,7 +22,7 @@ namespace sluice::link {
 ///
 /// All but `send` and `request_*` runs on the io thread. Without TLS whoever pulls a `send_cork` writes to the socket
 /// himself, as long as nobody else does and it takes the bytes: the io thread need not wake up for it.
-class socket_link : public std::enable_shared_from_this<socket_link>, public stoppable, public corked {
+class socket_link : public std::enable_shared_from_this<socket_link>, public stoppable, public corked, public late_waiter {
 public:
   struct setup {
     std::shared_ptr<io_core> core;
@@ -54,6 +54,8 @@ public:
   void abort(failure why);
 
   void on_stop(const failure& why) override { close(why); }
+
+  void begin_wait() override;
 
   void pull() override { with_.core->on_thread() ? flush() : write_at_once(); }
 
@@ -128,7 +130,7 @@ private:
 
   setup with_;
   int fd_; ///< of `descriptor_`, until that is closed
-  boost::asio::posix::stream_descriptor descriptor_;
+  boost::asio::posix::basic_stream_descriptor<io_core::executor> descriptor_;
   boost::asio::steady_timer timer_;
   step step_ = step::tls;
   link_state state_;
