@@ -29,7 +29,7 @@ enum class peer_role : std::uint8_t { head = 1, node = 2, host = 3 };
 /// How each side introduces itself, before any frame. Another protocol version or
 /// cluster id closes the link with an error that says so.
 struct hello {
-  std::uint16_t protocol_version = 2;
+  std::uint16_t protocol_version = 3;
   peer_role role = peer_role::node;
   std::string cluster_id;
   std::string name; ///< node id or, for hosts, the host id

@@ -1,6 +1,7 @@
 #include "transport/peer/request_relay.hpp"
 
 #include "transport/link/send_cork.hpp"
+#include "transport/peer/http_codec.hpp"
 #include "transport/peer/wire_detail.hpp"
 #include "proto/sluice/link/v1/wire.pb.h"
 
@@ -18,118 +19,6 @@ using clock = std::chrono::steady_clock;
 
 /// Taken parts are told of in pieces of about this size.
 constexpr std::size_t taken_told_bytes = stream_window_bytes / 4;
-
-/// A message of this thread, empty: what it has allocated for one request serves the next. Not for ever what a huge one needed.
-template <class Message>
-Message& blank() {
-  constexpr int kept_fields_max = 128;
-  constexpr int kept_bytes_max = 64 << 10;
-  thread_local Message message;
-  if (message.headers_size() > kept_fields_max || message.GetCachedSize() > kept_bytes_max)
-    message = Message{};
-  else
-    message.Clear();
-  return message;
-}
-
-template <class Fields>
-void pack(const Fields& from, google::protobuf::RepeatedPtrField<pb::HttpField>& to) {
-  to.Reserve(static_cast<int>(from.size()));
-  for (const auto& [name, value] : from) {
-    auto& field = *to.Add();
-    field.set_name(name);
-    field.set_value(value);
-  }
-}
-
-std::string with_body(const google::protobuf::MessageLite& header, std::string_view body) {
-  detail::body_writer out{header, body.size()};
-  out.add(body);
-  return out.finish();
-}
-
-std::string encode_request(replica_id replica, const request& in, bool wants_sink_notice) {
-  auto& header = blank<pb::HttpRequest>();
-  header.set_replica(replica.value);
-  header.set_method(static_cast<std::uint32_t>(in.method));
-  header.set_path(in.path);
-  header.set_query(in.query);
-  pack(in.headers, *header.mutable_headers());
-  header.set_client(in.client);
-  header.set_id(in.id);
-  pack(in.params, *header.mutable_params());
-  header.set_wants_sink_notice(wants_sink_notice);
-  return with_body(header, in.body);
-}
-
-struct incoming_request {
-  replica_id replica;
-  request in;
-  bool wants_sink_notice = false;
-};
-
-result<incoming_request> decode_request(std::string_view bytes) {
-  auto& header = blank<pb::HttpRequest>();
-  auto rest = detail::parse_header(bytes, header);
-  if (!rest)
-    return fail(rest);
-  request out;
-  if (header.method() > static_cast<std::uint32_t>(sluice::method::options))
-    return fail(errc::corrupt, "link: the peer sent a request of an unknown method");
-  out.method = static_cast<sluice::method>(header.method());
-  out.path = std::move(*header.mutable_path());
-  out.query = std::move(*header.mutable_query());
-  out.headers.reserve(static_cast<std::size_t>(header.headers_size()));
-  for (auto& field : *header.mutable_headers())
-    out.headers.add(std::move(*field.mutable_name()), std::move(*field.mutable_value()));
-  out.client = std::move(*header.mutable_client());
-  out.id = std::move(*header.mutable_id());
-  for (auto& field : *header.mutable_params())
-    out.params.emplace_back(std::move(*field.mutable_name()), std::move(*field.mutable_value()));
-  out.body = *rest;
-  return incoming_request{replica_id{header.replica()}, std::move(out), header.wants_sink_notice()};
-}
-
-std::string encode_answer(const response& answer) {
-  auto& header = blank<pb::HttpAnswer>();
-  header.set_status(answer.status);
-  pack(answer.headers, *header.mutable_headers());
-  return with_body(header, answer.body);
-}
-
-result<response> decode_answer(std::string_view bytes) {
-  auto& header = blank<pb::HttpAnswer>();
-  auto rest = detail::parse_header(bytes, header);
-  if (!rest)
-    return fail(rest);
-  response out;
-  out.status = header.status();
-  out.headers.reserve(static_cast<std::size_t>(header.headers_size()));
-  for (auto& field : *header.mutable_headers())
-    out.headers.add(std::move(*field.mutable_name()), std::move(*field.mutable_value()));
-  out.body = *rest;
-  return out;
-}
-
-std::string encode_results(const queue_results& what) {
-  pb::HttpCollected header;
-  header.set_queue(what.queue.value);
-  header.set_idempotency_key(what.key);
-  header.set_fingerprint(what.fingerprint);
-  return with_body(header, what.records.bytes());
-}
-
-result<queue_results> decode_results(std::string_view bytes) {
-  pb::HttpCollected header;
-  auto rest = detail::parse_header(bytes, header);
-  if (!rest)
-    return fail(rest);
-  auto records = record_block::from_bytes(std::string{*rest});
-  if (!records)
-    return fail(records);
-  return queue_results{queue_name{std::move(*header.mutable_queue())}, std::move(*records),
-                       std::move(*header.mutable_idempotency_key()), header.fingerprint()};
-}
 
 bool says_not_begun(errc code) noexcept {
   return code == errc::overloaded || code == errc::shutting_down || code == errc::unavailable;
