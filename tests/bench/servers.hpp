@@ -36,7 +36,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 inline constexpr double even_per_s_max = 2000; ///< leaves most of two processors idle, of collectors too
-inline constexpr std::size_t rounds = 9; ///< of which the median counts
+inline constexpr std::size_t rounds = 9;       ///< of which the median counts
 
 inline fs::path bin() { return fs::read_symlink("/proc/self/exe").parent_path(); }
 

@@ -22,7 +22,10 @@ namespace sluice::link {
 ///
 /// All but `send` and `request_*` runs on the io thread. Without TLS whoever pulls a `send_cork` writes to the socket
 /// himself, as long as nobody else does and it takes the bytes: the io thread need not wake up for it.
-class socket_link : public std::enable_shared_from_this<socket_link>, public stoppable, public corked, public late_waiter {
+class socket_link : public std::enable_shared_from_this<socket_link>,
+                    public stoppable,
+                    public corked,
+                    public late_waiter {
 public:
   struct setup {
     std::shared_ptr<io_core> core;

@@ -161,8 +161,8 @@ result<incoming_request> decode_request(std::string_view bytes) {
 }
 
 std::string encode_answer(const response& answer) {
-  writer out{sizeof(std::uint16_t) + size_of_fields(answer.headers), answer.body.size()};
-  out.put(static_cast<std::uint16_t>(answer.status));
+  writer out{sizeof(std::uint32_t) + size_of_fields(answer.headers), answer.body.size()};
+  out.put(static_cast<std::uint32_t>(answer.status));
   out.put_fields(answer.headers);
   return out.finish(answer.body);
 }
@@ -170,7 +170,7 @@ std::string encode_answer(const response& answer) {
 result<response> decode_answer(std::string_view bytes) {
   reader from{bytes};
   response out;
-  out.status = from.get<std::uint16_t>();
+  out.status = from.get<std::uint32_t>();
   from.get_fields(out.headers, [&](std::string name, std::string value) {
     out.headers.add(std::move(name), std::move(value));
   });
