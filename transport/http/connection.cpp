@@ -61,6 +61,9 @@ void connection::close() {
     replica_ = call->replica();
     attempts_ = call->attempts();
   }
+  if (cut)
+    log(home_->now());
+  log_answered();
   count_answer_bytes();
   home_->set_timer(timer_, timer_wheel::never);
   gate_.shut();
@@ -68,9 +71,6 @@ void connection::close() {
   channel_.reset();
   home_->shared().ledger.leave(key_);
   home_->remove(*this);
-  if (cut)
-    log(home_->now());
-  log_answered();
   if (websocket_)
     report_close(websocket_code::lost, {});
   if (auto call = exchange_.lock())

@@ -239,7 +239,7 @@ void connection::after_answer(time_point at) {
   }
 }
 
-/// Not before what there is of the answer has been sent: the client does not wait for a line in a file.
+/// As a rule when the answer has been sent: the client does not wait for a line in a file. At the latest when the next request begins.
 void connection::log_answered() {
   if (answered_at_)
     log(*std::exchange(answered_at_, std::nullopt));

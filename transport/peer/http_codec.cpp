@@ -3,6 +3,7 @@
 #include "transport/peer/wire_detail.hpp"
 #include "proto/sluice/link/v1/wire.pb.h"
 
+#include <algorithm>
 #include <bit>
 #include <concepts>
 #include <cstring>
@@ -17,7 +18,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "integers are written as they are");
 
 using size_type = std::uint32_t;
-constexpr std::size_t field_bytes_min = 2 * sizeof(size_type);
+constexpr size_type fields_reserved_max = 64; ///< more must have come before there is room made for them
 constexpr std::uint8_t wants_sink_notice_flag = 1;
 
 std::size_t size_of(std::string_view text) { return sizeof(size_type) + text.size(); }
@@ -91,10 +92,7 @@ public:
   template <class Fields, class Add>
   void get_fields(Fields& into, Add add) {
     const auto count = get<size_type>();
-    if (count > rest_.size() / field_bytes_min) // before there is room made for them
-      is_good_ = false;
-    else
-      into.reserve(count);
+    into.reserve(std::min(count, fields_reserved_max));
     for (size_type i = 0; i < count && is_good_; ++i) {
       auto name = get_text();
       add(std::move(name), get_text());

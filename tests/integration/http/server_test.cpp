@@ -293,6 +293,25 @@ TEST_CASE_FIXTURE(http_fixture, "each request is logged with its status, size an
   CHECK(log.take().find(" 400 ") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(http_fixture, "requests that come together are logged each with what is its own") {
+  handover<std::string> log;
+  options.on_access = [&](const access_entry& entry) {
+    log.put(std::string{entry.path} + " " + std::to_string(entry.status) + " " + std::to_string(entry.bytes)
+            + " " + std::string{entry.id});
+  };
+  handler.on_handle = [](exchange_ptr call) {
+    call->respond({call->in.path == "/b" ? 201u : 200u, {}, std::string(call->in.path.size() * 10, 'x')});
+  };
+  auto client = connect();
+  client.send(get("/a", "X-Request-Id: i1\r\n") + get("/b", "X-Request-Id: i2\r\n")
+              + get("/long", "X-Request-Id: i3\r\n"));
+  CHECK(log.take() == "/a 200 20 i1");
+  CHECK(log.take() == "/b 201 20 i2");
+  CHECK(log.take() == "/long 200 50 i3");
+  client.send(get("/last", "X-Request-Id: i4\r\nConnection: close\r\n") + get("/unread"));
+  CHECK(log.take() == "/last 200 50 i4");
+}
+
 TEST_CASE_FIXTURE(http_fixture, "the log knows who answered, after how many attempts, and what came in") {
   handover<std::string> log;
   options.on_access = [&](const access_entry& entry) {

@@ -22,6 +22,12 @@ struct held final : corked {
   const std::function<void()> what;
 };
 
+struct waiter final : late_waiter {
+  explicit waiter(std::function<void()> what) : what(std::move(what)) {}
+  void begin_wait() override { what(); }
+  const std::function<void()> what;
+};
+
 void hold(std::function<void()> what) {
   REQUIRE(send_cork::current() != nullptr);
   send_cork::current()->hold(std::make_shared<held>(std::move(what)));
@@ -60,6 +66,24 @@ TEST_CASE(
   };
   CHECK(seen.steps.size() == 4);
   CHECK(at("made by that") == at("let out") + 1);
+}
+
+TEST_CASE("who waits later does so when all of the turn has been let out, and before the next one") {
+  io_core core;
+  record seen;
+  core.post([&] {
+    core.wait_later(std::make_shared<waiter>([&] { seen.steps.emplace_back("waits"); }));
+    hold([&] {
+      seen.steps.emplace_back("let out");
+      core.post([&] {
+        seen.steps.emplace_back("next turn");
+        seen.done.set_value();
+      });
+    });
+  });
+  seen.wait();
+  core.stop();
+  CHECK(seen.steps == std::vector<std::string>{"let out", "waits", "next turn"});
 }
 
 TEST_CASE("what goes on being ready does not keep back what is held") {
