@@ -31,12 +31,13 @@ void submit_in_turn(target_ptr port, exchange_ptr what) {
   }
 }
 
-failure not_now(bool is_failed) {
-  return is_failed ? failure{errc::unavailable, "no replica comes up; the flow's status says why"}
-                   : failure{errc::shutting_down, "the flow takes no requests now"};
-}
-
 } // namespace
+
+failure lane::not_now(bool is_failed) const {
+  return is_failed
+           ? failure{errc::unavailable, "no replica of " + name() + " comes up; the status of its flow says why"}
+           : failure{errc::shutting_down, name() + " takes no requests now"};
+}
 
 std::string lane::name() const {
   std::lock_guard lock{mutex_};

@@ -57,6 +57,7 @@ private:
   void count_unwanted(const call& request) noexcept;
   void note_waiting() const;
   std::string name() const;
+  failure not_now(bool is_failed) const;
   collect::collector_ptr collector_for(const queue_name& queue);
   void look_at_sinks();
 

@@ -334,7 +334,8 @@ std::size_t connection::consume_requests(std::string_view bytes) {
 
 void connection::flush() {
   write_out();
-  log_answered();
+  if (out_.bytes() == 0)
+    log_answered();
 }
 
 void connection::write_out() {
@@ -348,6 +349,7 @@ void connection::write_out() {
       count_answer_bytes();
       if (home_->shared().out_of_answer_bytes())
         return close(); // who reads slowly gives way
+      is_answer_late_ = answered_at_.has_value();
       if (!blocked_since_) {
         blocked_since_ = home_->now();
         sent_since_ = 0;

@@ -156,6 +156,7 @@ private:
   unsigned status_ = 0;
   std::uint64_t answer_bytes_ = 0;
   std::optional<time_point> answered_at_; ///< and not logged yet
+  bool is_answer_late_ = false;           ///< its client did not take it at once
 
   answer_gate gate_;
   out_queue out_;

@@ -72,13 +72,13 @@ std::optional<guard_check::denial> guard_check::check(const request& in) const {
   if (rule_->what == route_guard::kind::bearer) {
     auto token = header ? bearer_token(*header) : std::nullopt;
     if (!token)
-      return denial{401, "a bearer token is needed", "Bearer"};
+      return denial{401, "a bearer token is needed: Authorization: Bearer TOKEN", "Bearer"};
     if (!equal_in_constant_time(*token, secret_))
       return denial{401, "the bearer token is wrong", "Bearer error=\"invalid_token\""};
     return std::nullopt;
   }
   if (!header)
-    return denial{401, "an API key is needed", "ApiKey header=\"" + rule_->header + "\""};
+    return denial{401, "an API key is needed, in the header " + rule_->header, "ApiKey header=\"" + rule_->header + "\""};
   if (!equal_in_constant_time(*header, secret_))
     return denial{403, "the API key is wrong", {}};
   return std::nullopt;

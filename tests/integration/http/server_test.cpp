@@ -312,6 +312,28 @@ TEST_CASE_FIXTURE(http_fixture, "requests that come together are logged each wit
   CHECK(log.take() == "/last 200 50 i4");
 }
 
+TEST_CASE_FIXTURE(http_fixture, "of an answer that its client does not take the log counts what it took") {
+  constexpr std::size_t whole = 64u << 20; // more than two sockets hold
+  handover<std::uint64_t> log;
+  options.on_access = [&](const access_entry& entry) {
+    CHECK(entry.status == 200);
+    log.put(std::uint64_t{entry.bytes});
+  };
+  handler.on_handle = [](exchange_ptr call) { call->respond({200, {}, std::string(whole, 'x')}); };
+  {
+    auto client = connect();
+    client.send(get("/"));
+    REQUIRE(client.receive());
+    client.close();
+    const auto taken = log.take();
+    CHECK(taken > 0);
+    CHECK(taken < whole);
+  }
+  auto patient = connect();
+  CHECK(patient.ask(get("/")).body.size() == whole);
+  CHECK(log.take() == whole);
+}
+
 TEST_CASE_FIXTURE(http_fixture, "the log knows who answered, after how many attempts, and what came in") {
   handover<std::string> log;
   options.on_access = [&](const access_entry& entry) {
