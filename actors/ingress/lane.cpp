@@ -34,9 +34,9 @@ void submit_in_turn(target_ptr port, exchange_ptr what) {
 } // namespace
 
 failure lane::not_now(bool is_failed) const {
-  return is_failed
-           ? failure{errc::unavailable, "no replica of " + name() + " comes up; the status of its flow says why"}
-           : failure{errc::shutting_down, name() + " takes no requests now"};
+  return is_failed ? failure{errc::unavailable,
+                             "no replica of " + name() + " comes up; the status of its flow says why"}
+                   : failure{errc::shutting_down, name() + " takes no requests now"};
 }
 
 std::string lane::name() const {

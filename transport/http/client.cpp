@@ -133,6 +133,9 @@ public:
   /// On a thread of the client; returns when the call is over.
   result<response> run();
 
+  /// Of one that has not begun: it was over before.
+  result<response> end_unsent() const;
+
   clock::time_point deadline() const noexcept { return deadline_; }
   /// Nobody waits for it, or not any more.
   bool is_over(clock::time_point now) const noexcept { return is_cancelled_ || now >= deadline_; }
@@ -209,6 +212,16 @@ result<response> job::end(httplib::Error error, httplib::Response& got) const {
   return fail(errc::unavailable, "http: " + to + ": " + sentence_of(error, server_of(what_.url)));
 }
 
+result<response> job::end_unsent() const {
+  const auto to = what_.url.substr(0, 200);
+  if (is_cancelled())
+    return fail(errc::cancelled, "http: " + to + ": cancelled");
+  return fail(errc::timeout, "http: " + to + ": not sent within "
+                               + std::to_string(what_.options.timeout.count()) + " ms, as "
+                               + std::to_string(client_calls_max)
+                               + " calls of this process were under way all the time");
+}
+
 result<response> job::run() {
   auto to = parse_destination(what_.url);
   if (!to)
@@ -219,7 +232,7 @@ result<response> job::run() {
   auto left = std::chrono::duration_cast<std::chrono::microseconds>(deadline_ - clock::now());
   httplib::Response got;
   if (left.count() <= 0)
-    return end(httplib::Error::ConnectionTimeout, got);
+    return end_unsent();
   httplib::Client client{to->origin};
   client.set_connection_timeout(left);
   client.set_read_timeout(left);
@@ -265,6 +278,8 @@ public:
     shared_->thread_count += needs_thread ? 1 : 0;
     lock.unlock();
     start_threads(needs_watcher, needs_thread, made);
+    if (!needs_thread)
+      shared_->watcher->ring(); // there is a deadline more
     return made;
   }
 
@@ -281,6 +296,7 @@ private:
 
     void work();
     void watch();
+    std::vector<std::shared_ptr<job>> take_over(clock::time_point now);
     void end(const std::shared_ptr<job>& one, result<response> got);
   };
 
@@ -329,11 +345,25 @@ void client::shared::work() {
   watcher->ring();
 }
 
-/// Ends calls that are over, so that no server holds a thread for longer than its call may take. As long as calls run.
+/// Those that wait and are over.
+std::vector<std::shared_ptr<job>> client::shared::take_over(clock::time_point now) {
+  std::vector<std::shared_ptr<job>> out;
+  std::erase_if(waiting, [&](std::shared_ptr<job>& one) {
+    if (!one->is_over(now))
+      return false;
+    out.push_back(std::move(one));
+    return true;
+  });
+  return out;
+}
+
+/// Ends calls that are over, so that no server holds a thread for longer than its call may take, and none waits for one longer than that.
+/// As long as calls run.
 void client::shared::watch() {
   constexpr std::chrono::milliseconds again{20}; // a call may have been about to connect
   for (;;) {
     std::vector<std::shared_ptr<job>> over;
+    std::vector<std::shared_ptr<job>> unsent;
     auto next = clock::time_point::max();
     {
       std::lock_guard lock{mutex};
@@ -342,12 +372,18 @@ void client::shared::watch() {
         return;
       }
       const auto now = clock::now();
+      unsent = take_over(now);
+      for (const auto& one : waiting)
+        next = std::min(next, one->deadline());
       for (const auto& one : running)
         if (one->is_over(now))
           over.push_back(one);
         else
           next = std::min(next, one->deadline());
     }
+    for (const auto& one : unsent)
+      end(one, one->end_unsent());
+    unsent.clear();
     for (const auto& one : over)
       one->stop();
     watcher->wait_until(over.empty() ? next : clock::now() + again);

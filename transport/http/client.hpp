@@ -9,8 +9,8 @@
 namespace sluice::http {
 
 /// Calls of one client at the same time, each on a thread for as long as it takes.
-constexpr std::size_t client_calls_max = 16;
-/// Calls that wait for one of these threads; more are refused.
+constexpr std::size_t client_calls_max = 128;
+/// Calls that wait for one of these threads, at most until their own time is over; more are refused.
 constexpr std::size_t client_calls_waiting_max = 1000;
 
 /// Starts a thread that runs `body` to its end.

@@ -78,7 +78,8 @@ std::optional<guard_check::denial> guard_check::check(const request& in) const {
     return std::nullopt;
   }
   if (!header)
-    return denial{401, "an API key is needed, in the header " + rule_->header, "ApiKey header=\"" + rule_->header + "\""};
+    return denial{401, "an API key is needed, in the header " + rule_->header,
+                  "ApiKey header=\"" + rule_->header + "\""};
   if (!equal_in_constant_time(*header, secret_))
     return denial{403, "the API key is wrong", {}};
   return std::nullopt;

@@ -3,6 +3,7 @@
 
 #include "tests/integration/http/http_fixture.hpp"
 #include "tests/support/coroutines.hpp"
+#include "transport/http/client.hpp"
 #include "transport/work/worker_threads.hpp"
 
 #include <sluice/all.hpp>
@@ -10,6 +11,7 @@
 #include <sluice/timeout.hpp>
 
 #include <future>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -144,6 +146,36 @@ TEST_CASE_FIXTURE(client_fixture, "a server that does not answer is given up in 
   hold(calls);
   CHECK(code_of(http::get(url("/"), {.timeout = 50ms})) == errc::timeout);
   CHECK(calls.take()); // it came, and is not still on its way
+}
+
+TEST_CASE_FIXTURE(client_fixture,
+                  "a call that finds all threads taken is given up in time, and says that it was not sent") {
+  handover<exchange_ptr> calls;
+  hold(calls);
+  std::vector<exchange_ptr> held;
+  std::vector<std::unique_ptr<run_of<response>>> runs;
+  for (std::size_t i = 0; i < http::client_calls_max; ++i)
+    runs.push_back(std::make_unique<run_of<response>>(http::get(url("/held"), {.timeout = 1h}), *where));
+  for (std::size_t i = 0; i < http::client_calls_max; ++i)
+    held.push_back(calls.take());
+  const auto error = error_of(http::get(url("/late"), {.timeout = 50ms}));
+  CHECK(error.code() == errc::timeout);
+  CHECK(std::string_view{error.what()}.find("not sent within 50 ms") != std::string_view::npos);
+
+  // One that waits gets the first thread that there is.
+  run_of<response> next{http::get(url("/next"), {.timeout = 1h}), *where};
+  for (auto& each : held)
+    each->respond({200, {}, "x"});
+  for (auto& each : runs) {
+    where->pump(*each);
+    CHECK(each->result);
+  }
+  const auto came = calls.take();
+  REQUIRE(came);
+  CHECK(came->in.path == "/next"); // and not "/late"
+  came->respond({200, {}, "x"});
+  where->pump(next);
+  CHECK(next.result);
 }
 
 TEST_CASE_FIXTURE(client_fixture, "a call that nobody waits for is cut, and its answer wakes nobody") {

@@ -49,7 +49,9 @@ TEST_CASE("a bearer token is needed and compared") {
   auto body = endpoint_of<secret>(false, bearer_token_from_env(variable));
   REQUIRE(body->setup());
   calls = 0;
-  CHECK(told(*body, get("/")) == R"(401 application/json {"error":"a bearer token is needed: Authorization: Bearer TOKEN"} [Bearer])");
+  CHECK(
+    told(*body, get("/"))
+    == R"(401 application/json {"error":"a bearer token is needed: Authorization: Bearer TOKEN"} [Bearer])");
   for (const char* no_token : {"Basic xyz", "Bearer", "xyz", "", "Bearerxyz"})
     CHECK(told(*body, with("Authorization", no_token)).ends_with("[Bearer]"));
   for (const char* wrong :
@@ -65,8 +67,9 @@ TEST_CASE("an API key is needed and compared") {
   environment_variable set{"xyz"};
   auto body = endpoint_of<secret>(false, api_key_from_env("X-Api-Key", variable));
   REQUIRE(body->setup());
-  CHECK(told(*body, get("/"))
-        == R"(401 application/json {"error":"an API key is needed, in the header X-Api-Key"} [ApiKey header="X-Api-Key"])");
+  CHECK(
+    told(*body, get("/"))
+    == R"(401 application/json {"error":"an API key is needed, in the header X-Api-Key"} [ApiKey header="X-Api-Key"])");
   CHECK(told(*body, with("X-Api-Key", "abc")) == R"(403 application/json {"error":"the API key is wrong"})");
   CHECK(told(*body, with("x-api-key", "xyz")) == "200 text/plain; charset=utf-8 treasure");
 }
