@@ -46,7 +46,7 @@ public:
   /// WWW-Authenticate for a 401.
   struct denial {
     unsigned status = 401;
-    std::string_view text;
+    std::string text;
     std::string challenge;
   };
   std::optional<denial> check(const request& in) const;
