@@ -217,9 +217,9 @@ result<response> job::end_unsent() const {
   if (is_cancelled())
     return fail(errc::cancelled, "http: " + to + ": cancelled");
   return fail(errc::timeout, "http: " + to + ": not sent within "
-                               + std::to_string(what_.options.timeout.count()) + " ms, as "
+                               + std::to_string(what_.options.timeout.count()) + " ms; at most "
                                + std::to_string(client_calls_max)
-                               + " calls of this process were under way all the time");
+                               + " calls of a process are under way at a time, further ones wait");
 }
 
 result<response> job::run() {

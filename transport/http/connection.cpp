@@ -61,6 +61,7 @@ void connection::close() {
     replica_ = call->replica();
     attempts_ = call->attempts();
   }
+  answer_bytes_ -= std::min(answer_bytes_, std::uint64_t{out_.bytes()}); // nobody takes what is left
   if (cut)
     log(home_->now());
   log_answered();

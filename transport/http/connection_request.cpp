@@ -239,14 +239,11 @@ void connection::after_answer(time_point at) {
   }
 }
 
-/// When the answer has been sent, for the client does not wait for a line in a file; or cannot be any more: what is left of it does not count. At
-/// the latest when the next request begins.
+/// When the answer has been sent, for the client does not wait for a line in a file, or cannot be any more; at the latest when the next request begins.
 void connection::log_answered() {
   if (!answered_at_)
     return;
   const auto at = *std::exchange(answered_at_, std::nullopt);
-  if (phase_ == phase::closed)
-    answer_bytes_ -= std::min(answer_bytes_, std::uint64_t{out_.bytes()});
   log(std::exchange(is_answer_late_, false) ? home_->now() : at);
 }
 

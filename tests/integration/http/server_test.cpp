@@ -329,6 +329,19 @@ TEST_CASE_FIXTURE(http_fixture, "of an answer that its client does not take the 
     CHECK(taken > 0);
     CHECK(taken < whole);
   }
+  {
+    handler.on_handle = [](exchange_ptr call) { // one that has not ended when its client goes
+      call->begin({});
+      call->write(std::string(whole, 'x'));
+      call->when_cancelled([call] {});
+    };
+    auto client = connect();
+    client.send(get("/"));
+    REQUIRE(client.receive());
+    client.close();
+    CHECK(log.take() < whole);
+  }
+  handler.on_handle = [](exchange_ptr call) { call->respond({200, {}, std::string(whole, 'x')}); };
   auto patient = connect();
   CHECK(patient.ask(get("/")).body.size() == whole);
   CHECK(log.take() == whole);
