@@ -2,10 +2,40 @@
 
 #include <caf/scheduler/abstract_coordinator.hpp>
 
+#include <cstdint>
+#include <optional>
+#include <typeinfo>
+
 namespace sluice {
 
+namespace {
+
+/// Null if it is none.
+///
+/// A cast across the bases of a CAF actor takes a thousand instructions, and every wake-up needs one. It is the same for all of one type, so
+/// each thread keeps what it found: the few types of actors that it wakes, by the addresses of their type information.
+const inline_runnable* as_inline_runnable(const caf::resumable* actor) {
+  struct found {
+    const std::type_info* type = nullptr;
+    std::optional<std::ptrdiff_t> offset; ///< of the part that is an `inline_runnable`
+  };
+  static thread_local std::array<found, 16> kept;
+  const auto* type = &typeid(*actor);
+  auto& known = kept[(reinterpret_cast<std::uintptr_t>(type) >> 4) % kept.size()];
+  const auto* bytes = reinterpret_cast<const char*>(actor);
+  if (known.type != type) {
+    const auto* runnable = dynamic_cast<const inline_runnable*>(actor);
+    known = {type, std::nullopt};
+    if (runnable != nullptr)
+      known.offset = reinterpret_cast<const char*>(runnable) - bytes;
+  }
+  return known.offset ? reinterpret_cast<const inline_runnable*>(bytes + *known.offset) : nullptr;
+}
+
+} // namespace
+
 void inline_executor::exec_later(caf::resumable* actor) noexcept {
-  const auto* what = dynamic_cast<const inline_runnable*>(actor);
+  const auto* what = as_inline_runnable(actor);
   add(actor, what != nullptr && what->may_run_inline());
 }
 
@@ -24,7 +54,7 @@ void inline_executor::run() noexcept {
     else if (next->resume(this, 1) != caf::resumable::resume_later)
       caf::intrusive_ptr_release(next);
     else // with the reference that it came with
-      add(next, dynamic_cast<const inline_runnable*>(next)->may_go_on_inline());
+      add(next, as_inline_runnable(next)->may_go_on_inline());
   }
 }
 

@@ -87,13 +87,13 @@ bool collect_calls::is_wanted(time_point now) const {
          || std::ranges::any_of(calls_, [now](const auto& each) { return now < each.second->deadline; });
 }
 
-void collect_calls::answer(const std::vector<std::uint64_t>& calls, const response& with) {
+void collect_calls::answer(const std::vector<std::uint64_t>& calls, response with) {
   if (calls.empty())
     return;
   auto each = [&] {
     for (auto id : calls)
       if (auto call = calls_.extract(id))
-        call.mapped()->respond(with);
+        call.mapped()->respond(id == calls.back() ? std::move(with) : with);
   };
   if (options_.answer_together && calls.size() > 1)
     options_.answer_together(each);

@@ -63,7 +63,7 @@ public:
 
 private:
   void take_in();
-  void answer(const std::vector<std::uint64_t>& calls, const response& with);
+  void answer(const std::vector<std::uint64_t>& calls, response with);
   void answer_late(time_point now);
 
   const options options_;

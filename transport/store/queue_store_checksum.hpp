@@ -1,10 +1,10 @@
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <xxhash.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -17,12 +17,12 @@ public:
   template <class T>
   requires std::is_integral_v<T> checksum& add(T value) {
     auto wide = static_cast<std::uint64_t>(value);
-    bytes_.append(reinterpret_cast<const char*>(&wide), sizeof wide);
+    append(reinterpret_cast<const char*>(&wide), sizeof wide);
     return *this;
   }
   checksum& add(std::string_view text) {
     add(text.size());
-    bytes_.append(text);
+    append(text.data(), text.size());
     return *this;
   }
 
@@ -32,7 +32,9 @@ public:
   }
 
 private:
-  std::string bytes_;
+  void append(const char* from, std::size_t size) { bytes_.insert(bytes_.end(), from, from + size); }
+
+  boost::container::small_vector<char, 192> bytes_; ///< names are short: every write makes a few of these
 };
 
 /// The checksum of one record with its header, as it stands in a segment.

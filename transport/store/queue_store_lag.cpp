@@ -67,16 +67,18 @@ std::string row_lag::marks_of(const queue::write_batch& batch) const {
     return {};
   const auto& carrier = batch.appends.front();
   const auto segment = record_key(rows_.find(carrier.queue)->id, carrier.first_seq);
-  std::string marks;
+  constexpr auto sum_bytes = sizeof(std::uint64_t);
+  std::string out(sum_bytes, '\0');
+  out.reserve(128);
   for (const auto& mark : batch.producers) {
-    put_number(marks, mark.seq);
-    put_number(marks, mark.fingerprint);
-    put_number(marks, mark.producer.size());
-    marks += mark.producer;
+    put_number(out, mark.seq);
+    put_number(out, mark.fingerprint);
+    put_number(out, mark.producer.size());
+    out += mark.producer;
   }
-  std::string out;
-  put_number(out, static_cast<std::uint64_t>(checksum{}.add(segment).add(std::string_view{marks}).value()));
-  return out + marks;
+  const auto sum = checksum{}.add(segment).add(std::string_view{out}.substr(sum_bytes)).value();
+  std::memcpy(out.data(), &sum, sum_bytes);
+  return out;
 }
 
 void row_lag::take(const queue::write_batch& batch) {

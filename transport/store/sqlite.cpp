@@ -189,6 +189,8 @@ void sqlite_database::connect() {
   run(("PRAGMA journal_size_limit=" + std::to_string(options_.wal_bytes * 2)).c_str());
   if (options_.size_bytes_max > 0)
     run(("PRAGMA max_page_count=" + std::to_string(options_.size_bytes_max / page_size)).c_str());
+  begin_ = prepare("BEGIN IMMEDIATE");
+  commit_ = prepare("COMMIT");
 }
 
 void sqlite_database::check_owner() {
@@ -231,7 +233,11 @@ result<std::unique_ptr<sqlite_database>> sqlite_database::open(sqlite_options op
 }
 
 // The mark goes after this, as it stands before what is closed here.
-sqlite_database::~sqlite_database() { sqlite3_close_v2(handle_); }
+sqlite_database::~sqlite_database() {
+  begin_ = {};
+  commit_ = {};
+  sqlite3_close_v2(handle_);
+}
 
 bool sqlite_database::checkpoint_if_due() {
   if (wal_pages_ <= wal_pages_max_)
@@ -265,7 +271,7 @@ std::uint64_t sqlite_database::used_bytes() {
 // -- transactions
 
 sqlite_transaction::sqlite_transaction(sqlite_database& database) : database_(database) {
-  database_.run("BEGIN IMMEDIATE");
+  database_.begin_.run();
 }
 
 sqlite_transaction::~sqlite_transaction() {
@@ -279,7 +285,7 @@ sqlite_transaction::~sqlite_transaction() {
 }
 
 void sqlite_transaction::commit() {
-  database_.run("COMMIT");
+  database_.commit_.run();
   is_open_ = false;
 }
 
