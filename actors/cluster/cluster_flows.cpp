@@ -86,14 +86,19 @@ void aim_at(flow_record& flow, flow_version version) {
   flow.retries.clear();
 }
 
-/// How many replicas `version` allows its processor; 0 if it has none of that name.
-std::uint32_t replicas_max(const flow_record& flow, flow_version version, const processor_name& name) {
+/// What `version` says of a processor; null if it has none of that name.
+const processor_spec* spec_of(const flow_record& flow, flow_version version, const processor_name& name) {
   const auto found = flow.versions.find(version);
   if (found == flow.versions.end())
-    return 0;
+    return nullptr;
   const auto& processors = found->second->spec.processors;
   const auto spec = std::ranges::find(processors, name, &processor_spec::name);
-  return spec == processors.end() ? 0 : spec->max_replicas;
+  return spec == processors.end() ? nullptr : &*spec;
+}
+
+std::uint32_t replicas_max(const flow_record& flow, flow_version version, const processor_name& name) {
+  const auto* spec = spec_of(flow, version, name);
+  return spec == nullptr ? 0 : spec->max_replicas;
 }
 
 /// Keeps the newest versions, those in use and those that replicas still run.
@@ -170,11 +175,15 @@ void take(change& it, const scale_request& what) {
                                                + std::to_string(it.state.limits.replicas_per_processor_max)
                                                + " replicas, asked for " + std::to_string(what.replicas));
   const auto count_max = replicas_max(*flow, flow->stored.target, what.processor);
-  if (what.replicas > count_max)
-    return it.refuse(errc::invalid_argument,
-                     what.flow.value + "/" + what.processor.value + ": at most " + std::to_string(count_max)
-                       + (count_max == 1 ? " replica" : " replicas") + ", the flow's max_replicas; asked for "
-                       + std::to_string(what.replicas));
+  if (what.replicas > count_max) {
+    const auto* spec = spec_of(*flow, flow->stored.target, what.processor);
+    const bool is_batch = spec != nullptr && spec->kind == pattern::batch;
+    return it.refuse(errc::invalid_argument, what.flow.value + "/" + what.processor.value + ": at most "
+                                               + std::to_string(count_max)
+                                               + (count_max == 1 ? " replica" : " replicas") + ", the flow's "
+                                               + (is_batch ? "num_replicas" : "max_replicas") + "; asked for "
+                                               + std::to_string(what.replicas));
+  }
   if (wanted->second == what.replicas)
     return;
   it.tell("info", subject_of(what.flow),

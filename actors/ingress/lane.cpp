@@ -78,6 +78,7 @@ void lane::submit(exchange_ptr client) {
   assigned next;
   admission admitted{};
   bool is_failed = false;
+  std::string full;
   {
     std::lock_guard lock{mutex_};
     look_at_sinks();
@@ -85,6 +86,8 @@ void lane::submit(exchange_ptr client) {
     admitted = state_.admit(request, options_->now(), next);
     if (admitted == admission::queue_full || admitted == admission::draining)
       state_.count_answer(503);
+    if (admitted == admission::queue_full)
+      full = state_.full_text(options_->now());
   }
   switch (admitted) {
   case admission::taken:
@@ -96,7 +99,7 @@ void lane::submit(exchange_ptr client) {
     pump();
     break;
   case admission::queue_full:
-    request->client->refuse({errc::overloaded, name() + " has too many requests waiting, or connections"});
+    request->client->refuse({errc::overloaded, std::move(full)});
     break;
   case admission::draining:
     request->client->refuse(not_now(is_failed));

@@ -11,6 +11,7 @@ namespace sluice::ingress {
 
 namespace {
 
+constexpr std::size_t path_shown_max = 200;
 constexpr std::string_view preflight_seconds = "600"; ///< a browser asks again after
 
 head_decision at_once(response answer) {
@@ -225,7 +226,8 @@ head_decision router::answer_unmatched(const request& head, const table_view& ta
   if (match.allowed.empty()) {
     if (head.method == method::options && head.path == "*")
       return at_once({204, {}, {}});
-    return at_once(error_response(404, "no route for this path"));
+    return at_once(
+      error_response(404, "no route for the path '" + head.path.substr(0, path_shown_max) + "'"));
   }
   if (head.method != method::options) {
     auto out =

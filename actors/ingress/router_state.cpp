@@ -122,6 +122,14 @@ bool route_state::turns_away(time_point now) const noexcept {
          && std::ranges::none_of(targets_, [&](const slot_ptr& each) { return is_open(*each, now); });
 }
 
+std::string route_state::full_text(time_point now) const {
+  if (turns_away(now))
+    return name() + " has all the connections that it takes: " + std::to_string(in_flight_max_)
+           + " for each of its replicas (max_connections)";
+  return name() + " has all the requests waiting that it takes: " + std::to_string(waiting_max_)
+         + " (max_queued_requests)";
+}
+
 std::optional<assigned> route_state::next(time_point now) {
   assigned out;
   if (waiting_.empty() || !choose(now, out))

@@ -171,6 +171,9 @@ public:
   /// Its replicas are there and have all the connections they may have: it makes no sense to wait for one to end.
   bool turns_away(time_point now) const noexcept;
 
+  /// What a client is told that finds it full.
+  std::string full_text(time_point now) const;
+
   const flow_name& flow() const noexcept { return statistics_.flow; }
   const processor_name& processor() const noexcept { return statistics_.processor; }
   std::string name() const { return statistics_.flow.value + "/" + statistics_.processor.value; }

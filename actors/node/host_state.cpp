@@ -346,7 +346,7 @@ host_actions apply(host_state& state, const event::fetched& what, const moment& 
   state.order_revision = 0;
   state.revision_seen = 0;
   ++state.starts_total;
-  state.detail = "waits for the hello of its process";
+  state.detail = "its process has been started and has not reported yet";
   if (state.isolated)
     state.due = at.now + limits::host_start_deadline;
   out.emplace_back(action::launch{state.host});

@@ -37,6 +37,9 @@ public:
   std::optional<errc> refused() const {
     return locked([&] { return refusal_ ? std::optional{refusal_->code} : std::nullopt; });
   }
+  std::string refusal_text() const {
+    return locked([&] { return refusal_ ? refusal_->message : std::string{}; });
+  }
   /// All that came, streamed or not.
   std::string body() const {
     return locked([&] { return answer_ ? answer_->body + streamed_ : std::string{}; });

@@ -104,7 +104,7 @@ result<void> check_purge(const v1::QueuePurgeRequest& request) {
   return fail(errc::conflict,
               "queue/" + request.queue()
                 + ": these are the splits of a batch, with records that are nowhere else; they go "
-                  "when a run of it has done them");
+                  "when a run of it has done them: submit its flow again, if it was deleted");
 }
 
 result<void> check_put(const v1::QueuePutRequest& request) {

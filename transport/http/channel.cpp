@@ -4,11 +4,15 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509err.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <limits>
+#include <optional>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -29,6 +33,29 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, co
   return SSL_TLSEXT_ERR_OK;
 }
 
+std::optional<failure> check_readable(const std::string& file) {
+  const std::ifstream opened{file};
+  std::error_code ignored;
+  if (!opened.is_open())
+    return failure{errc::invalid_argument, "'" + file + "': " + std::strerror(errno)};
+  if (std::filesystem::is_directory(file, ignored))
+    return failure{errc::invalid_argument, "'" + file + "' is a folder, not a file"};
+  return std::nullopt;
+}
+
+/// OpenSSL has just refused the key.
+failure key_refused(const std::string& certificate_file, const std::string& key_file) {
+  const auto why = ERR_peek_error();
+  const bool is_other = ERR_GET_LIB(why) == ERR_LIB_X509 && ERR_GET_REASON(why) == X509_R_KEY_VALUES_MISMATCH;
+  const auto detail = pki::take_openssl_errors();
+  if (is_other)
+    return {errc::invalid_argument,
+            "the key in '" + key_file + "' is not that of the certificate in '" + certificate_file + "'"};
+  return {errc::invalid_argument,
+          "'" + key_file
+            + "' holds no private key in PEM form that can be read without a passphrase: " + detail};
+}
+
 } // namespace
 
 result<std::shared_ptr<const tls_certificate>> tls_certificate::load(const std::string& certificate_file,
@@ -46,15 +73,18 @@ result<std::shared_ptr<const tls_certificate>> tls_certificate::load(const std::
   static constexpr unsigned char sessions[] = "sluice http";
   SSL_CTX_set_session_id_context(context, sessions, sizeof(sessions) - 1);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
+  SSL_CTX_set_default_passwd_cb(context,
+                                [](char*, int, int, void*) { return 0; }); // else it asks the terminal
+  if (auto refused = check_readable(certificate_file))
+    return tl::unexpected{*refused};
   if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1)
     return fail(errc::invalid_argument,
-                "no certificate in " + certificate_file + ": " + pki::take_openssl_errors());
+                "'" + certificate_file
+                  + "' holds no certificate in PEM form (BEGIN CERTIFICATE): " + pki::take_openssl_errors());
+  if (auto refused = check_readable(key_file))
+    return tl::unexpected{*refused};
   if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1)
-    return fail(errc::invalid_argument,
-                "no key for the certificate in " + key_file + ": " + pki::take_openssl_errors());
-  if (SSL_CTX_check_private_key(context) != 1)
-    return fail(errc::invalid_argument, certificate_file + " and " + key_file
-                                          + " do not belong together: " + pki::take_openssl_errors());
+    return tl::unexpected{key_refused(certificate_file, key_file)};
   return made;
 }
 

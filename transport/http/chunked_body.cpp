@@ -6,7 +6,11 @@ namespace sluice::http {
 
 namespace {
 
-refusal bad_chunk() { return {400, "a chunk of the body is not valid"}; }
+refusal bad_chunk() {
+  return {
+    400,
+    "a chunk of the body is not valid: a size in hexadecimal digits, then so many bytes, each ended by CRLF"};
+}
 refusal extension_too_long() { return {400, "the chunk extensions are too long"}; }
 refusal trailers_too_long(const server_limits& within) {
   return {431, "the trailers are longer than the " + std::to_string(within.line_bytes_max)
@@ -103,7 +107,7 @@ std::optional<refusal> chunked_body::take_trailer(std::string_view line) {
   trailer_bytes_ += line.size() + 2;
   if (line.front() == ' ' || line.front() == '\t' || line.front() == ':' || line.find(':') == line.npos
       || !is_text(line))
-    return refusal{400, "a trailer of the body is not valid"};
+    return refusal{400, "a trailer of the body is not valid: it is a name, a colon and text"};
   return std::nullopt;
 }
 

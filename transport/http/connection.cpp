@@ -471,7 +471,7 @@ void connection::on_deadline() {
         .note_input()) // an answer that is being made just now wakes this thread when it is out, or is out already
       home_->take_deliveries_later();
     if (auto call = exchange_.lock())
-      call->expire();
+      call->expire(timeout_);
     return;
   case phase::websocket:
     return on_websocket_deadline();

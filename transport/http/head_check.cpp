@@ -21,7 +21,7 @@ refusal too_many_fields(const server_limits& within) {
 }
 refusal bare_line_feed() { return {400, "a line ends without carriage return"}; }
 refusal folded() { return {400, "a header field is continued on the next line"}; }
-refusal bad_target() { return {400, "the request target is not valid"}; }
+refusal bad_target() { return {400, std::string{bad_target_text}}; }
 
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr bool is_alpha(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -89,7 +89,7 @@ std::optional<refusal> check_facts(const head_facts& facts) {
   if (facts.hosts == 0 && facts.http_1_1)
     return refusal{400, "the Host is missing"};
   if (!facts.host_valid)
-    return refusal{400, "the Host is not valid"};
+    return refusal{400, "the Host is not valid: it is a name or an address, with or without a port"};
   if (facts.content_lengths > 0 && facts.transfer_encodings > 0)
     return refusal{400, "there are both Content-Length and Transfer-Encoding"};
   if (facts.content_lengths > 1)

@@ -24,6 +24,10 @@ struct refusal {
   friend bool operator==(const refusal&, const refusal&) = default;
 };
 
+inline constexpr std::string_view bad_target_text =
+  "the request target is not valid: it is a path that begins with /, in which each % has two hexadecimal "
+  "digits, and not 00";
+
 /// A body of which more comes than its route takes, or is announced.
 refusal body_too_large(std::uint64_t bytes_max);
 

@@ -107,20 +107,20 @@ bool names_other_version(std::string_view head) noexcept {
 std::string_view text_of(const error_code& ec) noexcept {
   switch (static_cast<error>(ec.value())) {
   case error::bad_method:
-    return "the method is not valid";
+    return "the method is not valid: it is one word, such as GET";
   case error::bad_target:
-    return "the request target is not valid";
+    return bad_target_text;
   case error::bad_version:
-    return "the request line is not valid";
+    return "the request line is not valid: it is METHOD, target and HTTP/1.1, with one space between";
   case error::bad_field:
-    return "the name of a header field is not valid";
+    return "the name of a header field is not valid: letters, digits and -, up to its colon";
   case error::bad_value:
-    return "the value of a header field is not valid";
+    return "the value of a header field is not valid: it has no control characters";
   case error::bad_content_length:
   case error::multiple_content_length:
-    return "the Content-Length is not valid";
+    return "the Content-Length is not valid: it is there once, as a decimal number";
   case error::bad_transfer_encoding:
-    return "the Transfer-Encoding is not valid";
+    return "the Transfer-Encoding is not valid: the only one known here is chunked";
   default:
     return "the request is not valid";
   }

@@ -141,12 +141,13 @@ void server_exchange::when_cancelled(std::function<void()> stop) noexcept {
   stop();
 }
 
-void server_exchange::expire() {
+void server_exchange::expire(std::chrono::milliseconds timeout) {
   if (!move_on(phase::open, phase::ended))
     return;
-  send({.answer =
-          make_answer(error_response(504, "no answer came in time", form_.errors), form_now(), http_date()),
-        .ends = true});
+  auto answer = error_response(
+    504, "no answer came within the " + std::to_string(timeout.count()) + " ms that this route allows",
+    form_.errors);
+  send({.answer = make_answer(std::move(answer), form_now(), http_date()), .ends = true});
   cancel();
 }
 

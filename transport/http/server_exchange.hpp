@@ -38,7 +38,7 @@ public:
 
   send_window& window() noexcept { return window_; }
   /// The deadline has passed: 504, unless the answer has begun.
-  void expire();
+  void expire(std::chrono::milliseconds timeout);
   /// The client does not read any more.
   void client_gone();
   /// The client will not send any more. That is how most clients go, and some wait for their answer: what is called off

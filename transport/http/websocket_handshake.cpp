@@ -53,7 +53,7 @@ websocket_handshake check_websocket(const request& head, bool wants_upgrade,
     head.headers, [](const auto& each) { return same_token(each.first, "Sec-WebSocket-Key"); });
   auto accept = websocket_accept(field(head, "Sec-WebSocket-Key"));
   if (!accept || keys != 1)
-    return refuse(400, "the Sec-WebSocket-Key is not valid");
+    return refuse(400, "the Sec-WebSocket-Key is not valid: it is 16 bytes in Base64");
   return {.accept = std::move(*accept)};
 }
 

@@ -68,7 +68,9 @@ TEST_CASE_FIXTURE(http_fixture, "a request that is not answered in time is 504, 
   REQUIRE(call);
   handover<bool> cancelled;
   call->when_cancelled([&] { cancelled.put(true); });
-  CHECK(client.read().status == 504);
+  const auto late = client.read();
+  CHECK(late.status == 504);
+  CHECK(late.body.find("no answer came within the 50 ms that this route allows") != std::string::npos);
   CHECK(cancelled.take());
   call->respond({200, {}, "too late"});
   // What comes too late does not answer the next request.

@@ -2,11 +2,15 @@
 #include "tests/support/subprocess.hpp"
 #include "transport/pki/certificate.hpp"
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include <arpa/inet.h>
 #include <fstream>
+#include <memory>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -111,6 +115,21 @@ struct tls_fixture : http_fixture {
   }
 };
 
+/// The key of that file, with a passphrase.
+std::string encrypted(const std::string& key_file) {
+  std::unique_ptr<BIO, decltype(&BIO_free)> from{BIO_new_file(key_file.c_str(), "r"), BIO_free};
+  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{
+    PEM_read_bio_PrivateKey(from.get(), nullptr, nullptr, nullptr), EVP_PKEY_free};
+  std::unique_ptr<BIO, decltype(&BIO_free)> to{BIO_new(BIO_s_mem()), BIO_free};
+  unsigned char secret[] = "open sesame";
+  REQUIRE(PEM_write_bio_PrivateKey(to.get(), key.get(), EVP_aes_128_cbc(), secret, sizeof(secret) - 1,
+                                   nullptr, nullptr)
+          == 1);
+  char* text = nullptr;
+  const auto size = BIO_get_mem_data(to.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
 } // namespace
 
 TEST_CASE_FIXTURE(tls_fixture, "requests are answered over TLS 1.3 and 1.2, and nothing older") {
@@ -167,7 +186,7 @@ TEST_CASE_FIXTURE(tls_fixture, "the end is said in TLS, after the answer") {
 
 TEST_CASE_FIXTURE(tls_fixture, "certificates that do not fit are said at the start") {
   auto good_key = options.key_file;
-  auto expect_refused = [&](const std::string& certificate, const std::string& key) {
+  auto expect_refused = [&](const std::string& certificate, const std::string& key, const std::string& says) {
     auto other = options;
     other.certificate_file = certificate;
     other.key_file = key;
@@ -176,12 +195,19 @@ TEST_CASE_FIXTURE(tls_fixture, "certificates that do not fit are said at the sta
     REQUIRE(!started);
     CHECK(started.error().code == errc::invalid_argument);
     CHECK(started.error().message.find("another address") == std::string::npos);
+    INFO(started.error().message);
+    CHECK(started.error().message.find(says) != std::string::npos);
   };
-  expect_refused("/nowhere.pem", good_key);
-  expect_refused(options.certificate_file, "/nowhere.pem");
-  expect_refused(options.certificate_file, "");
+  const auto& good = options.certificate_file;
+  expect_refused("/nowhere.pem", good_key, "'/nowhere.pem': No such file or directory");
+  expect_refused(good, "/nowhere.pem", "'/nowhere.pem': No such file or directory");
+  expect_refused(good, "", "TLS needs both a certificate and a key");
+  expect_refused(good, "/tmp", "'/tmp' is a folder");
+  expect_refused(good_key, good_key, "holds no certificate in PEM form");
+  expect_refused(good, good, "holds no private key in PEM form");
+  expect_refused(good, write("encrypted.pem", encrypted(good_key)), "without a passphrase");
   tls_fixture other;
-  expect_refused(options.certificate_file, other.options.key_file);
+  expect_refused(good, other.options.key_file, "is not that of the certificate in '" + good + "'");
 }
 
 } // namespace sluice::http::testing

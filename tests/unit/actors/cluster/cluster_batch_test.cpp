@@ -230,3 +230,12 @@ TEST_CASE_FIXTURE(fixture, "a split during which its process died counts an atte
   REQUIRE(blamed != last.actions.end());
   CHECK(std::get<release_leases>(*blamed).queue == batch::splits_queue(sales, processor_name{"one"}));
 }
+
+TEST_CASE_FIXTURE(fixture, "a batch that is scaled beyond its replicas is told its own option") {
+  auto one = processor("one");
+  one.num_replicas = one.max_replicas = 2;
+  submit({one});
+  const auto& refused = does(scale_request{sales, processor_name{"one"}, 3}).refused;
+  REQUIRE(refused);
+  CHECK(refused->message == "sales/one: at most 2 replicas, the flow's num_replicas; asked for 3");
+}

@@ -48,6 +48,8 @@ TEST_CASE_FIXTURE(router_fixture, "paths without a route get 404, other methods 
     return routes->decide(head).answer.value_or(response{0, {}, {}});
   };
   CHECK(ask_head(method::get, "/q").status == 404);
+  CHECK(ask_head(method::get, "/q%20r").body.find("no route for the path '/q%20r'") != std::string::npos);
+  CHECK(ask_head(method::get, "/" + std::string(5000, 'q')).body.size() < 300);
   CHECK(ask_head(method::get, "*").status == 404);
   CHECK(ask_head(method::post, "/p").status == 405);
   CHECK(ask_head(method::post, "/p").headers.find("Allow") == "GET, HEAD, OPTIONS");
@@ -219,7 +221,9 @@ TEST_CASE_FIXTURE(router_fixture,
     CHECK(connect()->is_upgraded());
   CHECK(at(1).taken == 2);
   CHECK(at(2).taken == 2);
-  CHECK(connect()->refused() == errc::overloaded); // at once: nobody knows when one ends
+  const auto refused = connect();
+  CHECK(refused->refused() == errc::overloaded); // at once: nobody knows when one ends
+  CHECK(refused->refusal_text().ends_with("for each of its replicas (max_connections)"));
   open.front()->session.reset();
   CHECK(connect()->is_upgraded());
 }
@@ -276,6 +280,8 @@ TEST_CASE_FIXTURE(router_fixture, "requests wait in order while all replicas are
   CHECK(statistics().waiting == 2);
   auto fifth = ask(method::get, "/p", "5");
   CHECK(fifth->refused() == errc::overloaded);
+  CHECK(
+    fifth->refusal_text().ends_with(" has all the requests waiting that it takes: 2 (max_queued_requests)"));
   CHECK(statistics().queue_full_total == 1);
   CHECK(statistics().answered_total[5] == 1);
   at(1).answer();
