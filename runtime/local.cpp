@@ -314,6 +314,8 @@ private:
     line_.clear();
     if (feed_->count() > 0)
       std::cerr << "put: " << counted(feed_->count(), "record") << "\n";
+    if (is_asked_to_end_ && is_complete())
+      code_ = ok; // the signal came when there was nothing left to do
     tell_results();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
     std::cerr << summary(progress_, took) << std::flush;
@@ -331,6 +333,13 @@ private:
       std::_Exit(code_);
     }
     return code_;
+  }
+
+  /// All of it were batches, and all are done.
+  bool is_complete() const {
+    return !progress_.empty() && std::ranges::all_of(progress_, [](const auto& one) {
+      return one.batch && one.batch->phase == host::batch_phase::done;
+    });
   }
 
   /// What a batch has still to do waits in a queue of its own, which is nobody's result.

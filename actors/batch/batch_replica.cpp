@@ -13,6 +13,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -300,7 +301,16 @@ void batch_actor::apply(const work_on& what) {
   with.rejected_max = opts_.processor.batch->max_rejected;
   run_on(
     *free->runner, "split",
-    [with = std::move(with), which = what.which, held = workers_] { return run_split(which, with); },
+    [with = std::move(with), which = what.which, held = workers_,
+     source = has_queue() ? std::nullopt : std::optional{state_->known()->source}] {
+      auto outcome = run_split(which, with);
+      if (!source || outcome || outcome.error().code != errc::invalid_argument)
+        return outcome;
+      // What can be no record may be the middle of one, of a file that is not the one that was cut.
+      if (const auto found = with.files->identify(); found && !(*found == *source))
+        return result<split_result>{fail(errc::invalid_argument, describe_change(*source, *found))};
+      return outcome;
+    },
     [this, seq = what.seq, index = free - workers_->begin()](state& s, result<split_result> outcome) {
       (*workers_)[static_cast<std::size_t>(index)].is_busy = false;
       return s.on_worked(seq, std::move(outcome), at());
@@ -447,6 +457,7 @@ host::replica_report batch_actor::report() const {
   out.in_flight = state_->in_hand();
   out.busy_longest = std::max(busy_longest(), setup_age(out.phase));
   out.last_error = state_->last_error();
+  out.retrying = state_->is_retrying();
   out.exhausted = state_->exhausted();
   if (state_->known())
     out.batch = batch_report(*state_->known());

@@ -51,7 +51,8 @@ actions state::on_job(const result<std::string>& text, moment at) {
   if (joined_)
     joined_->is_checked = joined_->is_asked;
   must_read_ = joined_ && !joined_->is_checked; // this read began before
-  tries_ = 0;
+  if (!is_retrying())
+    tries_ = 0;
   stored_ = *text;
   known_.reset();
   passed_on_.reset();
@@ -95,6 +96,7 @@ actions state::on_stored(const result<void>& outcome, moment at) {
   auto seqs = std::exchange(storing_seqs_, {});
   if (outcome && next) {
     tries_ = 0;
+    store_trouble_.clear();
     stored_ = to_text(*next);
     known_ = std::move(next);
     checked_ = true;
@@ -111,12 +113,15 @@ actions state::on_stored(const result<void>& outcome, moment at) {
       cutting_.reset();
   } else {
     must_read_ = true; // somebody else was first, or it is not known
+    store_trouble_.clear();
     if (outcome.error().code == errc::conflict)
       stop_cutting(outcome.error().message);
     else if (!is_transient(outcome.error().code) && pulled_)
       fail_job("taking records off the queue: " + outcome.error().message);
-    else if (outcome.error().code != errc::stale)
+    else if (outcome.error().code != errc::stale) {
+      store_trouble_ = outcome.error().message;
       later(at.now, outcome.error());
+    }
   }
   auto out = advanced(at);
   clean_before(out);

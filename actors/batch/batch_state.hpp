@@ -172,7 +172,9 @@ public:
   bool exhausted() const noexcept { return has_ended(); }
   std::uint32_t in_hand() const noexcept { return working_; }
   std::uint64_t stale_total() const noexcept { return stale_total_; }
-  const std::string& last_error() const noexcept { return last_error_; }
+  const std::string& last_error() const noexcept { return is_retrying() ? store_trouble_ : last_error_; }
+  /// What was done cannot be stored, as on a full disk; it is tried again until it can.
+  bool is_retrying() const noexcept { return !store_trouble_.empty(); }
 
 private:
   enum class step : std::uint8_t { body, running, leaving, releasing, tearing_down, ended };
@@ -304,6 +306,7 @@ private:
   time_point renew_at_{};
   std::uint64_t stale_total_ = 0;
   std::string last_error_;
+  std::string store_trouble_; ///< why the job could not be stored the last time; empty = it could
 };
 
 } // namespace sluice::batch

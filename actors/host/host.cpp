@@ -6,6 +6,7 @@
 #include "actors/replica/request_replica.hpp"
 
 #include <sluice/core/limits.hpp>
+#include <sluice/io/distinct_files.hpp>
 
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
@@ -132,6 +133,8 @@ result<replica::handle> host_actor::spawn_replica(const replica_order& order) {
 
 result<replica::handle> host_actor::spawn_consumer(const replica_order& order, const processor_spec& spec,
                                                    const body_factory& make_body) {
+  if (auto fine = check_distinct_files(spec); !fine)
+    return fail(fine);
   replica::options out;
   out.processor = spec;
   out.consumer = {opts_.flow.name, spec.name};

@@ -30,7 +30,9 @@ struct shared_store {
   std::vector<record> source; ///< records of a queue
   std::uint64_t seq_last = 0;
   std::uint64_t epoch = 1;
-  std::vector<std::string> sink; ///< results, as a queue
+  std::vector<std::string> sink;  ///< results, as a queue
+  std::optional<failure> refuses; ///< why it stores nothing
+  std::size_t commits = 0;        ///< that were tried
 
   /// The head ends and starts again: nobody has a lease.
   void restart() {
@@ -41,6 +43,9 @@ struct shared_store {
   }
 
   result<void> commit(const store_job& what, int owner) {
+    ++commits;
+    if (refuses)
+      return tl::unexpected{*refuses};
     const auto is_taken = [&](const record& each) {
       return std::find(what.taken.begin(), what.taken.end(), each.seq) != what.taken.end();
     };

@@ -5,6 +5,7 @@
 #include "transport/connectors/file/file_failure.hpp"
 
 #include <sluice/core/limits.hpp>
+#include <sluice/io/distinct_files.hpp>
 
 #include <cerrno>
 #include <chrono>
@@ -108,13 +109,17 @@ public:
                                              std::unique_ptr<reduction> merged) override {
     const auto folder = folder_of(run);
     auto out = std::make_unique<joined>();
-    if (auto done = join_rejected(folder, splits, *out); !done)
-      return fail(done);
-    auto done =
-      merged ? join_merged(folder, splits, std::move(merged), *out) : join_results(folder, splits, *out);
-    if (!done)
-      return fail(done);
-    return out;
+    auto done = join_rejected(folder, splits, *out);
+    if (done)
+      done =
+        merged ? join_merged(folder, splits, std::move(merged), *out) : join_results(folder, splits, *out);
+    if (done)
+      return out;
+    auto why = done.error();
+    if (std::error_code ignored; splits > 0 && !fs::exists(folder.path(), ignored))
+      why.message +=
+        "; the folder of its parts is gone: begin anew, by hand with --restart, else with another submit";
+    return tl::unexpected{std::move(why)};
   }
 
   void clean(std::uint64_t run) override {
@@ -221,6 +226,8 @@ std::string option_of(const io_spec& spec, const char* name) {
 } // namespace
 
 result<std::shared_ptr<files_port>> make_batch_files(const flow_name& flow, const processor_spec& spec) {
+  if (auto fine = check_distinct_files(spec); !fine)
+    return fail(fine);
   file_settings out;
   out.source = {
     option_of(spec.source, "path"), option_of(spec.source, "format") == "csv",

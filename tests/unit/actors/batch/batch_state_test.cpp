@@ -217,6 +217,27 @@ TEST_CASE_FIXTURE(world, "a source that is not there, or is another one, fails t
   CHECK(stored().error.find("has changed") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(world,
+                  "a store that takes nothing, as on a full disk, is told, and tried less and less often") {
+  auto& one = add();
+  step_while(one, [&] { return store.sink.size() < 2; });
+  CHECK_FALSE(one.machine.is_retrying());
+  store.refuses = failure{errc::overloaded, "no space left"};
+  const auto commits_in = [&](time_point until) {
+    const auto before = store.commits;
+    step_while(one, [&] { return now < until; });
+    return store.commits - before;
+  };
+  const auto first = commits_in(now + 10s);
+  CHECK(one.machine.is_retrying());
+  CHECK(one.machine.last_error() == "no space left");
+  CHECK(first > commits_in(now + 10s));
+  store.refuses.reset();
+  run_to_end();
+  check_complete(*this);
+  CHECK_FALSE(one.machine.is_retrying());
+}
+
 TEST_CASE_FIXTURE(world, "a newer run replaces the older one, whose replicas give up") {
   auto& old = add();
   while (store.sink.empty()) {

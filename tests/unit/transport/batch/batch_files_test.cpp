@@ -135,6 +135,39 @@ TEST_CASE("a relative path that leads to nothing is told whole") {
              + ": No such file or directory");
 }
 
+TEST_CASE("a file that is read is not written to by another name") {
+  test::temp_dir dir;
+  namespace fs = std::filesystem;
+  const auto source = dir.path() / "in.jsonl";
+  std::ofstream{source} << "{}\n";
+  fs::create_directory(dir.path() / "folder");
+  fs::create_symlink("in.jsonl", dir.path() / "link.jsonl");
+  fs::create_directory_symlink(".", dir.path() / "here");
+  fs::create_hard_link(source, dir.path() / "hard.jsonl");
+  const auto refusal = [&](const fs::path& sink, const std::string& rejected = {}) -> std::string {
+    processor_spec spec;
+    spec.kind = pattern::batch;
+    spec.source = {"file", {{"path", source.string()}}};
+    spec.sink = {"file", {{"path", sink.string()}}};
+    spec.batch = batch_spec{};
+    spec.batch->rejected = rejected;
+    auto made = make_batch_files(flow_name{"f"}, spec);
+    return made ? std::string{} : made.error().message;
+  };
+  const auto real = fs::canonical(source).string();
+  const auto sink_refused = "sink: " + real + " is the file of the source, by another name; name another one";
+  CHECK(refusal(dir.path() / "link.jsonl") == sink_refused);
+  CHECK(refusal(dir.path() / "here/in.jsonl") == sink_refused);
+  CHECK(refusal(dir.path() / "folder/../in.jsonl") == sink_refused);
+  CHECK(refusal(fs::relative(source)) == sink_refused);
+  CHECK(refusal(dir.path() / "out.jsonl", fs::relative(source).string())
+        == "rejected: " + real + " is the file of the source, by another name; name another one");
+  CHECK(refusal(dir.path() / "out.jsonl", fs::relative(dir.path() / "out.jsonl").string())
+          .ends_with("is the file of the sink, by another name; name another one"));
+  CHECK(refusal(dir.path() / "hard.jsonl").empty()); // only its own name is replaced
+  CHECK(refusal(dir.path() / "out.jsonl", (dir.path() / "bad.jsonl").string()).empty());
+}
+
 TEST_CASE("parts without a reduce step are joined in order, with what was rejected, and published together") {
   test::temp_dir dir;
   const auto target = dir.path() / "result.jsonl";
