@@ -10,12 +10,18 @@ void throughput::add(const node::node_report& report) {
       const auto id = std::pair{host.id, replica.id};
       counters count{replica.processed_total, replica.failed_total, replica.last_error};
       counters last;
-      if (auto found = before.find(id); found != before.end())
+      const auto found = before.find(id);
+      const bool is_new = found == before.end();
+      if (!is_new)
         last = found->second;
       const bool is_same = count.processed >= last.processed && count.failed >= last.failed;
       auto& total = processors_[{host.flow, replica.processor}];
-      total.processed_total +=
+      const auto added =
         count.processed >= last.processed ? count.processed - last.processed : count.processed;
+      total.processed_total += added;
+      if (is_new) // done before anybody looked: to a head that has just started it may be the work of days
+        for (auto& [at, sum] : total.samples)
+          sum += added;
       auto& errors = total.errors[host.version];
       errors.failed_total += count.failed >= last.failed ? count.failed - last.failed : count.failed;
       if (!replica.last_error.empty())
@@ -33,6 +39,7 @@ void throughput::add_requests(const node::node_report& report) {
   std::map<key, ingress::processor_load> now;
   for (const auto& load : report.requests) {
     const key processor{load.flow, load.processor};
+    const bool is_new = !before.contains(processor);
     auto& last = before[processor];
     if (load.answered_total < last.answered_total
         || load.room_messages_lost_total < last.room_messages_lost_total) // the node has started anew
@@ -44,6 +51,9 @@ void throughput::add_requests(const node::node_report& report) {
     total.turned_away_total += load.turned_away_total - last.turned_away_total;
     total.room_messages_lost_total += load.room_messages_lost_total - last.room_messages_lost_total;
     total.latency.add(load.latency.since(last.latency));
+    if (is_new)
+      for (auto& [at, sum] : requests_[processor].samples)
+        sum.add(load.latency);
     now[processor] = load;
   }
   before = std::move(now);

@@ -13,7 +13,8 @@ namespace sluice::cluster {
 /// Adds up what replicas report, per processor, over all replicas there have been.
 ///
 /// A replica counts from 0 and its host may be started again, so a number that went
-/// back is a new start and counts in full. Pure; owned by the cluster actor.
+/// back is a new start and counts in full. What a replica has done before its first report is in the sums and not in
+/// the rates. Pure; owned by the cluster actor.
 class throughput {
 public:
   using time_point = std::chrono::steady_clock::time_point;

@@ -119,6 +119,20 @@ TEST_CASE("the rate is that of the last 5 s") {
   CHECK(it.rate_per_s(price) == 0);
 }
 
+TEST_CASE("what was done before a head started, or before its first word of a replica, is no rate") {
+  throughput it;
+  throughput::time_point now{1h};
+  it.add(report(1, 1, 1'000'000));
+  it.sample(now);
+  it.add(report(2, 2, 500'000, 0, "b")); // it takes this node longer to come back
+  it.sample(now += 500ms);
+  CHECK(it.processed_total(price) == 1'500'000);
+  CHECK(it.rate_per_s(price) == 0);
+  it.add(report(2, 2, 500'100, 0, "b"));
+  it.sample(now += 500ms);
+  CHECK(it.rate_per_s(price) == doctest::Approx(100));
+}
+
 node::node_report heard(std::string node, ingress::processor_load load) {
   node::node_report it;
   it.node = node_id{std::move(node)};
@@ -168,6 +182,9 @@ TEST_CASE("latencies are those of the last 5 s") {
   for (int i = 0; i < 4; ++i)
     it.sample(at += 3s);
   CHECK(it.requests_of(price).p50 == 0ms); // nobody asked since
+  it.add(heard("b", load));                // it has answered before this head was there
+  it.sample(at += 1s);
+  CHECK(it.requests_of(price).p50 == 0ms);
 }
 
 } // namespace
