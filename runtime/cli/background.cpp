@@ -7,13 +7,17 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <optional>
 #include <poll.h>
 #include <sstream>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
@@ -145,28 +149,74 @@ std::string last_lines(const std::filesystem::path& file, std::uintmax_t from) {
   return text;
 }
 
-/// Reads until the child closes its end. False = the time is up.
-bool read_to_end(int fd, std::string& text, std::chrono::milliseconds deadline) {
+enum class reading : std::uint8_t { ended, late, interrupted };
+
+/// Reads until the child closes its end.
+reading read_to_end(int fd, int interrupts, std::string& text, std::chrono::milliseconds deadline) {
   auto until = std::chrono::steady_clock::now() + deadline;
   std::array<char, 4096> buffer{};
   for (;;) {
     auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (left.count() <= 0)
-      return false;
-    pollfd entry{fd, POLLIN, 0};
-    auto ready = ::poll(&entry, 1, static_cast<int>(std::min<long long>(left.count(), 60'000)));
+      return reading::late;
+    std::array<pollfd, 2> entries{{{fd, POLLIN, 0}, {interrupts, POLLIN, 0}}};
+    auto ready =
+      ::poll(entries.data(), entries.size(), static_cast<int>(std::min<long long>(left.count(), 60'000)));
     if (ready < 0 && errno != EINTR)
-      return true;
+      return reading::ended;
     if (ready <= 0)
       continue;
+    if (entries[0].revents == 0)
+      return reading::interrupted;
     auto n = ::read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0 || text.size() > message_bytes_max)
-      return true;
+      return reading::ended;
     text.append(buffer.data(), static_cast<std::size_t>(n));
   }
+}
+
+/// While one is there, Ctrl-C ends nothing but makes `fd` readable: a node that starts in the background would go on unseen.
+class interrupt_watch {
+public:
+  interrupt_watch() {
+    sigset_t wanted;
+    ::sigemptyset(&wanted);
+    ::sigaddset(&wanted, SIGINT);
+    ::pthread_sigmask(SIG_BLOCK, &wanted, &before_);
+    fd_ = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+  ~interrupt_watch() {
+    signalfd_siginfo seen{};
+    static_cast<void>(!::read(fd_, &seen, sizeof seen)); // one that came too late
+    ::close(fd_);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  interrupt_watch(const interrupt_watch&) = delete;
+  interrupt_watch& operator=(const interrupt_watch&) = delete;
+
+  int fd() const noexcept { return fd_; }
+  /// In the child: signals are as they were.
+  void end_in_child() const noexcept { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+  sigset_t before_{};
+  int fd_ = -1;
+};
+
+/// Asks it to end and, if it does not in time, has no more patience.
+void end_child(pid_t child) {
+  constexpr int patience_ms = 5000;
+  ::kill(child, SIGTERM);
+  if (const int fd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0)); fd >= 0) {
+    pollfd ended{fd, POLLIN, 0};
+    ::poll(&ended, 1, patience_ms);
+    ::close(fd);
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 } // namespace
@@ -185,8 +235,10 @@ result<config::ready_info> run_in_background(const std::filesystem::path& log_fi
     ::close(log_fd);
     return fail(errc::exhausted, std::string{"cannot make a pipe: "} + std::strerror(errno));
   }
+  const interrupt_watch interrupts;
   auto child = ::fork();
   if (child == 0) {
+    interrupts.end_in_child();
     ::close(ends[0]);
     be_child(ends[1], log_fd, work);
   }
@@ -197,14 +249,18 @@ result<config::ready_info> run_in_background(const std::filesystem::path& log_fi
     return fail(errc::exhausted, std::string{"cannot start a process: "} + std::strerror(errno));
   }
   std::string said;
-  bool in_time = read_to_end(ends[0], said, deadline);
+  const auto how = read_to_end(ends[0], interrupts.fd(), said, deadline);
   ::close(ends[0]);
+  if (how == reading::interrupted) {
+    end_child(child);
+    return fail(errc::cancelled, "interrupted; the node was ended before it served");
+  }
   if (auto answer = decode(said)) {
     if (!*answer)
       ::waitpid(child, nullptr, 0); // it is about to end
     return *answer;
   }
-  if (!in_time)
+  if (how == reading::late)
     return fail(errc::timeout, "the node (pid " + std::to_string(child)
                                  + ") does not serve yet; it goes on, see " + log_file.string());
   int status = 0;

@@ -50,9 +50,13 @@ result<std::vector<filter>> read_filters(const kind& what, const std::vector<std
   return filters;
 }
 
+/// The tables write a processor as FLOW/PROCESSOR: one is found by that, too.
 bool passes(const google::protobuf::Message& one, const std::vector<filter>& filters) {
   return std::all_of(filters.begin(), filters.end(), [&](const filter& want) {
-    return field_text(one, want.field).value_or("") == want.value;
+    const auto text = field_text(one, want.field).value_or("");
+    return text == want.value
+           || (want.value.find('/') != std::string::npos
+               && field_text(one, "flow").value_or("") + "/" + text == want.value);
   });
 }
 

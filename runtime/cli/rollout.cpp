@@ -7,6 +7,8 @@
 #include "actors/batch/batch_job.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <ostream>
 
 namespace sluice::cli {
@@ -78,6 +80,29 @@ std::string progress_of(const Flow& flow) {
   return text;
 }
 
+/// Says what went wrong last in a processor, while it goes on: each text once, and not more often than is read.
+class error_teller {
+public:
+  void tell(const environment& env, const Flow& flow) {
+    for (const auto& processor : flow.processors()) {
+      const auto& text = processor.last_error();
+      auto& said = said_[processor.name()];
+      if (text.empty() || text == said.text || (!said.text.empty() && env.now() - said.at < say_every))
+        continue;
+      said = {text, env.now()};
+      talk(env) << processor.name() << ": last error: " << text << "\n" << std::flush;
+    }
+  }
+
+private:
+  struct last {
+    std::string text;
+    std::chrono::steady_clock::time_point at;
+  };
+  static constexpr auto say_every = std::chrono::seconds{10};
+  std::map<std::string, last> said_;
+};
+
 /// A batch of it has run and failed, which the same will do again: on its records, or what it reads and writes.
 bool has_failed_batch(const Flow& flow) {
   return std::ranges::any_of(flow.processors(),
@@ -143,6 +168,7 @@ int wait_for_end(const environment& env, client::control_client& head, const std
   constexpr auto wait_max = std::chrono::hours{24 * 365};
   const bool draws = env.err_terminal.is_terminal;
   auto said_at = env.now() - say_every;
+  error_teller errors;
   auto verdict = [&](const SnapshotReply& snapshot) -> std::optional<int> {
     const auto* now = find_flow(snapshot, flow);
     if (now == nullptr) // it was stored before the submit was answered
@@ -170,6 +196,7 @@ int wait_for_end(const environment& env, client::control_client& head, const std
       }
       return ok;
     }
+    errors.tell(env, *now);
     const auto text = progress_of(*now);
     if (draws)
       talk(env) << fit(text, env.err_terminal.width) << std::flush;

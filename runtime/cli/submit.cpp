@@ -90,6 +90,9 @@ result<client::api::SubmitReply> upload(const environment& env, client::control_
   std::uint64_t sent = 0;
   bool shows_progress = env.err_terminal.is_terminal;
   auto reply = head.submit(header, [&]() -> result<std::string_view> {
+    // From here on Ctrl-C is answered in words: before the last chunk the head has stored nothing, after it all.
+    if (!env.pause(std::chrono::milliseconds{0}))
+      return fail(errc::cancelled, "interrupted; nothing was submitted");
     auto chunk = file.next();
     if (chunk && shows_progress) {
       sent += chunk->size();

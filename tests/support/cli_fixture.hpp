@@ -64,6 +64,8 @@ public:
       .has_joined = [this](const std::filesystem::path&) { return has_joined; },
       .pause =
         [this](std::chrono::milliseconds span) {
+          if (span.count() == 0) // a look whether Ctrl-C was pressed
+            return pauses_until_interrupt > 0;
           clock += span;
           if (on_pause)
             on_pause();

@@ -280,6 +280,21 @@ TEST_CASE_FIXTURE(cli_fixture, "filters name a field of the API") {
   CHECK(run({"list", "nodes", "-f", "phase"}) == cli::bad_usage);
 }
 
+TEST_CASE_FIXTURE(cli_fixture, "a filter takes a processor as the tables show it, too") {
+  for (const auto* flow : {"orders", "other"}) {
+    auto* replica = head.snapshot.add_replicas();
+    replica->set_id(head.snapshot.replicas_size());
+    replica->set_flow(flow);
+    replica->set_processor("price");
+  }
+  CHECK(run({"list", "replicas", "-f", "processor=price", "-o", "name"}) == cli::ok);
+  CHECK(out == "replica/1\nreplica/2\n");
+  CHECK(run({"list", "replicas", "-f", "processor=other/price", "-o", "name"}) == cli::ok);
+  CHECK(out == "replica/2\n");
+  CHECK(run({"list", "replicas", "-f", "processor=none/price", "-o", "name"}) == cli::ok);
+  CHECK(out.empty());
+}
+
 TEST_CASE_FIXTURE(cli_fixture, "get shows one thing, and of nodes the beginning of the id is enough") {
   head.snapshot = two_nodes();
   *head.snapshot.mutable_flows() = one_flow("failed", 0, 1).flows();

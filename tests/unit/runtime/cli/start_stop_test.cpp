@@ -368,6 +368,28 @@ TEST_CASE("a child that takes too long goes on and is named") {
   waitpid(pid, nullptr, 0);
 }
 
+TEST_CASE("Ctrl-C while a node starts ends the node and says so") {
+  temp_dir dir;
+  const auto pid_file = dir.path() / "pid";
+  const auto caller = ::fork(); // a process of one thread, as the command is
+  if (caller == 0) {
+    auto started = cli::run_in_background(dir.path() / "log", std::chrono::seconds{30},
+                                          [&](const cli::say_ready&) -> result<void> {
+                                            write_file(pid_file, std::to_string(::getpid()));
+                                            ::kill(::getppid(), SIGINT);
+                                            for (;;)
+                                              ::pause();
+                                          });
+    const bool is_told = !started && started.error().code == errc::cancelled
+                         && started.error().message == "interrupted; the node was ended before it served";
+    ::_exit(is_told ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(caller, &status, 0) == caller);
+  CHECK(status == 0);
+  CHECK(::kill(std::stoi(read_file(pid_file)), 0) != 0); // it has been waited for, too
+}
+
 TEST_CASE("what a child says arrives unchanged, newlines and all") {
   temp_dir dir;
   auto ready = cli::run_in_background(

@@ -229,3 +229,27 @@ TEST_CASE_FIXTURE(submit_fixture,
   CHECK(run({"submit", binary, "--wait", "-o", "json"}) == cli::failed);
   CHECK(out_has("\"failed\""));
 }
+
+TEST_CASE_FIXTURE(submit_fixture, "Ctrl-C before the upload is whole submits nothing, and says so") {
+  pauses_until_interrupt = 0;
+  CHECK(run({"submit", binary}) == cli::interrupted);
+  CHECK(err_has("interrupted; nothing was submitted"));
+  CHECK(out.empty());
+}
+
+TEST_CASE_FIXTURE(submit_fixture, "who waits for the end hears what goes wrong meanwhile, each thing once") {
+  auto& processor = described->processors.front();
+  processor.kind = pattern::batch;
+  processor.batch.emplace();
+  auto stands_still = shows("running", 2, 2);
+  auto* shown = stands_still.mutable_flows(0)->add_processors();
+  shown->set_name("count");
+  shown->set_last_error("no space left");
+  for (int i = 0; i < 50; ++i)
+    head.snapshots.push_back(stands_still);
+  head.snapshot = shows("completed", 2, 2);
+  CHECK(run({"submit", binary, "--wait"}) == cli::ok);
+  const std::string line = "count: last error: no space left\n";
+  REQUIRE(err_has(line));
+  CHECK(err.find(line, err.find(line) + 1) == std::string::npos);
+}
