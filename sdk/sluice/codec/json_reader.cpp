@@ -96,12 +96,16 @@ json_kind json_reader::peek() noexcept {
   skip_blanks();
   if (at_ == end_)
     return json_kind::nothing;
+  const auto is = [this](std::string_view literal) {
+    return std::string_view{at_, end_}.starts_with(literal);
+  };
   switch (*at_) {
   case 'n':
-    return json_kind::null;
+    return is("null") ? json_kind::null : json_kind::nothing;
   case 't':
+    return is("true") ? json_kind::boolean : json_kind::nothing;
   case 'f':
-    return json_kind::boolean;
+    return is("false") ? json_kind::boolean : json_kind::nothing;
   case '"':
     return json_kind::string;
   case '[':
@@ -144,8 +148,6 @@ bool json_reader::syntax_error(std::string_view expected) {
 bool json_reader::read_null() {
   if (peek() != json_kind::null)
     return refuse_kind("null");
-  if (!std::string_view{at_, end_}.starts_with("null"))
-    return syntax_error("'null'");
   at_ += 4;
   return true;
 }
@@ -153,10 +155,7 @@ bool json_reader::read_null() {
 bool json_reader::read_bool(bool& out) {
   if (peek() != json_kind::boolean)
     return refuse_kind("boolean");
-  std::string_view left{at_, end_};
   out = *at_ == 't';
-  if (!left.starts_with(out ? "true" : "false"))
-    return syntax_error("'true' or 'false'");
   at_ += out ? 4 : 5;
   return true;
 }

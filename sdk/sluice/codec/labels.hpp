@@ -83,8 +83,8 @@ std::string expected_label() {
     }
     return text;
   } else if constexpr (time_type<T>) {
-    return is_date<T>() ? "date in ISO 8601 such as 2024-05-01"
-                        : "time in ISO 8601 such as 2024-05-01T12:34:56Z";
+    return is_date<T>() ? "date in RFC 3339 such as 2024-05-01"
+                        : "time in RFC 3339 such as 2024-05-01T12:34:56Z";
   } else if constexpr (std::same_as<T, bytes>) {
     return "string in base64";
   } else if constexpr (duration_type<T>) {

@@ -1,10 +1,7 @@
 #include <sluice/codec/number_text.hpp>
 
 #include <charconv>
-#include <cmath>
-#include <concepts>
 #include <cstddef>
-#include <limits>
 
 namespace sluice::codec {
 
@@ -66,11 +63,8 @@ bool leading_exponent(const number_parts& parts, long& out) noexcept {
 template <class T>
 bool parse_floating_as(std::string_view number, T& out) noexcept {
   auto [stop, code] = std::from_chars(number.data(), number.data() + number.size(), out);
-  if (code == std::errc{}) {
-    if constexpr (std::same_as<T, float>) // what is a little too large is rounded to the largest
-      return std::abs(out) < std::numeric_limits<float>::max() || !is_beyond(number, largest_float);
+  if (code == std::errc{})
     return true;
-  }
   // Out of range is all that a checked number can be: below the smallest is zero.
   auto parts = split(number);
   long exponent = 0;
@@ -116,22 +110,6 @@ integer_text parse_integer(std::string_view number, bool& negative, std::uint64_
       return integer_text::too_large;
   }
   return integer_text::exact;
-}
-
-bool is_beyond(std::string_view number, std::string_view whole) noexcept {
-  const auto parts = split(number);
-  long exponent = 0;
-  if (!leading_exponent(parts, exponent))
-    return false;
-  if (const auto bound = static_cast<long>(whole.size()) - 1; exponent != bound)
-    return exponent > bound;
-  std::size_t at = 0;
-  while (parts.digit(at) == '0')
-    ++at;
-  for (std::size_t i = 0; at < parts.count(); ++at, ++i)
-    if (const char bound = i < whole.size() ? whole[i] : '0'; parts.digit(at) != bound)
-      return parts.digit(at) > bound;
-  return false; // what it does not write are zeros
 }
 
 bool parse_floating(std::string_view number, double& out) noexcept { return parse_floating_as(number, out); }

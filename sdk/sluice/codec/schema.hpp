@@ -95,14 +95,13 @@ std::string integer_schema() {
 
 template <class T>
 std::string floating_schema() {
-  // A double has no bound to state: whoever reads the document reads it as a double, too. As one, 3.4028235e+38 is
-  // another number than the reader's bound, so that of a float is written out.
+  // A double has no bound to state: whoever reads the document reads it as a double, too.
   std::string text = R"({"type":"number","format":)";
   if constexpr (std::same_as<T, float>)
-    return text.append(R"("float","minimum":-)")
-             .append(largest_float)
-             .append(R"(,"maximum":)")
-             .append(largest_float)
+    return text.append(R"("float","exclusiveMinimum":-)")
+             .append(float_bound)
+             .append(R"(,"exclusiveMaximum":)")
+             .append(float_bound)
            + "}";
   return text + R"("double"})";
 }

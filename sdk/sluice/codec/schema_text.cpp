@@ -3,6 +3,7 @@
 #include <sluice/codec/utf8.hpp>
 
 #include <algorithm>
+#include <chrono>
 
 namespace sluice::codec {
 
@@ -40,8 +41,9 @@ std::string between(std::string_view low, std::string_view high) {
   auto high_rest = high.substr(1);
   if (low.front() == high.front())
     return low.front() + between(low_rest, high_rest);
-  std::string text = "(?:";
-  auto add = [&](const std::string& part) { text.append(text.size() == 3 ? "" : "|").append(part); };
+  std::string text;
+  std::size_t count = 0;
+  auto add = [&](const std::string& part) { text.append(count++ == 0 ? "" : "|").append(part); };
   char first = low.front();
   char last = high.front();
   if (!all_are(low_rest, '0'))
@@ -53,7 +55,7 @@ std::string between(std::string_view low, std::string_view high) {
     add(digit_class(first, last) + any_digits(low_rest.size()));
   if (has_ragged_end)
     add(high.front() + between(std::string(high_rest.size(), '0'), high_rest));
-  return text + ")";
+  return count == 1 ? text : "(?:" + text + ")";
 }
 
 /// From `min` to `max`, shortest first; each width is an alternative.
@@ -68,6 +70,104 @@ std::string positive_pattern(std::uint64_t min, std::uint64_t max) {
   }
   return text;
 }
+
+unsigned number_at(std::string_view text, std::size_t at, std::size_t width) {
+  unsigned value = 0;
+  for (char c : text.substr(at, width))
+    value = value * 10 + static_cast<unsigned>(c - '0');
+  return value;
+}
+
+/// Alternatives of a pattern.
+class alternatives {
+public:
+  void add(const std::string& one) {
+    if (!one.empty())
+      text_.append(text_.empty() ? "" : "|").append(one);
+  }
+  /// Behind `before`; empty if there are none.
+  std::string behind(std::string_view before = {}) const {
+    return text_.empty() ? std::string{} : std::string{before} + "(?:" + text_ + ")";
+  }
+
+private:
+  std::string text_;
+};
+
+/// What there is of a type of time, by what may follow.
+struct time_patterns {
+  alternatives dates;        ///< any time, with any offset
+  alternatives edge_dates;   ///< any time, in UTC: an offset may lead out of the range
+  alternatives edge_moments; ///< in UTC
+};
+
+/// The first or the last year in which there are times of a type, but not all of it.
+class edge_year {
+public:
+  edge_year(unsigned year, bool is_first, time_patterns& to)
+    : year_(padded(year, 4) + "-"), calendar_year_(static_cast<int>(year)), is_first_(is_first), to_(to) {}
+
+  /// What of it is not beyond `end`, which is "YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ". Field after field: what is on this side of it,
+  /// whatever follows, and then what is equal to it so far.
+  void add_up_to(std::string_view end) {
+    const std::string fraction = "(?:\\.[0-9]{1,9}0*)?";
+    const auto seconds = "[0-5][0-9]" + fraction;
+    const auto number = [end](std::size_t at) { return number_at(end, at, 2); };
+    const auto month = number(5);
+    const auto day = number(8);
+    auto dates = months_from(month);
+    if (const auto days = beyond(day, 2, 1, days_of(month)); !days.empty())
+      dates.add(padded(month, 2) + "-" + days);
+    to_.dates.add(dates.behind(year_));
+    to_.edge_dates.add(year_ + padded(month, 2) + "-" + padded(is_first_ ? day + 1 : day - 1, 2));
+    alternatives times;
+    add(times, end.substr(11, 0), beyond(number(11), 1, 0, 23), ":[0-5][0-9]:" + seconds);
+    add(times, end.substr(11, 3), beyond(number(14), 1, 0, 59), ":" + seconds);
+    add(times, end.substr(11, 6), beyond(number(17), 1, 0, 59), fraction);
+    times.add(std::string{end.substr(11, 8)} + fraction_up_to(number_at(end, 20, 9)));
+    to_.edge_moments.add(times.behind(std::string{end.substr(0, 10)} + "[Tt]"));
+  }
+
+private:
+  unsigned days_of(unsigned month) const {
+    return static_cast<unsigned>((calendar_year_ / std::chrono::month{month} / std::chrono::last).day());
+  }
+  static void add(alternatives& to, std::string_view before, const std::string& what,
+                  const std::string& then) {
+    if (!what.empty())
+      to.add(std::string{before} + what + then);
+  }
+  /// Those on the inner side of `edge`, with their days.
+  alternatives months_from(unsigned edge) const {
+    alternatives out;
+    for (auto month = is_first_ ? edge + 1 : 1; month <= (is_first_ ? 12 : edge - 1); ++month)
+      out.add(padded(month, 2) + "-" + digits_pattern(1, days_of(month), 2));
+    return out;
+  }
+  /// Two digits, at least `distance` on the inner side of `value`; empty = there are none.
+  std::string beyond(unsigned value, unsigned distance, unsigned lowest, unsigned highest) const {
+    if (is_first_)
+      return value + distance <= highest ? digits_pattern(value + distance, highest, 2) : std::string{};
+    return lowest + distance <= value ? digits_pattern(lowest, value - distance, 2) : std::string{};
+  }
+  /// As the codec writes them: in groups of three.
+  std::string fraction_up_to(unsigned value) const {
+    alternatives groups;
+    unsigned unit = 1'000'000;
+    for (std::size_t width = 3; width <= 9; width += 3, unit /= 1000) {
+      const auto low = is_first_ ? (value + unit - 1) / unit : 0;
+      const auto high = is_first_ ? 999'999'999 / unit : value / unit;
+      if (low <= high)
+        groups.add(digits_pattern(low, high, width));
+    }
+    return "(?:" + groups.behind("\\.") + ")" + (is_first_ ? "" : "?");
+  }
+
+  const std::string year_; ///< "1677-"
+  const std::chrono::year calendar_year_;
+  const bool is_first_;
+  time_patterns& to_;
+};
 
 std::string string_schema(std::string_view format, const std::string& pattern) {
   return R"({"type":"string","format":)" + quoted(format) + R"(,"pattern":)" + quoted("^(?:" + pattern + ")$")
@@ -95,19 +195,24 @@ std::string time_schema(const time_range& range) {
   time += range.decimals == 0 ? "(?:\\.0+)?" : "(?:\\.[0-9]{1," + std::to_string(range.decimals) + "}0*)?";
   const auto any_offset = "(?:[Zz]|[+-]" + hour_and_minutes + ")";
   constexpr std::string_view no_offset = "(?:[Zz]|[+-]00:00)";
-  // At either end of the calendar, an offset may lead out of it.
-  auto whole = std::pair{std::max(range.year_min, 1u), std::min(range.year_max, 9998u)};
-  auto pattern = digits_pattern(whole.first, whole.second, 4) + "-";
-  pattern.append(month_and_day).append(time).append(any_offset);
-  for (auto year : {0u, 9999u})
-    if (range.year_min <= year && year <= range.year_max)
-      pattern.append("|" + padded(year, 4) + "-").append(month_and_day).append(time).append(no_offset);
-  for (auto text : {range.exactly_min, range.exactly_max})
-    if (!text.empty()) {
-      pattern += '|';
-      for (char c : text)
-        pattern.append(c == '.' ? "\\" : "").push_back(c);
-    }
+  time_patterns all;
+  all.dates.add(digits_pattern(std::max(range.year_min, 1u), std::min(range.year_max, 9998u), 4) + "-"
+                + std::string{month_and_day});
+  if (!range.exactly_min.empty())
+    edge_year{range.year_min - 1, true, all}.add_up_to(range.exactly_min);
+  else if (range.year_min == 0)
+    all.edge_dates.add("0000-" + std::string{month_and_day});
+  if (!range.exactly_max.empty())
+    edge_year{range.year_max + 1, false, all}.add_up_to(range.exactly_max);
+  else if (range.year_max == 9999)
+    all.edge_dates.add("9999-" + std::string{month_and_day});
+  alternatives in_utc;
+  if (const auto dates = all.edge_dates.behind(); !dates.empty())
+    in_utc.add(dates + time);
+  in_utc.add(all.edge_moments.behind());
+  auto pattern = all.dates.behind() + time + any_offset;
+  if (const auto more = in_utc.behind(); !more.empty())
+    pattern += "|" + more + std::string{no_offset};
   return string_schema("date-time", pattern);
 }
 

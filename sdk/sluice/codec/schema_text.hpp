@@ -18,10 +18,11 @@ std::string digits_pattern(std::uint64_t min, std::uint64_t max, std::size_t wid
 struct time_range {
   unsigned year_min = 0; ///< first year that it holds as a whole, with any offset from UTC
   unsigned year_max = 9999;
-  unsigned decimals = 0;          ///< of a second
-  bool is_whole_minutes = false;  ///< seconds are always 00
-  bool is_whole_hours = false;    ///< minutes as well
-  std::string_view exactly_min{}; ///< texts out of these years that are valid all the same: the type's ends
+  unsigned decimals = 0;         ///< of a second
+  bool is_whole_minutes = false; ///< seconds are always 00
+  bool is_whole_hours = false;   ///< minutes as well
+  std::string_view
+    exactly_min{}; ///< the type's ends, in UTC, of which the years are not whole; empty = it has none here
   std::string_view exactly_max{};
 };
 

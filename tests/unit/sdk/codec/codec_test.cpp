@@ -212,14 +212,14 @@ TEST_CASE("times are ISO 8601 and never cut to fit") {
   CHECK(codec::decode<sys_seconds>("\"2024-05-01T14:34:56+02:00\"") == sys_seconds{1714566896s});
   CHECK(error_of<sys_seconds>("\"2024-05-01T12:34:56.5Z\"")
         == "value: expected time in the range and resolution of the field, got \"2024-05-01T12:34:56.5Z\"");
-  CHECK(error_of<sys_seconds>("\"0000-01-01T00:00:00+00:01\"").starts_with("value: expected time in ISO"));
-  CHECK(error_of<sys_seconds>("\"9999-12-31T23:59:59-00:01\"").starts_with("value: expected time in ISO"));
+  CHECK(error_of<sys_seconds>("\"0000-01-01T00:00:00+00:01\"").starts_with("value: expected time in RFC"));
+  CHECK(error_of<sys_seconds>("\"9999-12-31T23:59:59-00:01\"").starts_with("value: expected time in RFC"));
   CHECK(error_of<system_clock::time_point>("\"9999-01-01T00:00:00Z\"")
           .starts_with("value: expected time in the range"));
   CHECK(error_of<sys_seconds>("\"yesterday\"")
-        == "value: expected time in ISO 8601 such as 2024-05-01T12:34:56Z, got \"yesterday\"");
+        == "value: expected time in RFC 3339 such as 2024-05-01T12:34:56Z, got \"yesterday\"");
   CHECK(error_of<sys_seconds>("5")
-        == "value: expected time in ISO 8601 such as 2024-05-01T12:34:56Z, got number");
+        == "value: expected time in RFC 3339 such as 2024-05-01T12:34:56Z, got number");
   CHECK(json_of(sys_seconds{sys_seconds::duration::max()})
         == "error: value: a time outside of the years 0 to 9999");
   CHECK(json_of(sys_days{sys_days::duration::max()})
@@ -235,8 +235,8 @@ TEST_CASE("a day has no time of day") {
   CHECK(survives(year_month_day{9999y / 12 / 31}));
   CHECK(json_of(2023y / February / 29) == "error: value: a time outside of the years 0 to 9999");
   CHECK(error_of<year_month_day>("\"2023-02-29\"")
-        == "value: expected date in ISO 8601 such as 2024-05-01, got \"2023-02-29\"");
-  CHECK(error_of<sys_days>("\"2024-05-01T00:00:00Z\"").starts_with("value: expected date in ISO 8601"));
+        == "value: expected date in RFC 3339 such as 2024-05-01, got \"2023-02-29\"");
+  CHECK(error_of<sys_days>("\"2024-05-01T00:00:00Z\"").starts_with("value: expected date in RFC 3339"));
 }
 
 TEST_CASE("bytes are base64") {

@@ -324,39 +324,25 @@ TEST_CASE("what rounds to a double is read, what rounds to none is refused, howe
   }
 }
 
-TEST_CASE("the largest float is the decimal that it is written as") {
+TEST_CASE("what rounds to a float is read, what rounds to none is refused") {
   std::string written;
   json_writer writer{written};
   REQUIRE(writer.floating(std::numeric_limits<float>::max()));
   CHECK(written == "3.4028235e+38");
   float f = 0;
   for (const std::string_view within :
-       {std::string_view{written}, largest_float, std::string_view{"-34028235e31"},
-        std::string_view{"3.4028234663852886e+38"}, std::string_view{"0.34028235000e39"}}) {
+       {std::string_view{written}, std::string_view{"340282356779733661637539395458142568447"},
+        std::string_view{"-34028235e31"}, std::string_view{"3.4028234663852886e+38"},
+        std::string_view{"3.40282351e38"}, std::string_view{"-3.40282356e38"}}) {
     CAPTURE(within);
     CHECK(parse_floating(within, f));
     CHECK(std::abs(f) == std::numeric_limits<float>::max());
   }
-  for (const std::string_view beyond : {"340282350000000000000000000000000000001", "3.40282350001e38",
-                                        "-3.4028235000000003e+38", "3.4028236e38"}) {
+  for (const std::string_view beyond :
+       {float_bound, std::string_view{"3.4028236e38"}, std::string_view{"-1e39"}}) {
     CAPTURE(beyond);
     CHECK_FALSE(parse_floating(beyond, f));
   }
-}
-
-TEST_CASE("a magnitude is compared with a whole number digit by digit") {
-  CHECK_FALSE(is_beyond("0", "1"));
-  CHECK_FALSE(is_beyond("-0.000e9", "1"));
-  CHECK_FALSE(is_beyond("120", "120"));
-  CHECK_FALSE(is_beyond("1.2e2", "120"));
-  CHECK_FALSE(is_beyond("12e1", "120"));
-  CHECK_FALSE(is_beyond("119.999", "120"));
-  CHECK_FALSE(is_beyond("99", "120"));
-  CHECK(is_beyond("120.01", "120"));
-  CHECK(is_beyond("-121", "120"));
-  CHECK(is_beyond("0.0121e4", "120"));
-  CHECK(is_beyond("1e999999999999", "120"));
-  CHECK_FALSE(is_beyond("1e-999999999999", "120"));
 }
 
 TEST_CASE("mutated documents are judged as Boost.JSON judges them") {

@@ -99,7 +99,9 @@ private:
       auto [least, most] = quantifier();
       auto behind = left_;
       auto count = least + pick(from_, most - least + 1);
-      for (std::size_t i = 0; i < count; ++i) {
+      if (count > 0)
+        text += one;
+      for (std::size_t i = 1; i < count; ++i) {
         left_ = start; // each turn makes its own choices
         text += atom();
       }
@@ -317,6 +319,10 @@ inline bool json_schema::allows_keyword(const object& schema, std::string_view k
     return !document.is_number() || number_of(document) >= number_of(rule);
   if (keyword == "maximum")
     return !document.is_number() || number_of(document) <= number_of(rule);
+  if (keyword == "exclusiveMinimum")
+    return !document.is_number() || number_of(document) > number_of(rule);
+  if (keyword == "exclusiveMaximum")
+    return !document.is_number() || number_of(document) < number_of(rule);
   if (keyword == "pattern")
     return !document.is_string()
            || matches(std::string_view{document.get_string()}, std::string{rule.as_string()});
@@ -442,10 +448,15 @@ inline boost::json::value json_schema::make_array(const object& schema, chance& 
 
 inline boost::json::value json_schema::make_number(const object& schema, chance& from) const {
   constexpr auto largest = std::numeric_limits<double>::max(); // of who states no bounds
-  const auto* minimum = schema.if_contains("minimum");
-  const auto* maximum = schema.if_contains("maximum");
-  const auto least = minimum != nullptr ? *minimum : value(-largest);
-  const auto most = maximum != nullptr ? *maximum : value(largest);
+  const auto bound = [&](const char* inclusive, const char* exclusive, double otherwise) {
+    if (const auto* stated = schema.if_contains(inclusive))
+      return *stated;
+    if (const auto* stated = schema.if_contains(exclusive))
+      return value(std::nextafter(stated->as_double(), 0.0));
+    return value(otherwise);
+  };
+  const auto least = bound("minimum", "exclusiveMinimum", -largest);
+  const auto most = bound("maximum", "exclusiveMaximum", largest);
   switch (pick(from, 5)) {
   case 0:
     return least;

@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -168,8 +169,8 @@ TEST_CASE("scalars say their range and format") {
         == R"({"type":"integer","format":"uint64","minimum":0,"maximum":18446744073709551615})");
   CHECK(text_of<double>() == R"({"type":"number","format":"double"})");
   CHECK(text_of<float>()
-        == R"({"type":"number","format":"float","minimum":-340282350000000000000000000000000000000,)"
-           R"("maximum":340282350000000000000000000000000000000})");
+        == R"({"type":"number","format":"float","exclusiveMinimum":-340282356779733661637539395458142568448,)"
+           R"("exclusiveMaximum":340282356779733661637539395458142568448})");
   CHECK(text_of<std::string>() == R"({"type":"string"})");
   CHECK(text_of<shop::color>() == R"({"type":"string","enum":["red","green"]})");
   CHECK(text_of<std::chrono::milliseconds>().ends_with(R"(,"description":"milliseconds"})"));
@@ -312,4 +313,33 @@ TEST_CASE_TEMPLATE("what the schema allows decodes, and what it forbids does not
   }
   CHECK(allowed_count > 150);
   CHECK(forbidden_count > 40);
+}
+
+TEST_CASE("the pattern of a time that has no whole first and last year takes all that is written of it, and "
+          "no more") {
+  using clock = std::chrono::sys_time<std::chrono::nanoseconds>;
+  using std::chrono::nanoseconds;
+  const auto made = boost::json::parse(text_of<clock>());
+  const boost::regex pattern{made.at("pattern").as_string().c_str()};
+  const auto written = [](clock at) {
+    std::string json;
+    REQUIRE(codec::encode(at, json));
+    return json.substr(1, json.size() - 2);
+  };
+  const auto check = [&](clock at) { CHECK_MESSAGE(boost::regex_match(written(at), pattern), written(at)); };
+  // From either end on: each nanosecond, then further and further apart.
+  for (std::int64_t step = 0; step < 40'000'000'000'000'000; step += 1 + step / 7) {
+    check(clock::min() + nanoseconds{step});
+    check(clock::max() - nanoseconds{step});
+  }
+  for (auto at = clock::min(); at < clock::max() - std::chrono::days{1000}; at += std::chrono::days{997})
+    check(std::chrono::floor<std::chrono::seconds>(at) + std::chrono::seconds{1});
+  for (const std::string_view beyond :
+       {"1677-09-21T00:12:43.145224191Z", "1677-09-21T00:12:43.145Z", "1677-09-21T00:12:43Z",
+        "1677-09-20T23:59:59Z", "1677-08-30T00:00:00Z", "1676-12-31T00:00:00Z",
+        "2262-04-11T23:47:16.854775808Z", "2262-04-11T23:47:16.855Z", "2262-04-11T23:47:17Z",
+        "2262-04-12T00:00:00Z", "2262-05-01T00:00:00Z", "2262-02-30T00:00:00Z", "2263-01-01T00:00:00Z"}) {
+    CHECK_FALSE_MESSAGE(boost::regex_match(std::string{beyond}, pattern), beyond);
+    CHECK_FALSE(codec::decode<clock>('"' + std::string{beyond} + '"'));
+  }
 }

@@ -53,7 +53,7 @@ TEST_CASE("what does not fit says what was expected and what came") {
   CHECK(error_of<double>("1e999") == "number too large: 1e999");
   CHECK(error_of<color>("pink") == "expected one of red, green, got \"pink\"");
   CHECK(error_of<std::chrono::sys_seconds>("yesterday")
-        == "expected time in ISO 8601 such as 2024-05-01T12:34:56Z, got \"yesterday\"");
+        == "expected time in RFC 3339 such as 2024-05-01T12:34:56Z, got \"yesterday\"");
   CHECK(error_of<std::chrono::seconds>("1s") == "expected integer, got \"1s\"");
   CHECK(error_of<bytes>("?") == "expected string in base64, got \"?\"");
   CHECK(error_of<std::string>("\xff") == "expected text in UTF-8");

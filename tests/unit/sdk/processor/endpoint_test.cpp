@@ -194,10 +194,9 @@ TEST_CASE("a body is JSON, and what is wrong with it is told with its place") {
         == R"(422 application/json {"error":"missing, expected string","path":"id","in":"body"})");
   CHECK(call(*body, post("[]"))
         == R"(422 application/json {"error":"expected object, got array","in":"body"})");
-  CHECK(
-    call(*body, post("{\"id\":\n tru}"))
-    == R"(400 application/json {"error":"not valid JSON at byte 8 (line 2, column 2): expected 'true' or 'false'",)"
-       R"("byte":8,"line":2,"column":2,"in":"body"})");
+  CHECK(call(*body, post("{\"id\":\n tru}"))
+        == R"(400 application/json {"error":"not valid JSON at byte 8 (line 2, column 2): expected string",)"
+           R"("byte":8,"line":2,"column":2,"path":"id","in":"body"})");
   CHECK(call(*body, post(""))
         == R"(422 application/json {"error":"missing, expected string","path":"id","in":"body"})");
 }
