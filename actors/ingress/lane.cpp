@@ -165,16 +165,20 @@ void lane::note_waiting() const {
 
 bool lane::tick() {
   std::vector<pending_ptr> expired;
+  bool has_replicas = false;
   {
     std::lock_guard lock{mutex_};
     const auto now = options_->now();
     state_.reach_again(now, options_->reach);
     expired = state_.expire(now);
+    has_replicas = !state_.targets().empty();
     for (std::size_t i = 0; i < expired.size(); ++i)
       state_.count_answer(504);
   }
   if (!expired.empty())
-    refuse_all(expired, {errc::timeout, "no replica of " + name() + " had room in time"});
+    refuse_all(expired, {errc::timeout, "no replica of " + name()
+                                          + (has_replicas ? " had room in time"
+                                                          : " runs; the status of its flow says why")});
   pump();
   std::lock_guard lock{mutex_};
   return state_.waiting() > 0;

@@ -46,6 +46,8 @@ result<destination> parse_destination(const std::string& text) {
     return wrong("neither http:// nor https://");
   if (url->encoded_host().empty() || url->has_userinfo())
     return wrong("a host is needed, and no user");
+  if (!url->port().empty() && url->port_number() == 0)
+    return wrong("a port is a number from 1 to 65535");
   destination to;
   to.origin = std::string{url->scheme()} + "://" + std::string{url->encoded_host_and_port()};
   to.target = std::string{url->encoded_path()};

@@ -29,18 +29,37 @@ constexpr bool is_hex(char c) noexcept {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/// Segments . and .. are for clients to take away, and lead out of a folder where they are not: they are refused however they
+/// are written, as is one that would come of a %2F.
 bool valid_path(std::string_view path) noexcept {
+  std::size_t dots = 0; ///< of a segment that has only dots so far
+  bool has_others = true;
+  const auto is_dot_segment = [&] { return !has_others && (dots == 1 || dots == 2); };
   for (std::size_t i = 0; i < path.size(); ++i) {
-    if (static_cast<unsigned char>(path[i]) <= 0x20 || path[i] == 0x7f)
+    char c = path[i];
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f)
       return false;
-    if (path[i] != '%')
-      continue;
-    if (i + 2 >= path.size() || !is_hex(path[i + 1]) || !is_hex(path[i + 2]))
-      return false;
-    if (path[i + 1] == '0' && path[i + 2] == '0')
-      return false;
+    if (c == '%') {
+      if (i + 2 >= path.size() || !is_hex(path[i + 1]) || !is_hex(path[i + 2]))
+        return false;
+      const auto code = path.substr(i + 1, 2);
+      if (code == "00")
+        return false;
+      c = same_token(code, "2e") ? '.' : same_token(code, "2f") ? '/' : '%';
+      i += 2;
+    }
+    if (c == '/') {
+      if (is_dot_segment())
+        return false;
+      dots = 0;
+      has_others = false;
+    } else if (c == '.') {
+      ++dots;
+    } else {
+      has_others = true;
+    }
   }
-  return true;
+  return !is_dot_segment();
 }
 
 } // namespace

@@ -25,8 +25,8 @@ struct refusal {
 };
 
 inline constexpr std::string_view bad_target_text =
-  "the request target is not valid: it is a path that begins with /, in which each % has two hexadecimal "
-  "digits, and not 00";
+  "the request target is not valid: it is a path that begins with /, has no segments . and .., and two "
+  "hexadecimal digits behind each %, not 00";
 
 /// A body of which more comes than its route takes, or is announced.
 refusal body_too_large(std::uint64_t bytes_max);

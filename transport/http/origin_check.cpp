@@ -7,9 +7,16 @@ namespace sluice::http {
 
 namespace {
 
+/// A browser leaves the port away that the scheme stands for; a proxy may name it in the Host that it sends.
 bool is_from_here(std::string_view origin, std::string_view host) {
-  const auto scheme = origin.find("://");
-  return scheme != origin.npos && same_token(origin.substr(scheme + 3), host);
+  const auto scheme_end = origin.find("://");
+  if (scheme_end == origin.npos)
+    return false;
+  const std::string_view port = same_token(origin.substr(0, scheme_end), "https") ? ":443" : ":80";
+  const auto without_port = [port](std::string_view text) {
+    return text.ends_with(port) ? text.substr(0, text.size() - port.size()) : text;
+  };
+  return same_token(without_port(origin.substr(scheme_end + 3)), without_port(host));
 }
 
 } // namespace

@@ -255,6 +255,11 @@ TEST_CASE_FIXTURE(http_fixture, "a page of another site changes nothing, unless 
   CHECK(status(post("/", "{}", "Origin: null\r\n")) == 403);
   CHECK(status("DELETE / HTTP/1.1\r\nHost: test\r\nOrigin: http://evil\r\n\r\n") == 403);
   CHECK(status(post("/", "{}", "Origin: http://test\r\n")) == 200);
+  CHECK(status(post("/", "{}", "Origin: http://test:80\r\n")) == 200);
+  CHECK(status(post("/", "{}", "Origin: http://test:81\r\n")) == 403);
+  CHECK(status("DELETE / HTTP/1.1\r\nHost: test:80\r\nOrigin: http://test\r\n\r\n") == 200);
+  CHECK(status("DELETE / HTTP/1.1\r\nHost: test:443\r\nOrigin: https://test\r\n\r\n") == 200);
+  CHECK(status("DELETE / HTTP/1.1\r\nHost: test:443\r\nOrigin: http://test\r\n\r\n") == 403);
   CHECK(status(post("/", "{}", "Origin: http://friend\r\n")) == 200);
   CHECK(status(post("/", "{}")) == 200);
   CHECK(status(get("/", "Origin: http://evil\r\n")) == 200); // whose answer it may not read

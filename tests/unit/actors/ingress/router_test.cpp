@@ -313,6 +313,7 @@ TEST_CASE_FIXTURE(router_fixture, "a request whose deadline passes while it wait
   CHECK(early->ends() == 0);
   advance(1ms);
   CHECK(early->refused() == errc::timeout);
+  CHECK(early->refusal_text().ends_with(" runs; the status of its flow says why"));
   CHECK(late->ends() == 0);
   CHECK(statistics().expired_total == 1);
   CHECK(statistics().waiting == 1);
