@@ -307,6 +307,7 @@ private:
   void give_up(const std::string& why) {
     line_.say(why);
     code_ = code_ == ok ? failed : code_;
+    has_given_up_ = true;
     finished_ = true;
   }
 
@@ -314,7 +315,7 @@ private:
     line_.clear();
     if (feed_->count() > 0)
       std::cerr << "put: " << counted(feed_->count(), "record") << "\n";
-    if (is_asked_to_end_ && is_complete())
+    if (is_asked_to_end_ && !has_given_up_ && (code_ == interrupted || code_ == terminated) && is_complete())
       code_ = ok; // the signal came when there was nothing left to do
     tell_results();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began_);
@@ -411,6 +412,7 @@ private:
   bool replicas_drain_ = false;  ///< asked to, behind the requests
   bool is_asked_to_end_ = false; ///< by a signal
   bool has_ended_ = false;       ///< by itself: nothing more could come
+  bool has_given_up_ = false;
   bool finished_ = false;
   exit_code code_ = ok;
 };

@@ -51,6 +51,8 @@ actions state::on_job(const result<std::string>& text, moment at) {
   if (joined_)
     joined_->is_checked = joined_->is_asked;
   must_read_ = joined_ && !joined_->is_checked; // this read began before
+  if (*text != stored_)
+    store_trouble_.clear(); // it was stored and not heard of, or somebody else has gone on
   if (!is_retrying())
     tries_ = 0;
   stored_ = *text;
@@ -274,6 +276,7 @@ actions state::on_torn_down(const result<void>& outcome, moment) {
 
 actions state::end() {
   step_ = step::ended;
+  store_trouble_.clear();
   phase_ = fatal_ ? replica_phase::failed : replica_phase::down;
   if (fatal_)
     last_error_ = *fatal_;

@@ -174,7 +174,7 @@ public:
   std::uint64_t stale_total() const noexcept { return stale_total_; }
   const std::string& last_error() const noexcept { return is_retrying() ? store_trouble_ : last_error_; }
   /// What was done cannot be stored, as on a full disk; it is tried again until it can.
-  bool is_retrying() const noexcept { return !store_trouble_.empty(); }
+  bool is_retrying() const noexcept { return !store_trouble_.empty() && !fatal_; }
 
 private:
   enum class step : std::uint8_t { body, running, leaving, releasing, tearing_down, ended };

@@ -15,7 +15,7 @@
 #include <optional>
 #include <poll.h>
 #include <sstream>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -95,7 +95,6 @@ void write_all(int fd, const std::string& text) {
 
 [[noreturn]] void be_child(int pipe_fd, int log_fd,
                            const std::function<result<void>(const say_ready&)>& work) {
-  ::setsid();
   int nothing = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   ::dup2(nothing, STDIN_FILENO);
   ::dup2(log_fd, STDOUT_FILENO);
@@ -178,32 +177,34 @@ reading read_to_end(int fd, int interrupts, std::string& text, std::chrono::mill
   }
 }
 
-/// While one is there, Ctrl-C ends nothing but makes `fd` readable: a node that starts in the background would go on unseen.
+/// While one is there, Ctrl-C ends nothing but makes `fd` readable, whichever thread it finds: a node that starts in the
+/// background would go on unseen. At most one at a time.
 class interrupt_watch {
 public:
   interrupt_watch() {
-    sigset_t wanted;
-    ::sigemptyset(&wanted);
-    ::sigaddset(&wanted, SIGINT);
-    ::pthread_sigmask(SIG_BLOCK, &wanted, &before_);
-    fd_ = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+    fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct sigaction watch {};
+    watch.sa_handler = [](int) {
+      const int error = errno;
+      static_cast<void>(::eventfd_write(fd_, 1));
+      errno = error;
+    };
+    ::sigaction(SIGINT, &watch, &before_);
   }
   ~interrupt_watch() {
-    signalfd_siginfo seen{};
-    static_cast<void>(!::read(fd_, &seen, sizeof seen)); // one that came too late
+    end();
     ::close(fd_);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   interrupt_watch(const interrupt_watch&) = delete;
   interrupt_watch& operator=(const interrupt_watch&) = delete;
 
   int fd() const noexcept { return fd_; }
-  /// In the child: signals are as they were.
-  void end_in_child() const noexcept { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  /// Ctrl-C does what it did before.
+  void end() const noexcept { ::sigaction(SIGINT, &before_, nullptr); }
 
 private:
-  sigset_t before_{};
-  int fd_ = -1;
+  struct sigaction before_ {};
+  static inline int fd_ = -1;
 };
 
 /// Asks it to end and, if it does not in time, has no more patience.
@@ -238,7 +239,8 @@ result<config::ready_info> run_in_background(const std::filesystem::path& log_fi
   const interrupt_watch interrupts;
   auto child = ::fork();
   if (child == 0) {
-    interrupts.end_in_child();
+    ::setsid(); // no Ctrl-C comes here from now on
+    interrupts.end();
     ::close(ends[0]);
     be_child(ends[1], log_fd, work);
   }

@@ -54,9 +54,9 @@ result<std::vector<filter>> read_filters(const kind& what, const std::vector<std
 bool passes(const google::protobuf::Message& one, const std::vector<filter>& filters) {
   return std::all_of(filters.begin(), filters.end(), [&](const filter& want) {
     const auto text = field_text(one, want.field).value_or("");
-    return text == want.value
-           || (want.value.find('/') != std::string::npos
-               && field_text(one, "flow").value_or("") + "/" + text == want.value);
+    const bool is_processor = want.field == "processor" || want.field == "name";
+    const auto flow = is_processor ? field_text(one, "flow") : std::nullopt;
+    return text == want.value || (flow && *flow + "/" + text == want.value);
   });
 }
 

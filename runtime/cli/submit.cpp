@@ -90,12 +90,13 @@ result<client::api::SubmitReply> upload(const environment& env, client::control_
   std::uint64_t sent = 0;
   bool shows_progress = env.err_terminal.is_terminal;
   auto reply = head.submit(header, [&]() -> result<std::string_view> {
-    // From here on Ctrl-C is answered in words: before the last chunk the head has stored nothing, after it all.
-    if (!env.pause(std::chrono::milliseconds{0}))
+    // From here on Ctrl-C is answered in words: before the last chunk the head has stored nothing.
+    if (sent < header.size_bytes() && !env.pause(std::chrono::milliseconds{0}))
       return fail(errc::cancelled, "interrupted; nothing was submitted");
     auto chunk = file.next();
-    if (chunk && shows_progress) {
+    if (chunk)
       sent += chunk->size();
+    if (chunk && shows_progress) {
       talk(env) << "\r\x1b[Kuploading " << bytes_text(sent) << " of " << bytes_text(header.size_bytes())
                 << std::flush;
     }

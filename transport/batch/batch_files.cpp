@@ -116,7 +116,8 @@ public:
     if (done)
       return out;
     auto why = done.error();
-    if (std::error_code ignored; splits > 0 && !fs::exists(folder.path(), ignored))
+    if (std::error_code ignored;
+        splits > 0 && !what_.source.path.empty() && !fs::exists(folder.path(), ignored))
       why.message +=
         "; the folder of its parts is gone: begin anew, by hand with --restart, else with another submit";
     return tl::unexpected{std::move(why)};

@@ -43,14 +43,18 @@ std::optional<failure> check_readable(const std::string& file) {
   return std::nullopt;
 }
 
+failure other_key(const std::string& certificate_file, const std::string& key_file) {
+  return {errc::invalid_argument,
+          "the key in '" + key_file + "' is not that of the certificate in '" + certificate_file + "'"};
+}
+
 /// OpenSSL has just refused the key.
 failure key_refused(const std::string& certificate_file, const std::string& key_file) {
   const auto why = ERR_peek_error();
   const bool is_other = ERR_GET_LIB(why) == ERR_LIB_X509 && ERR_GET_REASON(why) == X509_R_KEY_VALUES_MISMATCH;
   const auto detail = pki::take_openssl_errors();
   if (is_other)
-    return {errc::invalid_argument,
-            "the key in '" + key_file + "' is not that of the certificate in '" + certificate_file + "'"};
+    return other_key(certificate_file, key_file);
   return {errc::invalid_argument,
           "'" + key_file
             + "' holds no private key in PEM form that can be read without a passphrase: " + detail};
@@ -85,6 +89,10 @@ result<std::shared_ptr<const tls_certificate>> tls_certificate::load(const std::
     return tl::unexpected{*refused};
   if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1)
     return tl::unexpected{key_refused(certificate_file, key_file)};
+  if (SSL_CTX_check_private_key(context) != 1) { // of another kind, which is compared with nothing above
+    ERR_clear_error();
+    return tl::unexpected{other_key(certificate_file, key_file)};
+  }
   return made;
 }
 

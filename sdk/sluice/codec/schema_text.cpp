@@ -107,24 +107,27 @@ public:
   edge_year(unsigned year, bool is_first, time_patterns& to)
     : year_(padded(year, 4) + "-"), calendar_year_(static_cast<int>(year)), is_first_(is_first), to_(to) {}
 
-  /// What of it is not beyond `end`, which is "YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ". Field after field: what is on this side of it,
-  /// whatever follows, and then what is equal to it so far.
-  void add_up_to(std::string_view end) {
-    const std::string fraction = "(?:\\.[0-9]{1,9}0*)?";
-    const auto seconds = "[0-5][0-9]" + fraction;
+  /// What of it is not beyond `end`, which is "YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ", with fewer decimals or none. Field after field:
+  /// what is on this side of it, whatever follows, and then what is equal to it so far.
+  void add_up_to(std::string_view end, const time_range& range, const std::string& fraction) {
+    const auto seconds = (range.is_whole_minutes ? "00" : "[0-5][0-9]") + fraction;
+    const auto minutes = (range.is_whole_hours ? "00:" : "[0-5][0-9]:") + seconds;
     const auto number = [end](std::size_t at) { return number_at(end, at, 2); };
     const auto month = number(5);
     const auto day = number(8);
     auto dates = months_from(month);
-    if (const auto days = beyond(day, 2, 1, days_of(month)); !days.empty())
-      dates.add(padded(month, 2) + "-" + days);
+    add(dates, padded(month, 2) + "-", beyond(day, 2, 1, days_of(month)), "");
     to_.dates.add(dates.behind(year_));
-    to_.edge_dates.add(year_ + padded(month, 2) + "-" + padded(is_first_ ? day + 1 : day - 1, 2));
+    if (const auto next = is_first_ ? day + 1 : day - 1; next >= 1 && next <= days_of(month))
+      to_.edge_dates.add(year_ + padded(month, 2) + "-" + padded(next, 2));
     alternatives times;
-    add(times, end.substr(11, 0), beyond(number(11), 1, 0, 23), ":[0-5][0-9]:" + seconds);
-    add(times, end.substr(11, 3), beyond(number(14), 1, 0, 59), ":" + seconds);
-    add(times, end.substr(11, 6), beyond(number(17), 1, 0, 59), fraction);
-    times.add(std::string{end.substr(11, 8)} + fraction_up_to(number_at(end, 20, 9)));
+    add(times, "", beyond(number(11), 1, 0, 23), ":" + minutes);
+    if (!range.is_whole_hours)
+      add(times, end.substr(11, 3), beyond(number(14), 1, 0, 59), ":" + seconds);
+    if (!range.is_whole_minutes)
+      add(times, end.substr(11, 6), beyond(number(17), 1, 0, 59), fraction);
+    times.add(std::string{end.substr(11, 8)}
+              + (range.decimals == 0 ? fraction : fraction_up_to(end.substr(19), range.decimals)));
     to_.edge_moments.add(times.behind(std::string{end.substr(0, 10)} + "[Tt]"));
   }
 
@@ -150,17 +153,20 @@ private:
       return value + distance <= highest ? digits_pattern(value + distance, highest, 2) : std::string{};
     return lowest + distance <= value ? digits_pattern(lowest, value - distance, 2) : std::string{};
   }
-  /// As the codec writes them: in groups of three.
-  std::string fraction_up_to(unsigned value) const {
+  /// As the codec writes them: in groups of three. `end` is ".nnnZ", or "Z".
+  std::string fraction_up_to(std::string_view end, std::size_t decimals) const {
+    auto digits = std::string{end.substr(0, end.size() - 1)}.erase(0, 1);
+    digits.resize(9, '0');
+    const auto value = number_at(digits, 0, 9);
     alternatives groups;
     unsigned unit = 1'000'000;
-    for (std::size_t width = 3; width <= 9; width += 3, unit /= 1000) {
+    for (std::size_t width = 3; width < decimals + 3; width += 3, unit /= 1000) {
       const auto low = is_first_ ? (value + unit - 1) / unit : 0;
       const auto high = is_first_ ? 999'999'999 / unit : value / unit;
       if (low <= high)
         groups.add(digits_pattern(low, high, width));
     }
-    return "(?:" + groups.behind("\\.") + ")" + (is_first_ ? "" : "?");
+    return "(?:" + groups.behind("\\.") + ")" + (is_first_ && value > 0 ? "" : "?");
   }
 
   const std::string year_; ///< "1677-"
@@ -192,18 +198,21 @@ std::string time_schema(const time_range& range) {
   const std::string hour_and_minutes = "(?:[01][0-9]|2[0-3]):" + minutes;
   std::string time = "[Tt]" + hour_and_minutes + ":";
   time += range.is_whole_minutes ? "00" : "[0-5][0-9]";
-  time += range.decimals == 0 ? "(?:\\.0+)?" : "(?:\\.[0-9]{1," + std::to_string(range.decimals) + "}0*)?";
+  const auto fraction = range.decimals == 0 ? std::string{"(?:\\.0+)?"}
+                                            : "(?:\\.[0-9]{1," + std::to_string(range.decimals) + "}0*)?";
+  time += fraction;
   const auto any_offset = "(?:[Zz]|[+-]" + hour_and_minutes + ")";
   constexpr std::string_view no_offset = "(?:[Zz]|[+-]00:00)";
   time_patterns all;
-  all.dates.add(digits_pattern(std::max(range.year_min, 1u), std::min(range.year_max, 9998u), 4) + "-"
-                + std::string{month_and_day});
+  if (const auto [first, last] = std::pair{std::max(range.year_min, 1u), std::min(range.year_max, 9998u)};
+      first <= last)
+    all.dates.add(digits_pattern(first, last, 4) + "-" + std::string{month_and_day});
   if (!range.exactly_min.empty())
-    edge_year{range.year_min - 1, true, all}.add_up_to(range.exactly_min);
+    edge_year{range.year_min - 1, true, all}.add_up_to(range.exactly_min, range, fraction);
   else if (range.year_min == 0)
     all.edge_dates.add("0000-" + std::string{month_and_day});
   if (!range.exactly_max.empty())
-    edge_year{range.year_max + 1, false, all}.add_up_to(range.exactly_max);
+    edge_year{range.year_max + 1, false, all}.add_up_to(range.exactly_max, range, fraction);
   else if (range.year_max == 9999)
     all.edge_dates.add("9999-" + std::string{month_and_day});
   alternatives in_utc;

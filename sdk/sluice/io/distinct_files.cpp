@@ -36,7 +36,9 @@ result<void> check_distinct_files(const processor_spec& spec) {
     return fail(errc::invalid_argument, std::string{what} + ": " + which.string() + " is the file of the "
                                           + std::string{other} + ", by another name; name another one");
   };
-  if (!source.empty() && source == sink)
+  std::error_code ignored;
+  const bool appends = !spec.batch && !source.empty() && !sink.empty();
+  if (!source.empty() && (source == sink || (appends && fs::equivalent(source, sink, ignored))))
     return refuse("sink", sink, "source");
   if (!rejected.empty() && rejected == source)
     return refuse("rejected", rejected, "source");

@@ -9,7 +9,8 @@ namespace sluice {
 ///
 /// `flow_spec` compares how they are written. Here the file system is asked, on the machine on which they are used: a relative
 /// path and an absolute one may lead to the same file, as may a symbolic link, and a batch would replace its own source.
-/// Hard links are different files here: only the name of the sink is replaced. Any thread; does not block but for the file system.
+/// Hard links are different files to a batch, which replaces only the name of its sink, and the same to others, which append.
+/// Any thread; does not block but for the file system.
 result<void> check_distinct_files(const processor_spec& spec);
 
 } // namespace sluice

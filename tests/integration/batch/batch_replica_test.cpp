@@ -140,6 +140,7 @@ TEST_CASE_FIXTURE(fixture, "commits that fail, or whose answers are lost, change
   for (const auto& each : queues->payloads("out"))
     got += each + "\n";
   CHECK(got == expected);
+  CHECK_FALSE(reports.back().retrying);
 }
 
 TEST_CASE_FIXTURE(
@@ -194,6 +195,18 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(reports.back().batch->phase == host::batch_phase::failed);
   CHECK(reports.back().batch->error.find("has changed") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(dir / "out.jsonl"));
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "a source that is cut off in the middle of a record has changed, and is not to be mended") {
+  spawn(doubles, io::file(dir / "out.jsonl"));
+  REQUIRE_FALSE(reports.back().exhausted);
+  const auto half = test::read_file(dir / "in.jsonl").find('\n', 10'000) + 4;
+  std::filesystem::resize_file(dir / "in.jsonl", half);
+  REQUIRE(run_to_end());
+  CHECK(reports.back().batch->phase == host::batch_phase::failed);
+  const auto& error = reports.back().batch->error;
+  CHECK_MESSAGE(error.find("and has " + std::to_string(half)) != std::string::npos, error);
 }
 
 TEST_CASE_FIXTURE(fixture, "a reduce step into CSV; the same run again is done, the next one is another") {

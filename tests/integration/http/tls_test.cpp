@@ -115,19 +115,24 @@ struct tls_fixture : http_fixture {
   }
 };
 
+/// In PEM form, encrypted if there is a passphrase.
+std::string text_of(EVP_PKEY* key, std::string secret) {
+  std::unique_ptr<BIO, decltype(&BIO_free)> to{BIO_new(BIO_s_mem()), BIO_free};
+  auto* bytes = reinterpret_cast<unsigned char*>(secret.data());
+  REQUIRE(PEM_write_bio_PrivateKey(to.get(), key, secret.empty() ? nullptr : EVP_aes_128_cbc(), bytes,
+                                   static_cast<int>(secret.size()), nullptr, nullptr)
+          == 1);
+  char* text = nullptr;
+  const auto size = BIO_get_mem_data(to.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
 /// The key of that file, with a passphrase.
 std::string encrypted(const std::string& key_file) {
   std::unique_ptr<BIO, decltype(&BIO_free)> from{BIO_new_file(key_file.c_str(), "r"), BIO_free};
   std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{
     PEM_read_bio_PrivateKey(from.get(), nullptr, nullptr, nullptr), EVP_PKEY_free};
-  std::unique_ptr<BIO, decltype(&BIO_free)> to{BIO_new(BIO_s_mem()), BIO_free};
-  unsigned char secret[] = "open sesame";
-  REQUIRE(PEM_write_bio_PrivateKey(to.get(), key.get(), EVP_aes_128_cbc(), secret, sizeof(secret) - 1,
-                                   nullptr, nullptr)
-          == 1);
-  char* text = nullptr;
-  const auto size = BIO_get_mem_data(to.get(), &text);
-  return {text, static_cast<std::size_t>(size)};
+  return text_of(key.get(), "open sesame");
 }
 
 } // namespace
@@ -207,7 +212,10 @@ TEST_CASE_FIXTURE(tls_fixture, "certificates that do not fit are said at the sta
   expect_refused(good, good, "holds no private key in PEM form");
   expect_refused(good, write("encrypted.pem", encrypted(good_key)), "without a passphrase");
   tls_fixture other;
-  expect_refused(good, other.options.key_file, "is not that of the certificate in '" + good + "'");
+  const auto is_another = "is not that of the certificate in '" + good + "'";
+  expect_refused(good, other.options.key_file, is_another);
+  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> rsa{EVP_RSA_gen(2048), EVP_PKEY_free};
+  expect_refused(good, write("rsa.pem", text_of(rsa.get(), "")), is_another);
 }
 
 } // namespace sluice::http::testing

@@ -3,6 +3,8 @@
 #include "transport/batch/batch_files.hpp"
 #include "transport/batch/part_files.hpp"
 
+#include <sluice/io/distinct_files.hpp>
+
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -165,6 +167,12 @@ TEST_CASE("a file that is read is not written to by another name") {
   CHECK(refusal(dir.path() / "out.jsonl", fs::relative(dir.path() / "out.jsonl").string())
           .ends_with("is the file of the sink, by another name; name another one"));
   CHECK(refusal(dir.path() / "hard.jsonl").empty()); // only its own name is replaced
+  processor_spec consumer;                           // which appends
+  consumer.source = {"file", {{"path", source.string()}}};
+  consumer.sink = {"file", {{"path", (dir.path() / "hard.jsonl").string()}}};
+  CHECK_FALSE(check_distinct_files(consumer));
+  consumer.sink.options["path"] = (dir.path() / "other.jsonl").string();
+  CHECK(check_distinct_files(consumer));
   CHECK(refusal(dir.path() / "out.jsonl", (dir.path() / "bad.jsonl").string()).empty());
 }
 
