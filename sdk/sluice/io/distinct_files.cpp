@@ -12,11 +12,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Where it leads; empty for what is no file.
+/// Where it leads; empty for what is no file, and for a device: on a terminal /dev/stdin and /dev/stdout are one.
 fs::path place_of(const std::string& path) {
   if (path.empty())
     return {};
   std::error_code error;
+  if (fs::is_other(path, error))
+    return {};
   auto place = fs::weakly_canonical(fs::absolute(path, error), error);
   return error ? fs::path{path} : place;
 }

@@ -173,6 +173,10 @@ TEST_CASE("a file that is read is not written to by another name") {
   CHECK_FALSE(check_distinct_files(consumer));
   consumer.sink.options["path"] = (dir.path() / "other.jsonl").string();
   CHECK(check_distinct_files(consumer));
+  fs::create_symlink("/dev/null", dir.path() / "null");
+  consumer.source.options["path"] = "/dev/null";
+  consumer.sink.options["path"] = (dir.path() / "null").string();
+  CHECK(check_distinct_files(consumer)); // a device has nothing that could be lost
   CHECK(refusal(dir.path() / "out.jsonl", (dir.path() / "bad.jsonl").string()).empty());
 }
 
